@@ -1,0 +1,1 @@
+//! Fahrplan: customer journeys as code.
