@@ -1,1 +1,3 @@
 //! Fahrplan: customer journeys as code.
+
+pub mod diagnostic;
