@@ -1,3 +1,7 @@
 //! Fahrplan: customer journeys as code.
 
 pub mod diagnostic;
+pub mod id;
+pub mod lang;
+pub mod time;
+pub mod value;

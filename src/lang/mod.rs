@@ -1,0 +1,3 @@
+//! The language: text to tree to checked program. Pure.
+
+pub mod ast;
