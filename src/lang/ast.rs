@@ -60,7 +60,11 @@ pub enum ItemKind {
     Contact(Vec<Field>),
     Event(EventDecl),
     /// `purpose lapsing under marketing "…"`
-    Purpose { name: Name, parent: Name, title: Option<Text> },
+    Purpose {
+        name: Name,
+        parent: Name,
+        title: Option<Text>,
+    },
     Channel(PropsDecl),
     Segment(ExprDecl),
     Score(ExprDecl),
@@ -68,12 +72,31 @@ pub enum ItemKind {
     Team(PropsDecl),
     Audience(PropsDecl),
     /// `endpoint voucher.issue { … }`
-    Endpoint { path: Path, title: Option<Text>, props: Vec<Prop> },
-    Survey { name: Name, title: Option<Text>, fields: Vec<Field> },
-    Pool { name: Name, title: Option<Text>, fields: Vec<Field> },
+    Endpoint {
+        path: Path,
+        title: Option<Text>,
+        props: Vec<Prop>,
+    },
+    Survey {
+        name: Name,
+        title: Option<Text>,
+        fields: Vec<Field>,
+    },
+    Pool {
+        name: Name,
+        title: Option<Text>,
+        fields: Vec<Field>,
+    },
     /// `template confirm_optin transactional because "double opt-in"`
-    Template { name: Path, class: Name, because: Option<Text> },
-    Policy { name: Name, rules: Vec<Rule> },
+    Template {
+        name: Path,
+        class: Name,
+        because: Option<Text>,
+    },
+    Policy {
+        name: Name,
+        rules: Vec<Rule>,
+    },
     Journey(Box<Journey>),
     Test(Test),
     /// Text that no item rule could read; reported already.
@@ -102,7 +125,10 @@ pub struct Type {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TypeKind {
     /// `text`, `number`, `email` … as written, with `from a to b` where given.
-    Base { name: String, range: Option<(Number, Number)> },
+    Base {
+        name: String,
+        range: Option<(Number, Number)>,
+    },
     /// `one of [a, b]`
     OneOf(Vec<Name>),
     List(Box<Type>),
@@ -310,12 +336,25 @@ pub enum ExprKind {
     /// `consent marketing on email, sms`
     Consent(ConsentOf),
     /// `today is not weekday between 09:00 and 17:00 project time`
-    DayTest { negated: bool, day: Weekday, window: Option<Window>, zone: Option<Zone> },
+    DayTest {
+        negated: bool,
+        day: Weekday,
+        window: Option<Window>,
+        zone: Option<Zone>,
+    },
     Aggregate(Box<Aggregate>),
-    Call { function: Name, args: Vec<Expr> },
+    Call {
+        function: Name,
+        args: Vec<Expr>,
+    },
     Not(Box<Expr>),
     Negate(Box<Expr>),
-    Binary { op: Op, op_span: Span, left: Box<Expr>, right: Box<Expr> },
+    Binary {
+        op: Op,
+        op_span: Span,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     Error,
 }
 
@@ -453,15 +492,39 @@ pub struct Enter {
 pub enum EnterHow {
     On(EventMatch),
     OnFirst(EventMatch),
-    OnChange { path: Path, name: Option<Name> },
+    OnChange {
+        path: Path,
+        name: Option<Name>,
+    },
     When(Expr),
     While(Expr),
-    At { date: Date, time: Clock, zone: Option<Zone> },
-    Cron { text: Text, zone: Option<Zone> },
-    EveryWeekday { day: Weekday, at: TimeOfDay, zone: Option<Zone> },
-    Anniversary { path: Path, at: Option<TimeOfDay>, zone: Option<Zone> },
+    At {
+        date: Date,
+        time: Clock,
+        zone: Option<Zone>,
+    },
+    Cron {
+        text: Text,
+        zone: Option<Zone>,
+    },
+    EveryWeekday {
+        day: Weekday,
+        at: TimeOfDay,
+        zone: Option<Zone>,
+    },
+    Anniversary {
+        path: Path,
+        at: Option<TimeOfDay>,
+        zone: Option<Zone>,
+    },
     /// `30 days before contact.card_expires at 09:00 contact time`
-    Offset { offset: Duration, side: Side, path: Path, at: Option<TimeOfDay>, zone: Option<Zone> },
+    Offset {
+        offset: Duration,
+        side: Side,
+        path: Path,
+        at: Option<TimeOfDay>,
+        zone: Option<Zone>,
+    },
     /// `by start with { percent: number }`
     ByStart(Vec<Field>),
     Error,
@@ -556,29 +619,81 @@ pub enum StmtKind {
     Call(Box<Work>),
     Assign(Box<Work>),
     Request(Box<Request>),
-    Take { what: Name, pool: Name, name: Option<Name>, otherwise: Option<Block> },
-    Record { event: Path, with: Option<Record> },
-    Set { path: Path, value: Expr },
-    Add { value: Expr, to: Path, duration: Option<Duration>, until_exit: Option<Span> },
+    Take {
+        what: Name,
+        pool: Name,
+        name: Option<Name>,
+        otherwise: Option<Block>,
+    },
+    Record {
+        event: Path,
+        with: Option<Record>,
+    },
+    Set {
+        path: Path,
+        value: Expr,
+    },
+    Add {
+        value: Expr,
+        to: Path,
+        duration: Option<Duration>,
+        until_exit: Option<Span>,
+    },
     /// `add contact to lookalike`
-    AddContact { audience: Name },
-    Remove { value: Expr, from: Path },
-    RemoveContact { audience: Name },
-    Let { name: Name, value: Expr },
-    Grant { consent: ConsentOf, evidence: Option<Name> },
-    Withdraw { consent: ConsentOf },
+    AddContact {
+        audience: Name,
+    },
+    Remove {
+        value: Expr,
+        from: Path,
+    },
+    RemoveContact {
+        audience: Name,
+    },
+    Let {
+        name: Name,
+        value: Expr,
+    },
+    Grant {
+        consent: ConsentOf,
+        evidence: Option<Name>,
+    },
+    Withdraw {
+        consent: ConsentOf,
+    },
     Wait(Box<Wait>),
     If(Box<If>),
     Switch(Box<Switch>),
-    Split { name: Name, variants: Vec<Variant> },
-    Repeat { times: Number, name: Option<Name>, until: Option<Expr>, body: Block },
-    StartJourney { journey: Name, with: Option<Record> },
-    RunJourney { journey: Name, with: Option<Record>, limit: Option<Duration>, name: Option<Name> },
+    Split {
+        name: Name,
+        variants: Vec<Variant>,
+    },
+    Repeat {
+        times: Number,
+        name: Option<Name>,
+        until: Option<Expr>,
+        body: Block,
+    },
+    StartJourney {
+        journey: Name,
+        with: Option<Record>,
+    },
+    RunJourney {
+        journey: Name,
+        with: Option<Record>,
+        limit: Option<Duration>,
+        name: Option<Name>,
+    },
     GoTo(Name),
     Resume,
-    Pause { purpose: Name, how: Pause },
+    Pause {
+        purpose: Name,
+        how: Pause,
+    },
     /// `exit as done`; a bare `exit` has no reason and is reported by the checker (E0301's rule: every exit is named).
-    Exit { reason: Option<Name> },
+    Exit {
+        reason: Option<Name>,
+    },
     /// Reported by the parser; later phases skip it and say nothing that depends on it.
     Error,
 }
@@ -710,15 +825,40 @@ pub struct Rule {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuleKind {
-    Consent { purpose: Name, channels: Vec<Name> },
-    Quiet { from: Clock, to: Clock, zone: Option<Zone>, purpose: Name, channels: Vec<Name>, then: Then },
+    Consent {
+        purpose: Name,
+        channels: Vec<Name>,
+    },
+    Quiet {
+        from: Clock,
+        to: Clock,
+        zone: Option<Zone>,
+        purpose: Name,
+        channels: Vec<Name>,
+        then: Then,
+    },
     /// `cap email marketing at 3 per 7 days then wait up to 3 days`; `words` are the one or two names after `cap`.
-    Cap { words: Vec<Name>, number: Number, window: CapWindow, then: Then },
+    Cap {
+        words: Vec<Name>,
+        number: Number,
+        window: CapWindow,
+        then: Then,
+    },
     /// `rate email at 500 per hour`
-    Rate { words: Vec<Name>, number: Number, per: Unit },
-    MaxAudience { number: Number, purpose: Name },
+    Rate {
+        words: Vec<Name>,
+        number: Number,
+        per: Unit,
+    },
+    MaxAudience {
+        number: Number,
+        purpose: Name,
+    },
     Priority(Vec<Name>),
-    Holdout { share: Number, purpose: Name },
+    Holdout {
+        share: Number,
+        purpose: Name,
+    },
     Error,
 }
 
@@ -762,16 +902,40 @@ pub enum TestLineKind {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Given {
     /// `given contact ada { … }`
-    Contact { person: Option<Name>, record: Record },
-    Event { event: Path, with: Option<Record>, date: Date, time: Clock },
+    Contact {
+        person: Option<Name>,
+        record: Record,
+    },
+    Event {
+        event: Path,
+        with: Option<Record>,
+        date: Date,
+        time: Clock,
+    },
     Seed(Number),
-    Consent { person: Option<Name>, consent: ConsentOf },
+    Consent {
+        person: Option<Name>,
+        consent: ConsentOf,
+    },
     Loose,
-    Variant { split: Name, variant: Name },
-    RequestFails { endpoint: Path },
-    RequestReturns { endpoint: Path, record: Record },
-    PoolEmpty { pool: Name },
-    Pool { pool: Name, items: Vec<Expr> },
+    Variant {
+        split: Name,
+        variant: Name,
+    },
+    RequestFails {
+        endpoint: Path,
+    },
+    RequestReturns {
+        endpoint: Path,
+        record: Record,
+    },
+    PoolEmpty {
+        pool: Name,
+    },
+    Pool {
+        pool: Name,
+        items: Vec<Expr>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -784,12 +948,27 @@ pub enum TestTime {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum AtWhat {
-    Event { event: Path, with: Option<Record> },
-    Set { path: Path, value: Expr },
+    Event {
+        event: Path,
+        with: Option<Record>,
+    },
+    Set {
+        path: Path,
+        value: Expr,
+    },
     /// `call winback_call returns voicemail { note: "…" }`; `assign` too.
-    WorkReturns { task: Path, outcome: Name, with: Option<Record> },
-    AskReturns { survey: Path, record: Record },
-    Start { with: Option<Record> },
+    WorkReturns {
+        task: Path,
+        outcome: Name,
+        with: Option<Record>,
+    },
+    AskReturns {
+        survey: Path,
+        record: Record,
+    },
+    Start {
+        with: Option<Record>,
+    },
     Grant(ConsentOf),
     Withdraw(ConsentOf),
     Given(Given),
@@ -798,16 +977,36 @@ pub enum AtWhat {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expect {
-    Send { channel: Name, template: Path, to: Option<Expr>, with: Option<Record>, at: Option<Clock> },
+    Send {
+        channel: Name,
+        template: Path,
+        to: Option<Expr>,
+        with: Option<Record>,
+        at: Option<Clock>,
+    },
     NoMoreSend,
     /// `expect no send NAME`; `verb` is `send`, `call` or `ask`.
-    No { verb: Name, name: Option<Path> },
-    Exit { reason: Name },
-    Goal { name: Name },
-    Start { journey: Name },
+    No {
+        verb: Name,
+        name: Option<Path>,
+    },
+    Exit {
+        reason: Name,
+    },
+    Goal {
+        name: Name,
+    },
+    Start {
+        journey: Name,
+    },
     /// `expect call x`, `assign`, `ask`, `request`, `record`.
-    Did { verb: Name, name: Path },
-    WaitingAt { step: Name },
+    Did {
+        verb: Name,
+        name: Path,
+    },
+    WaitingAt {
+        step: Name,
+    },
     /// `expect contact.tags has "x"`
     Holds(Expr),
 }

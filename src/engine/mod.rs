@@ -1,0 +1,3 @@
+//! The engine: program x state x input x facts x now -> effects. Pure, total, deterministic.
+
+pub mod program;
