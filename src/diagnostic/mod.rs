@@ -3,16 +3,26 @@
 //! A check builds a [`Diagnostic`] and goes on; commands collect them, [`tidy`] them, and hand them to a renderer.
 //! The code decides the severity, so a finding cannot disagree with its letter.
 //!
-//! - `codes`: the table of all codes
 //! - `source`: files as text, spans, lines and columns
+//! - `codes`: the table of all codes; `explain`: what each means, with an example
+//! - `fix`: applies fixes; `suggest`: the near miss
+//! - `render`: text for people; `json`, `sarif`, `ci`: the same for programs
 
 mod codes;
 mod fix;
 mod source;
 
+pub mod ci;
+pub mod json;
+pub mod render;
+pub mod sarif;
+pub mod suggest;
+
 pub use codes::{Code, Group};
 pub use fix::{Fixed, apply_fixes};
+pub use render::{Look, concise, render, render_all, summary};
 pub use source::{FileId, Sources, Span};
+pub use suggest::did_you_mean;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

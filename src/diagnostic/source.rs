@@ -145,10 +145,16 @@ impl Sources {
 
     /// The text of a line (from 1) without its line end.
     pub fn line(&self, id: FileId, line: u32) -> &str {
-        let Some(file) = self.file(id) else { return "" };
-        let Some(&start) = file.lines.get((line as usize).wrapping_sub(1)) else { return "" };
+        &self.text(id)[self.line_range(id, line)]
+    }
+
+    /// Where the text of a line (from 1) stands, without its line end.
+    pub fn line_range(&self, id: FileId, line: u32) -> Range<usize> {
+        let Some(file) = self.file(id) else { return 0..0 };
+        let Some(&start) = file.lines.get((line as usize).wrapping_sub(1)) else { return 0..0 };
+        let start = start as usize;
         let end = file.lines.get(line as usize).map_or(file.text.len(), |&end| end as usize);
-        file.text[start as usize..end].trim_end_matches(['\n', '\r'])
+        start..start + file.text[start..end].trim_end_matches(['\n', '\r']).len()
     }
 
     /// How many lines the file has; text after the last line end counts as one, and so does nothing.
@@ -187,6 +193,17 @@ impl Sources {
         let text = &self.text(span.file)[range.clone()];
         let length = text.find('\n').map_or(text.len(), |at| text[..at].trim_end_matches('\r').len());
         Span::new(span.file, range.start as u32, (range.start + length) as u32)
+    }
+
+    /// The span as a reader wants to see it: inside the file, on whole characters, and never in the empty space after
+    /// the last word of a file but right behind that word.
+    pub fn shown(&self, span: Span) -> Span {
+        let text = self.text(span.file);
+        let range = self.range(span);
+        let end_of_words = text.trim_end().len();
+        let start = if range.start > end_of_words { end_of_words } else { range.start };
+        let end = if range.start > end_of_words { start } else { range.end };
+        Span::new(span.file, start as u32, end as u32)
     }
 
     /// All files with path and text, in the order of adding.
@@ -286,6 +303,15 @@ mod tests {
         assert_eq!(s.slice(s.trim(Span::new(id, 0, 17))), "send email a");
         assert_eq!(s.trim(Span::new(id, 0, 2)), Span::at(id, 0));
         assert_eq!(s.slice(s.first_line(Span::new(id, 2, 22))), "send email a ");
+    }
+
+    #[test]
+    fn a_place_after_the_last_word_is_shown_behind_that_word() {
+        let (s, id) = one("exit as done\n\n");
+        assert_eq!(s.shown(Span::at(id, 14)), Span::at(id, 12));
+        assert_eq!(s.shown(Span::new(id, 13, 99)), Span::at(id, 12));
+        assert_eq!(s.shown(Span::new(id, 8, 14)), Span::new(id, 8, 14));
+        assert_eq!(s.shown(Span::at(id, 4)), Span::at(id, 4));
     }
 
     #[test]

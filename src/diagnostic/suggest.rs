@@ -1,0 +1,110 @@
+//! The near miss: which known name an unknown one was probably meant to be.
+
+use strsim::{jaro_winkler, osa_distance};
+
+/// The candidate that is most like `word`, if one is like it at all. Capital letters do not count; of two that are
+/// equally near, the earlier one is taken.
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let mut best: Option<(f64, &str)> = None;
+    for candidate in candidates.into_iter().filter(|c| *c != word) {
+        let Some(score) = likeness(&lower, &candidate.to_lowercase()) else { continue };
+        if best.is_none_or(|(high, _)| score > high) {
+            best = Some((score, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// The tail of a message: `, did you mean `x`?`, or nothing.
+pub fn question<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    did_you_mean(word, candidates).map_or(String::new(), |name| format!(", did you mean `{name}`?"))
+}
+
+/// None for words that nobody would mistake for each other.
+fn likeness(word: &str, candidate: &str) -> Option<f64> {
+    if word == candidate || same_parts(word, candidate) {
+        return Some(2.0);
+    }
+    let (a, b) = (word.chars().count(), candidate.chars().count());
+    let distance = osa_distance(word, candidate);
+    let few_slips = distance <= (a.max(b) / 3).max(1) && a.min(b) > 1 && distance < a.min(b);
+    let begun = a >= 4 && candidate.starts_with(word) || b >= 4 && word.starts_with(candidate);
+    (few_slips || begun).then(|| 1.0 - distance as f64 / a.max(b) as f64 + jaro_winkler(word, candidate))
+}
+
+/// `name_first` for `first_name`.
+fn same_parts(word: &str, candidate: &str) -> bool {
+    let parts = |text: &str| {
+        let mut parts: Vec<_> = text.split(['_', '.', '-']).map(str::to_owned).collect();
+        parts.sort();
+        parts
+    };
+    word.len() == candidate.len() && parts(word) == parts(candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_name() {
+        let names = [
+            "first_name",
+            "email",
+            "phone",
+            "plan",
+            "postal",
+            "order_placed",
+            "order_canceled",
+            "cart_updated",
+            "days",
+            "hours",
+            "months",
+            "send",
+            "set",
+            "voucher.issue",
+            "vip",
+            "en",
+        ];
+        let cases = [
+            ("frist_name", Some("first_name")),
+            ("firstname", Some("first_name")),
+            ("first", Some("first_name")),
+            ("name_first", Some("first_name")),
+            ("FIRST_NAME", Some("first_name")),
+            ("emial", Some("email")),
+            ("e_mail", Some("email")),
+            ("sned", Some("send")),
+            ("dyas", Some("days")),
+            ("day", Some("days")),
+            ("hrs", None),
+            ("order_cancelled", Some("order_canceled")),
+            ("order_place", Some("order_placed")),
+            ("orderplaced", Some("order_placed")),
+            ("voucher_issue", Some("voucher.issue")),
+            ("vi", Some("vip")),
+            ("pohne", Some("phone")),
+            ("birthday", None),
+            ("x", None),
+            ("", None),
+            ("warehouse", None),
+            ("sms", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(did_you_mean(word, names), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_wins_and_then_the_earlier() {
+        assert_eq!(did_you_mean("car", ["cars", "cart"]), Some("cars"));
+        assert_eq!(
+            did_you_mean("reminder_2", ["reminder", "reminder_1", "reminder_20"]),
+            Some("reminder_20")
+        );
+        assert_eq!(did_you_mean("plan", ["plan"]), None, "a name is no suggestion for itself");
+        assert_eq!(question("emial", ["email"]), ", did you mean `email`?");
+        assert_eq!(question("x", ["email"]), "");
+    }
+}
