@@ -1,3 +1,5 @@
 //! The engine: program x state x input x facts x now -> effects. Pure, total, deterministic.
 
 pub mod program;
+pub mod state;
+pub mod world;
