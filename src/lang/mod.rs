@@ -1,3 +1,74 @@
 //! The language: text to tree to checked program. Pure.
+//!
+//! - `ast`: the tree that the parser makes
+//! - `types`: what fits what, durations, the words of the schema as types
+//! - `check`: names, types, flow, consent, templates; elaborates each expression once
+//!
+//! [`Input`] is everything one compilation looks at, [`Compilation`] everything it makes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnostic::{Diagnostic, FileId, Sources};
+use crate::engine::program::{Catalog, Program};
+use crate::time::Holidays;
 
 pub mod ast;
+pub mod check;
+pub mod types;
+
+pub use check::{Checked, JourneyInfo, Typed};
+
+/// Everything one compilation looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// All texts. Files whose path ends in `.journey` are compiled, schema and policies among them.
+    pub sources: Sources,
+    /// The templates, by their path below `templates/`: `welcome_story/email.en.subject.hbs`, `_parts/footer.hbs`.
+    pub templates: BTreeMap<String, FileId>,
+    /// The keys of `fahrplan.toml` that change what a file means.
+    pub settings: Settings,
+}
+
+/// The keys of `fahrplan.toml` that change what a file means.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// IANA name of the project's zone.
+    pub zone: String,
+    /// The locale of a contact whose own is unknown.
+    pub locale: String,
+    /// Which locales are tried, in order, where a template is missing in one: `de-AT` gives `de`, `en`.
+    pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// `None`: no list of holidays is named, so working days know weekends only.
+    pub holidays: Option<Holidays>,
+    /// What templates may write after `brand.`.
+    pub brand: BTreeSet<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            zone: "UTC".to_owned(),
+            locale: "en".to_owned(),
+            fallbacks: BTreeMap::new(),
+            holidays: None,
+            brand: BTreeSet::new(),
+        }
+    }
+}
+
+/// Everything one compilation makes.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// What all journeys share. Complete only where no finding is an error.
+    pub catalog: Catalog,
+    /// The journeys without an error, in order of their names.
+    pub programs: Vec<Program>,
+    /// All tests, in order of files and places; those of journeys with errors too.
+    pub tests: Vec<ast::Test>,
+    /// All findings, in order of their places, suppressed ones left out.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Names, types and elaborated expressions, for lowering, tests and editors.
+    pub checked: Checked,
+    /// The trees, in order of files.
+    pub files: Vec<(FileId, ast::File)>,
+}

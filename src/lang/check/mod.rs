@@ -1,0 +1,68 @@
+//! The checker: names, types, narrowing, definite assignment, flow, consent, templates.
+//!
+//! Every expression of the tree is elaborated here, once, into an engine expression with its names resolved to slots, and
+//! kept under its span. Lowering walks the tree and fetches them; it resolves nothing by itself. A journey with an error
+//! is not [`JourneyInfo::sound`] and is not lowered.
+
+mod watch;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::diagnostic::{FileId, Span};
+use crate::engine::program::{Catalog, Expr, Signal, Slot, SlotIx, Word};
+use crate::value::Type;
+
+pub use watch::{Surroundings, watch_of};
+
+/// What the checker knows of a project.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The schema and the policies, for the engine.
+    pub catalog: Catalog,
+    /// Each expression that stands in a statement or a rule, under the span of the expression (`expr.span`), of the path
+    /// (`path.span`: anchors of moments, attributes in place of a clock time, `path` of `set`), or of the clause.
+    /// Parts of an expression have no entry of their own.
+    pub exprs: HashMap<Span, Typed>,
+    /// The journeys by name. Of two with one name the first.
+    pub journeys: BTreeMap<Word, JourneyInfo>,
+}
+
+/// An expression with its type. Numbers have been turned into decimals where the place wants one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Typed {
+    pub ty: Type,
+    pub expr: Expr,
+}
+
+/// What the checker knows of one journey.
+#[derive(Clone, Debug)]
+pub struct JourneyInfo {
+    pub name: Word,
+    pub file: FileId,
+    /// The span of the [`crate::lang::ast::Journey`].
+    pub span: Span,
+    /// No error was found in it, and none in what it uses: it can be lowered.
+    pub sound: bool,
+    /// As written; `transactional` where the journey states none (it then sends nothing).
+    pub purpose: Word,
+    /// The reason of a transactional journey.
+    pub because: Option<Arc<str>>,
+    /// Slot 0 is the entry; then one for each place that may hold a result or an event, in order of appearance.
+    pub slots: Vec<Slot>,
+    /// Named steps and `let` names.
+    pub names: BTreeMap<Word, SlotIx>,
+    /// The slot that a place fills: under `stmt.span` for statements (results of send, call, assign, request, run journey,
+    /// waits of every form, `let`, `repeat`), under `event.span` for the event of an exit rule, goal, handler or wait arm
+    /// (and of `wait … for`, where it is the slot of the wait), under `arm.span` for a race arm with a condition and a name.
+    /// Places that nothing can refer to have none.
+    pub slot_at: HashMap<Span, SlotIx>,
+    /// The events and outcomes of each [`crate::lang::ast::EventMatch`], under the spans of its paths.
+    pub signals: HashMap<Span, Signal>,
+    /// The purpose of each send, ask, call and assign, under `stmt.span`: `for …`, the template's, or the journey's.
+    pub purposes: HashMap<Span, Word>,
+    /// Channels on which it sends, calls or asks, in order of appearance.
+    pub channels: Vec<Word>,
+    /// All reasons with which an enrollment can end: written ones first, then `expired`, `consent_withdrawn`, …
+    pub reasons: Vec<Word>,
+}
