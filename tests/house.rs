@@ -17,10 +17,22 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Rooms that do not know each other though their floors would allow it.
-const APART: &[(&str, &str)] = &[("store", "channels"), ("channels", "store"), ("http", "channels"), ("http", "daemon")];
+const APART: &[(&str, &str)] =
+    &[("store", "channels"), ("channels", "store"), ("http", "channels"), ("http", "daemon")];
 
 /// What no pure room may name.
-const WORLD: &[&str] = &["sqlx", "tokio", "std::fs", "std::env", "std::net", "SystemTime", "Instant::now", "lettre", "axum", "reqwest"];
+const WORLD: &[&str] = &[
+    "sqlx",
+    "tokio",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "SystemTime",
+    "Instant::now",
+    "lettre",
+    "axum",
+    "reqwest",
+];
 
 fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))
@@ -58,7 +70,10 @@ fn every_room_has_a_floor_and_the_map_names_it() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("readable");
     for (path, (room, _)) in rooms() {
         assert!(floor(&room).is_some(), "{} is in no room of tests/house.rs", path.display());
-        assert!(map.contains(&format!("{room} ")) || map.contains(&format!("`{room}`")), "the map in src/lib.rs does not name {room}");
+        assert!(
+            map.contains(&format!("{room} ")) || map.contains(&format!("`{room}`")),
+            "the map in src/lib.rs does not name {room}"
+        );
     }
 }
 
