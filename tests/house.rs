@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["diagnostic"],
     &["engine"],
     &["lang"],
-    &["config"],
+    &["config", "link"],
     &["store", "channels"],
     &["daemon", "http"],
     &["cli"],

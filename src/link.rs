@@ -1,0 +1,137 @@
+//! Signed links: what stands in a mail's unsubscribe, confirm and click links, and how a door knows them again.
+//!
+//! A token is `base64url(payload || mac)`: the payload a postcard of [`Link`], the MAC the first 16 bytes of HMAC-SHA256 (RFC 2104)
+//! under the project's link key. Nobody can make one, change its target or use one kind for another; nothing personal stands in
+//! it but our own ids.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::id::{ContactId, DeliveryId};
+use crate::time::Timestamp;
+
+/// Bytes of the MAC that a token carries: 128 bits, which nobody guesses over HTTP.
+const MAC_LEN: usize = 16;
+
+/// The longest token that is looked at; longer ones are refused unread.
+const LONGEST: usize = 4_096;
+
+/// What a token stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub kind: Kind,
+    pub bucket: u16,
+    pub contact: ContactId,
+    pub delivery: DeliveryId,
+    /// After this moment of the machine's clock the link is dead.
+    pub expires_at: Timestamp,
+}
+
+/// What following the link does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// `POST /u/{token}` withdraws consent for the purpose on the channel.
+    Unsubscribe { purpose: String, channel: String },
+    /// `POST /c/{token}` records the confirmation.
+    Confirm,
+    /// `GET /r/{token}` records a click and redirects.
+    Click { target: String },
+}
+
+/// The key that signs links. No `Debug`: it must not reach a log.
+#[derive(Clone)]
+pub struct LinkKey([u8; 32]);
+
+/// Why a token was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Not made by this project, or changed on its way.
+    Forged,
+    Expired,
+}
+
+impl LinkKey {
+    /// The key of those 32 random bytes.
+    pub fn new(bytes: [u8; 32]) -> LinkKey {
+        LinkKey(bytes)
+    }
+
+    /// The token of a link, fit for a URL path.
+    pub fn sign(&self, link: &Link) -> String {
+        let mut bytes = postcard::to_allocvec(link).expect("a link holds nothing that postcard refuses");
+        let mac = self.mac(&bytes);
+        bytes.extend_from_slice(&mac);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The link of a token that we signed and that has not expired at `now`.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Link, Refused> {
+        if token.len() > LONGEST {
+            return Err(Refused::Forged);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Refused::Forged)?;
+        let split = bytes.len().checked_sub(MAC_LEN).ok_or(Refused::Forged)?;
+        let (payload, mac) = bytes.split_at(split);
+        if !bool::from(self.mac(payload).as_slice().ct_eq(mac)) {
+            return Err(Refused::Forged);
+        }
+        let link: Link = postcard::from_bytes(payload).map_err(|_| Refused::Forged)?;
+        if link.expires_at <= now { Err(Refused::Expired) } else { Ok(link) }
+    }
+
+    fn mac(&self, payload: &[u8]) -> [u8; MAC_LEN] {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        hmac.update(b"fahrplan link 1\0");
+        hmac.update(payload);
+        let full = hmac.finalize().into_bytes();
+        let mut short = [0; MAC_LEN];
+        short.copy_from_slice(&full[..MAC_LEN]);
+        short
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(kind: Kind) -> Link {
+        let (contact, delivery) = (ContactId(17), DeliveryId(4711));
+        Link { kind, bucket: 0, contact, delivery, expires_at: Timestamp(1_000) }
+    }
+
+    #[test]
+    fn a_signed_link_reads_back_until_it_expires() {
+        let key = LinkKey::new([7; 32]);
+        let link = link(Kind::Click { target: "https://shop.example.org/?a=b&c=d".into() });
+        let token = key.sign(&link);
+        assert_eq!(key.verify(&token, Timestamp(999)), Ok(link));
+        assert_eq!(key.verify(&token, Timestamp(1_000)), Err(Refused::Expired));
+    }
+
+    #[test]
+    fn no_mutated_link_is_accepted() {
+        let key = LinkKey::new([7; 32]);
+        let token =
+            key.sign(&link(Kind::Unsubscribe { purpose: "marketing".into(), channel: "email".into() }));
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/.%";
+        let mut tried = 0;
+        for at in 0..token.len() {
+            for byte in alphabet {
+                let mut other = token.clone().into_bytes();
+                other[at] = *byte;
+                let other = String::from_utf8(other).expect("ASCII");
+                if other != token {
+                    assert_eq!(key.verify(&other, Timestamp(0)), Err(Refused::Forged), "{other}");
+                    tried += 1;
+                }
+            }
+            assert_eq!(key.verify(&token[..at], Timestamp(0)), Err(Refused::Forged));
+        }
+        assert!(tried > 3_000, "{tried}");
+        assert_eq!(LinkKey::new([8; 32]).verify(&token, Timestamp(0)), Err(Refused::Forged));
+    }
+}
