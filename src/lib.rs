@@ -24,7 +24,7 @@
 //! 7  cli                  reads arguments and files, prints, chooses the exit code
 //! 6  daemon    http       loops that run; doors that listen (they meet in the store: a commit wakes the loops)
 //! 5  store     channels   SQL on two databases; the outside world (they do not know each other)
-//! 4  config  link         fahrplan.toml, environment, secrets; signed links
+//! 4  config link intake   fahrplan.toml, environment, secrets; signed links; items from outside read against the schema
 //! 3  lang                 text -> tree -> checked -> program, and test blocks      (pure)
 //! 2  engine               program x world x input x now -> changes                 (pure)
 //! 1  diagnostic           what we tell authors                                     (pure)
@@ -40,6 +40,7 @@
 pub mod diagnostic;
 pub mod engine;
 pub mod id;
+pub mod intake;
 pub mod lang;
 pub mod link;
 pub mod time;

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["diagnostic"],
     &["engine"],
     &["lang"],
-    &["config", "link"],
+    &["config", "intake", "link"],
     &["store", "channels"],
     &["daemon", "http"],
     &["cli"],
