@@ -71,7 +71,9 @@ mod tests {
     use super::*;
     use crate::diagnostic::{Code, Span};
 
-    fn apply(text: &str, fixes: &[&[(u32, u32, &str)]]) -> (String, usize, usize) {
+    type Edits = [(u32, u32, &'static str)];
+
+    fn apply(text: &str, fixes: &[&Edits]) -> (String, usize, usize) {
         let mut sources = Sources::new();
         let file = sources.add("a.journey".into(), text.into());
         let findings: Vec<_> = fixes
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn fixes_replace_insert_and_delete() {
-        let cases: [(&[&[(u32, u32, &str)]], &str, usize, usize); 7] = [
+        let cases: [(&[&Edits], &str, usize, usize); 7] = [
             (&[&[(7, 11, "days")]], "wait 2 days now", 1, 0),
             (&[&[(11, 15, "")], &[(0, 0, "# ")]], "# wait 2 dyas", 2, 0),
             (&[&[(7, 11, "days")], &[(5, 8, "3 d")]], "wait 2 days now", 1, 1),

@@ -13,12 +13,14 @@ mod fix;
 mod source;
 
 pub mod ci;
+pub mod explain;
 pub mod json;
 pub mod render;
 pub mod sarif;
 pub mod suggest;
 
 pub use codes::{Code, Group};
+pub use explain::explain;
 pub use fix::{Fixed, apply_fixes};
 pub use render::{Look, concise, render, render_all, summary};
 pub use source::{FileId, Sources, Span};
