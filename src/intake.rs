@@ -184,7 +184,7 @@ fn attribute(catalog: &Catalog, name: &str, json: &Json) -> Result<Option<(Word,
     let value = value::from_json(&attribute.ty, json).map_err(|misfit| {
         Rejected::new("wrong-type", format!("attribute `{}`: {}", attribute.name, misfit.message))
     })?;
-    check_text(&value)
+    check_attribute(&value)
         .map_err(|reason| Rejected::new("bad-text", format!("attribute `{}`: {reason}", attribute.name)))?;
     Ok(Some((attribute.name.clone(), value)))
 }
