@@ -1,0 +1,473 @@
+//! The command line: arguments, dispatch, exit codes.
+//!
+//! One file a command; each has `run(args)`, does its work through the floors below and says how it went. Only this room
+//! reads arguments and project files, prints, and chooses exit codes.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::diagnostic::suggest;
+
+pub mod bench;
+pub mod contact;
+pub mod demo;
+pub mod deploy;
+pub mod enroll;
+pub mod import;
+pub mod key;
+pub mod serve;
+pub mod status;
+
+/// How a command ended; the number is an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Fine = 0,
+    /// The files have findings, or a test failed.
+    Findings = 1,
+    /// The command was used wrongly.
+    Usage = 2,
+    /// Database, network or disk failed.
+    World = 3,
+    /// `plan` found changes.
+    Changes = 4,
+}
+
+/// Why a command could not do its work; the message is for people, lower-case and without a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub exit: Exit,
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    /// The command was used wrongly.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::Usage, message: message.into(), help: None }
+    }
+
+    /// Database, network or disk failed.
+    pub fn world(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::World, message: message.into(), help: None }
+    }
+
+    /// The files themselves are at fault, and what is wrong is in the message.
+    pub fn findings(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::Findings, message: message.into(), help: None }
+    }
+
+    /// The command, or this use of it, belongs to a later release.
+    pub fn not_available(what: &str) -> Failure {
+        Failure::world(format!("{what} is not available yet"))
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Failure {
+        self.help = Some(text.into());
+        self
+    }
+}
+
+/// What every `run` returns.
+pub type Outcome = Result<Exit, Failure>;
+
+/// Customer journeys as code: journeys are files, checked and tested like code, and run durably.
+#[derive(Debug, Parser)]
+#[command(name = "fahrplan", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 fine, 1 findings, 2 used wrongly, 3 database, network or disk failed.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play 90 days of the built-in shop in about three minutes, with real mail into a built-in mailbox
+    Demo(DemoArgs),
+    /// Make a new project with commented files that pass `check` and `test`
+    Init(InitArgs),
+    /// Compile the project and tell every finding, with place, reason and way out
+    Check(CheckArgs),
+    /// Bring journey files into the one canonical layout
+    Fmt(FmtArgs),
+    /// Tell what a code such as E0501 means, with an example
+    Explain(ExplainArgs),
+    /// Run the `test` blocks in virtual time
+    Test(TestArgs),
+    /// Put the compiled project into the database
+    Deploy(DeployArgs),
+    /// Run: scheduler, deliveries, HTTP
+    Serve(ServeArgs),
+    /// Read contacts or events from CSV or JSON lines, quietly: nothing is sent unless asked for
+    Import(ImportArgs),
+    /// Put one person into a journey that has `enter by start`
+    Enroll(EnrollArgs),
+    /// What runs: journeys, enrollments, deliveries
+    Status(StatusArgs),
+    /// Everything we hold on one person
+    Contact(ContactArgs),
+    /// Keys for the HTTP interface, shown once and stored hashed
+    Key(KeyArgs),
+    /// Measure the engine and the database under a workload
+    Bench(BenchArgs),
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Journey time that passes in a second, such as 12h, 30m or 1d
+    #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = milliseconds)]
+    pub speed: i64,
+    /// How many days of the script to play
+    #[arg(long, value_name = "N", default_value_t = 90)]
+    pub days: u32,
+    /// Where the pages listen on 127.0.0.1; 0 takes a free port
+    #[arg(long, value_name = "P", default_value_t = 8600)]
+    pub port: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The directory of the new project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Files and directories whose findings are shown; the project is always compiled whole
+    #[arg(value_name = "PATHS")]
+    pub paths: Vec<PathBuf>,
+    /// Let warnings fail too
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Apply the changes that need no thought, and write the files
+    #[arg(long)]
+    pub fix: bool,
+    /// How findings are written
+    #[arg(long, default_value = "human")]
+    pub format: CheckFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Deny {
+    Warnings,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    Human,
+    Concise,
+    Json,
+    Sarif,
+    Github,
+    Gitlab,
+}
+
+#[derive(Debug, Args)]
+pub struct FmtArgs {
+    /// Files and directories; `-` reads from standard input and writes to standard output
+    #[arg(value_name = "PATHS")]
+    pub paths: Vec<PathBuf>,
+    /// Write nothing, and fail if a file is not in its canonical layout
+    #[arg(long)]
+    pub check: bool,
+    /// Write nothing, show what would change, and fail if anything would
+    #[arg(long)]
+    pub diff: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A code such as E0501, or its name
+    pub code: String,
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Files and directories whose tests run
+    #[arg(value_name = "PATHS")]
+    pub paths: Vec<PathBuf>,
+    /// How results are written
+    #[arg(long, default_value = "human")]
+    pub format: TestFormat,
+    /// Tell which exits and branches no test reached
+    #[arg(long)]
+    pub coverage: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TestFormat {
+    Human,
+    Json,
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// A saved plan
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Leave everybody who is inside on the old version
+    #[arg(long)]
+    pub pin: bool,
+    /// Allow one firing of an entry to reach so many people
+    #[arg(long, value_name = "N")]
+    pub allow_audience: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The project's file; its directory is the project
+    #[arg(long, value_name = "FILE", default_value = crate::config::FILE)]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    #[arg(value_enum)]
+    pub what: ImportWhat,
+    /// CSV or JSON lines
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A TOML file that maps columns to attributes
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+    /// Let rows act: people enter journeys, waits end, mail leaves
+    #[arg(long)]
+    pub live: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportWhat {
+    Contacts,
+    Events,
+}
+
+#[derive(Debug, Args)]
+pub struct EnrollArgs {
+    /// User id, anonymous id, e-mail, phone, or our id (ct_…)
+    pub key: String,
+    pub journey: String,
+    /// The journey's arguments
+    #[arg(long, value_name = "JSON")]
+    pub with: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[arg(long, default_value = "human")]
+    pub format: OutputFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ContactArgs {
+    #[command(subcommand)]
+    pub command: ContactCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ContactCommand {
+    /// Show attributes, consents, enrollments and messages
+    Show {
+        /// User id, anonymous id, e-mail, phone, or our id (ct_…)
+        key: String,
+        #[arg(long, default_value = "human")]
+        format: OutputFormat,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and show it, this once
+    Create {
+        /// What it may do; may be given several times
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<Scope>,
+        /// What it is for, to tell keys apart in the list
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the keys, without the keys themselves
+    List {
+        #[arg(long, default_value = "human")]
+        format: OutputFormat,
+    },
+    /// Refuse a key from now on
+    Revoke {
+        /// The id that `list` shows
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum Scope {
+    Ingest,
+    Read,
+    Tasks,
+    Deploy,
+    Admin,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// How many contacts the workload has
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub contacts: u64,
+    /// The database; a fresh temporary SQLite file where none is given
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+}
+
+/// Commands of later releases, so that they are refused by name.
+const LATER: [&str; 17] = [
+    "backup",
+    "completions",
+    "deliveries",
+    "doctor",
+    "events",
+    "exit",
+    "graph",
+    "lsp",
+    "migrate",
+    "pause",
+    "plan",
+    "resume",
+    "retire",
+    "send-test",
+    "simulate",
+    "watch",
+    "why",
+];
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+            return ExitCode::from(exit as u8);
+        }
+    };
+    let exit = match run(cli.command) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            report(&failure);
+            failure.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Bench(args) => bench::run(&args),
+        Command::Check(_) => Err(Failure::not_available("`check`")),
+        Command::Contact(args) => contact::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Deploy(args) => deploy::run(&args),
+        Command::Enroll(args) => enroll::run(&args),
+        Command::Explain(_) => Err(Failure::not_available("`explain`")),
+        Command::Fmt(_) => Err(Failure::not_available("`fmt`")),
+        Command::Import(args) => import::run(&args),
+        Command::Init(_) => Err(Failure::not_available("`init`")),
+        Command::Key(args) => key::run(&args),
+        Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
+        Command::Serve(args) => serve::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Test(_) => Err(Failure::not_available("`test`")),
+    }
+}
+
+fn unknown(word: &str) -> Failure {
+    if LATER.contains(&word) {
+        return Failure { exit: Exit::Usage, ..Failure::not_available(&format!("`{word}`")) };
+    }
+    let known = <Cli as clap::CommandFactory>::command();
+    let names: Vec<&str> = known.get_subcommands().map(clap::Command::get_name).collect();
+    let failure = Failure::usage(format!("there is no command `{word}`{}", suggest::question(word, names)));
+    failure.help("`fahrplan help` lists all commands")
+}
+
+/// Tells a failure on standard error.
+fn report(failure: &Failure) {
+    let mut err = anstream::stderr().lock();
+    let _ = writeln!(err, "\u{1b}[1;31merror\u{1b}[0m: {}", failure.message);
+    if let Some(help) = &failure.help {
+        let _ = writeln!(err, "\u{1b}[1;36mhelp\u{1b}[0m: {help}");
+    }
+}
+
+/// Whether standard output is a terminal that wants colors.
+fn color() -> bool {
+    let wanted = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    wanted && std::io::stdout().is_terminal()
+}
+
+/// Writes to standard output; a closed pipe is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::world(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads `12h`, `30m`, `45s` or `1d` as milliseconds.
+fn milliseconds(text: &str) -> Result<i64, String> {
+    let wrong = || "write a number and a unit: 45s, 30m, 12h or 1d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let unit = match unit {
+        "s" => crate::time::SECOND,
+        "m" => crate::time::MINUTE,
+        "h" => crate::time::HOUR,
+        "d" => crate::time::DAY,
+        _ => return Err(wrong()),
+    };
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_speed_is_a_number_and_a_unit() {
+        assert_eq!(milliseconds("12h"), Ok(43_200_000));
+        assert_eq!(milliseconds("1d"), Ok(86_400_000));
+        for wrong in ["", "h", "12", "-1h", "0s", "1w", "9999999999999999d", "1ü"] {
+            assert!(milliseconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}
