@@ -44,7 +44,8 @@ fn result(sources: &Sources, codes: &[Code], finding: &Diagnostic) -> Value {
         let related = finding.related.iter().map(|label| location(sources, label.span, &label.text));
         result["relatedLocations"] = related.collect();
     }
-    if let Some(fix) = &finding.fix {
+    // The schema wants at least one change in a fix.
+    if let Some(fix) = finding.fix.as_ref().filter(|fix| !fix.edits.is_empty()) {
         result["fixes"] = json!([fix_of(sources, fix)]);
     }
     result
