@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::index::Index;
 use crate::time::{Calendar, Date, Holidays, TimeOfDay, Timestamp};
 use crate::value::{Decimal, FieldType, Type, Value};
 
@@ -217,6 +218,9 @@ pub struct Program {
     pub channels: Vec<Word>,
     /// `on deploy finish old`.
     pub pinned: bool,
+    /// Computed from the rest when first asked for, never stored; begin with `Index::default()`.
+    #[serde(skip)]
+    pub index: Index,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -376,7 +380,8 @@ pub struct Step {
     pub id: Word,
     /// The slot of its result, where an expression or a moment needs one.
     pub slot: Option<SlotIx>,
-    /// The counters of the loops around it, outermost first; the last is its round.
+    /// The counters of the loops around it, outermost first; they make its round. A `LoopNext` with a slot writes the number of
+    /// the round into it.
     pub loops: Vec<u16>,
     pub kind: StepKind,
 }

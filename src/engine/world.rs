@@ -1,8 +1,9 @@
 //! One contact and all that may be looked at: what goes in, what is known, what comes out.
 //!
 //! [`super::contact::advance`] takes a [`World`] and one [`Input`] and fills [`Changes`]. A fact that is not loaded is asked
-//! for: the call returns a [`Need`], the caller loads it for the whole batch in one statement per kind and calls again from
-//! the beginning. Since nothing below does I/O, calling twice costs microseconds and changes nothing.
+//! for: the call returns a [`Need`], the caller loads it for the whole batch in one statement per kind and calls again with the
+//! same world. A call that returns a need has changed nothing, neither world nor changes; one that succeeds leaves the world
+//! as it is after the input, ready for the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,16 +67,26 @@ pub enum Input {
         entry: u16,
         at: Timestamp,
     },
-    /// The contact is new, or was imported, or a journey was deployed: standing entries are to be set up. `quiet`: memberships
-    /// are filled without entering anybody.
+    /// Standing entries (memberships, anniversaries, contact-time schedules) are to be set up.
     Settle {
-        quiet: bool,
+        cause: Cause,
     },
     /// An operator takes the contact out.
     Leave {
         journey: Word,
         reason: Word,
     },
+}
+
+/// Why standing entries are set up; it decides who enters by what is true already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// The contact is new: what is true has become true.
+    New,
+    /// It was imported: nobody enters.
+    Import,
+    /// A journey was deployed: `while` enters who is in, `when` only with `including existing`.
+    Deploy,
 }
 
 /// An event of a contact.
@@ -147,12 +158,16 @@ pub struct World {
     pub enrollments: BTreeMap<EnrollmentId, Enrollment>,
     /// Signals whose listening enrollments are all among [`World::enrollments`].
     pub listening: BTreeSet<Word>,
+    /// All active enrollments are loaded (as for a contact just created): nobody else listens to anything.
+    pub all_enrollments: bool,
+    /// Enrollments that were asked for by id and are no more.
+    pub gone: BTreeSet<EnrollmentId>,
     /// Journeys whose enrollments of this contact, past ones too, are loaded.
     pub past: BTreeMap<Word, Vec<Past>>,
     /// Standing entries and memberships; `None`: not loaded.
     pub standing: Option<BTreeMap<(Word, u16), Standing>>,
-    /// Errands that are due.
-    pub errands: BTreeMap<EnrollmentId, Errand>,
+    /// All errands of the contact; `None`: not loaded.
+    pub errands: Option<BTreeMap<EnrollmentId, Errand>>,
     /// Events that the contact ever had, as far as asked: for `on first`.
     pub ever: BTreeMap<Word, bool>,
 }
@@ -240,15 +255,18 @@ pub enum Need {
         since: Timestamp,
     },
     Permissions,
-    /// Active enrollments that listen to the signal (interests and waiters).
+    /// Enrollments that listen to the signal (interests and waiters), ended ones whose goals still count too; then the signal
+    /// is put into [`World::listening`].
     Listeners(Word),
-    /// One enrollment by id (an outcome came for it); it may be gone.
+    /// One enrollment by id (an outcome came for it); if it is no more, its id is put into [`World::gone`].
     Enrollment(EnrollmentId),
-    /// All active enrollments.
+    /// All enrollments that listen to anything or wait for time; then [`World::all_enrollments`] is set.
     AllEnrollments,
     /// Enrollments of that journey, past ones too.
     Past(Word),
     Standing,
+    /// All errands.
+    Errands,
     /// Whether an event of that name ever happened before.
     Ever(Word),
 }
@@ -274,7 +292,7 @@ pub struct Changes {
     pub suppressions: Vec<Suppression>,
     pub pauses: Vec<(Word, Timestamp)>,
     pub slots: Vec<(Timestamp, Word, Word, DeliveryId)>,
-    pub standing: Vec<Standing>,
+    pub standing: Vec<StandingChange>,
     pub errands: Vec<Errand>,
     pub errands_done: Vec<(Timestamp, EnrollmentId)>,
     /// Decisions and transitions, enough to tell why and why not.
@@ -297,6 +315,14 @@ pub struct EnrollmentChange {
     pub waited_for: Vec<Word>,
     /// Nothing is left to listen to: the timer and all interests can go. An ended enrollment whose goal still counts is kept.
     pub gone: bool,
+}
+
+/// A standing entry that is new or changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StandingChange {
+    pub after: Standing,
+    /// The timer that it had before; `None` when it is new.
+    pub woke_at: Option<Timestamp>,
 }
 
 /// The beginning of an enrollment.
