@@ -37,6 +37,7 @@
 //! Outside `src`: `grammar/` holds the pest grammar in a crate of its own (it is slow to derive) and the language reference,
 //! `journeys/` a living project that the demo runs, `migrations/` the tables of both databases.
 
+pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod diagnostic;

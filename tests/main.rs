@@ -2,3 +2,4 @@
 
 mod explain;
 mod house;
+mod mail;

@@ -1,0 +1,4 @@
+//! The ways out: what turns a delivery into something that reaches a person.
+
+pub mod mailbox;
+pub mod smtp;

@@ -1,0 +1,276 @@
+//! Sending mail: a pool of connections to one relay, over lettre's connection type.
+//!
+//! The pool is ours because lettre's limits the connections it parks and not those it opens; the transaction is ours
+//! (`session`) because lettre's neither pipelines nor keeps a connection whose recipient was refused, and because it
+//! cannot tell "not sent" from "nobody knows". What is said on the wire, how answers are read and how one logs in is
+//! lettre's.
+//!
+//! A `send` under way is to be awaited, at shutdown too: dropping it closes the socket, and if the final dot was
+//! written the message may have been delivered without anybody having recorded it.
+
+mod body;
+mod relay;
+mod reply;
+mod session;
+mod wire;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::extension::ClientId;
+use rustls::ClientConfig;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub use relay::{Login, Protection, Relay, RelayError};
+pub use reply::{Enhanced, Phase, Reply, SendResult};
+
+use body::{Body, BodyError};
+use session::{Outcome, Session};
+
+/// How long to wait for what. The defaults are those of RFC 5321, section 4.5.3.2, where it gives one.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For the connection, and once more for a TLS handshake.
+    pub connect: Duration,
+    /// For banner and EHLO.
+    pub greeting: Duration,
+    /// For the answer to a login, MAIL, RCPT or RSET.
+    pub command: Duration,
+    /// For the answer to DATA.
+    pub data: Duration,
+    /// For writing the body.
+    pub body: Duration,
+    /// For the answer to the final dot, beyond `body`. Short waits make duplicates: the relay may be at work.
+    pub dot: Duration,
+    /// For the answer to QUIT, which does not matter.
+    pub quit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(30),
+            greeting: Duration::from_secs(300),
+            command: Duration::from_secs(300),
+            data: Duration::from_secs(120),
+            body: Duration::from_secs(180),
+            dot: Duration::from_secs(600),
+            quit: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Everything a sender must be told.
+#[derive(Clone, Debug)]
+pub struct SmtpConfig {
+    /// Where mail is handed over.
+    pub relay: Relay,
+    /// Connections open at once, at most.
+    pub connections: usize,
+    /// Messages after which a connection is closed; relays have limits of their own, usually 100 and more.
+    pub messages_per_connection: u32,
+    /// How long an unused connection is kept; relays usually close theirs after 300 s.
+    pub idle: Duration,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// The name given in EHLO; the machine's by default.
+    pub hello: Option<String>,
+    /// Certificates (PEM) of a private authority to trust besides the public ones.
+    pub authorities: Option<Vec<u8>>,
+}
+
+impl SmtpConfig {
+    /// The defaults for a relay: four connections, 200 messages each.
+    pub fn new(relay: Relay) -> SmtpConfig {
+        SmtpConfig {
+            relay,
+            connections: 4,
+            messages_per_connection: 200,
+            idle: Duration::from_secs(60),
+            timeouts: Timeouts::default(),
+            hello: None,
+            authorities: None,
+        }
+    }
+}
+
+/// Why a sender cannot be made from its settings.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SmtpError {
+    /// The private authority's file holds no readable certificate.
+    Authorities,
+    /// The name for EHLO is no host name.
+    Hello,
+    /// No connection at all is allowed.
+    Connections,
+}
+
+impl fmt::Display for SmtpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SmtpError::Authorities => {
+                "the authority file for the mail server holds no readable certificate (PEM)"
+            }
+            SmtpError::Hello => {
+                "the name for the mail server's greeting must be a host name, such as `news.example.org`"
+            }
+            SmtpError::Connections => "`connections` for the mail server must be at least 1",
+        })
+    }
+}
+
+impl std::error::Error for SmtpError {}
+
+/// Who a message is from and to, as the relay is told. Exactly one recipient: nobody sees another's address.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The return path for bounces; `None` for the null sender `<>`.
+    pub from: Option<Address>,
+    /// The recipient.
+    pub to: Address,
+}
+
+impl Envelope {
+    /// Whether either address can be named only with SMTPUTF8 (RFC 6531).
+    pub fn needs_utf8(&self) -> bool {
+        let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+        !(ascii(&self.to) && self.from.as_ref().is_none_or(ascii))
+    }
+}
+
+/// Sends messages through one relay. Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub struct SmtpSender {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: SmtpConfig,
+    hello: ClientId,
+    tls: Arc<ClientConfig>,
+    /// One permit for each connection in use. INVARIANT: connections in use and parked together never exceed
+    /// `connections`: a sender takes a parked one before it opens another, and parks before it gives its permit back.
+    slots: Semaphore,
+    /// Parked connections, the last used on top. The lock is held for a push or a pop only.
+    parked: Mutex<Vec<Session>>,
+}
+
+impl SmtpSender {
+    /// Prepares a sender. Connects only when there is something to send.
+    pub fn new(config: SmtpConfig) -> Result<SmtpSender, SmtpError> {
+        if config.connections == 0 {
+            return Err(SmtpError::Connections);
+        }
+        let hello = hello_name(config.hello.as_deref())?;
+        let tls = wire::tls_config(config.authorities.as_deref())?;
+        let slots = Semaphore::new(config.connections);
+        let parked = Mutex::new(Vec::with_capacity(config.connections));
+        Ok(SmtpSender { shared: Arc::new(Shared { config, hello, tls, slots, parked }) })
+    }
+
+    /// Sends one message. Waits for a free connection, and to the end: see the head of this file.
+    pub async fn send(&self, envelope: &Envelope, message: &[u8]) -> SendResult {
+        let body = match Body::new(message) {
+            Ok(body) => body,
+            Err(BodyError::Encoding) => {
+                return SendResult::unsendable(554, "5.6.0 the message is no UTF-8", false);
+            }
+            Err(BodyError::Nul) => {
+                return SendResult::unsendable(554, "5.6.0 the message holds a NUL", false);
+            }
+        };
+        let Ok(_slot) = self.shared.slots.acquire().await else {
+            return SendResult::deferred(Phase::Connect, "the sender is shutting down");
+        };
+        let limits = &self.shared.config.timeouts;
+        loop {
+            let mut session = match self.session().await {
+                Ok(session) => session,
+                Err(result) => return result,
+            };
+            match session.transact(envelope, &body, limits).await {
+                Outcome::Result(result) => {
+                    self.give_back(session).await;
+                    return result;
+                }
+                // Only a reused connection can be stale, so this ends when the parked ones are used up.
+                Outcome::Stale => {}
+            }
+        }
+    }
+
+    /// Closes connections that have not been used for `idle`; for the daemon's upkeep.
+    pub async fn close_idle(&self) {
+        let now = Instant::now();
+        let expired: Vec<Session> = {
+            let mut parked = self.parked();
+            parked.extract_if(.., |session| self.is_expired(session, now)).collect()
+        };
+        for session in expired {
+            session.quit(&self.shared.config.timeouts).await;
+        }
+    }
+
+    /// Awaits the messages under way, takes no more, and says goodbye on every connection.
+    pub async fn close(&self) {
+        let all = u32::try_from(self.shared.config.connections).unwrap_or(u32::MAX);
+        // Already closed is fine: then somebody else is saying goodbye.
+        let all_slots = self.shared.slots.acquire_many(all).await;
+        self.shared.slots.close();
+        drop(all_slots);
+        let parked = std::mem::take(&mut *self.parked());
+        for session in parked {
+            session.quit(&self.shared.config.timeouts).await;
+        }
+    }
+
+    async fn session(&self) -> Result<Session, SendResult> {
+        let Shared { config, hello, tls, .. } = &*self.shared;
+        loop {
+            let Some(session) = self.parked().pop() else {
+                return Session::open(&config.relay, tls, hello, &config.timeouts).await;
+            };
+            if !self.is_expired(&session, Instant::now()) {
+                return Ok(session);
+            }
+            session.quit(&config.timeouts).await;
+        }
+    }
+
+    async fn give_back(&self, session: Session) {
+        if !session.is_usable() {
+            return;
+        }
+        if session.messages() >= self.shared.config.messages_per_connection {
+            session.quit(&self.shared.config.timeouts).await;
+        } else {
+            self.parked().push(session);
+        }
+    }
+
+    fn is_expired(&self, session: &Session, now: Instant) -> bool {
+        now.duration_since(session.idle_since()) >= self.shared.config.idle
+    }
+
+    fn parked(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+        self.shared.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name for EHLO. A machine's name that is no host name (a container's, say) gives way to the address literal.
+fn hello_name(configured: Option<&str>) -> Result<ClientId, SmtpError> {
+    let is_host_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    };
+    match (configured, ClientId::default()) {
+        (Some(name), _) if is_host_name(name) => Ok(ClientId::Domain(name.to_owned())),
+        (Some(_), _) => Err(SmtpError::Hello),
+        (None, ClientId::Domain(name)) if !is_host_name(&name) => {
+            Ok(ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST))
+        }
+        (None, name) => Ok(name),
+    }
+}
