@@ -7,14 +7,23 @@ use pest::Parser;
 /// The grammar reads a file of any shape; these are the nodes of what it could not make sense of.
 const BAD: &[Rule] = &[
     Rule::bad,
-    Rule::bad_head,
     Rule::bad_item,
-    Rule::junk,
+    Rule::bad_pair,
+    Rule::bare_enum,
+    Rule::for_each,
+    Rule::later_chans,
+    Rule::late_name,
+    Rule::later_split,
+    Rule::loose,
     Rule::missing_brace,
-    Rule::stray,
-    Rule::stray_block,
+    Rule::pair_tail,
+    Rule::stray_comma,
     Rule::tail,
+    Rule::unclosed,
+    Rule::unknown_type,
+    Rule::unlimited,
     Rule::word_as_name,
+    Rule::wrong_not,
 ];
 
 fn unreadable(text: &str) -> Option<String> {

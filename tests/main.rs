@@ -3,3 +3,4 @@
 mod explain;
 mod house;
 mod mail;
+mod parse;
