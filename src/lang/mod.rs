@@ -14,6 +14,7 @@ use crate::time::Holidays;
 
 pub mod ast;
 pub mod check;
+pub mod lower;
 pub mod types;
 
 pub use check::{Checked, JourneyInfo, Typed};

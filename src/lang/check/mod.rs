@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{FileId, Span};
 use crate::engine::program::{Catalog, Expr, Signal, Slot, SlotIx, Word};
-use crate::value::Type;
+use crate::value::{FieldType, Type};
 
 pub use watch::{Surroundings, watch_of};
 
@@ -50,6 +50,8 @@ pub struct JourneyInfo {
     pub because: Option<Arc<str>>,
     /// Slot 0 is the entry; then one for each place that may hold a result or an event, in order of appearance.
     pub slots: Vec<Slot>,
+    /// The declared arguments of `enter by start`; empty without one.
+    pub arguments: Vec<FieldType>,
     /// Named steps and `let` names.
     pub names: BTreeMap<Word, SlotIx>,
     /// The slot that a place fills: under `stmt.span` for statements (results of send, call, assign, request, run journey,
