@@ -46,5 +46,6 @@ pub mod id;
 pub mod intake;
 pub mod lang;
 pub mod link;
+pub mod store;
 pub mod time;
 pub mod value;

@@ -4,3 +4,4 @@ mod explain;
 mod house;
 mod mail;
 mod parse;
+mod store;

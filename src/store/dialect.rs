@@ -1,0 +1,297 @@
+//! Everything in which SQLite and PostgreSQL differ: how they are opened, how a transaction begins, how a list of rows is
+//! written, and the clause that skips rows which somebody else holds.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Postgres, Sqlite};
+
+use super::sql::{Arg, Held, Piece, Rows, postgres_columns, sqlite_arguments};
+use super::{Error, Options, Result, Synchronous};
+
+/// The two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The oldest SQLite that does not lose commits when a checkpoint races a write in WAL mode.
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// Prepared statements kept a connection: about a hundred texts, some of them in five sizes.
+const STATEMENTS: usize = 600;
+
+/// Rows a statement on SQLite, largest first. Few sizes keep few statements prepared; a factor of four between them means that no
+/// remainder takes more than a dozen statements.
+const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// Connections that only read, on SQLite.
+const READERS: u32 = 3;
+
+/// The pools of connections: on SQLite one connection writes and a few read; PostgreSQL needs no such distinction.
+pub(super) enum Pools {
+    Sqlite { writer: sqlx::Pool<Sqlite>, readers: sqlx::Pool<Sqlite>, path: PathBuf },
+    Postgres(sqlx::Pool<Postgres>),
+}
+
+impl Pools {
+    /// Opens the database, creating a SQLite file that does not exist.
+    pub(super) async fn open(url: &str, options: &Options) -> Result<Pools> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return open_sqlite(Path::new(path), options).await;
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return open_postgres(url, options).await;
+        }
+        Err(Error::Url(url.split_once("://").map_or(url, |(scheme, _)| scheme).to_owned()))
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+            Pools::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// A connection for reading; what it sees may be a moment old.
+    pub(super) async fn read(&self) -> Result<Held> {
+        Ok(match self {
+            Pools::Sqlite { readers, .. } => Held::ReadSqlite(readers.acquire().await?),
+            Pools::Postgres(pool) => Held::ReadPostgres(pool.acquire().await?),
+        })
+    }
+
+    /// A transaction. On SQLite it takes the write lock at once, so that it cannot fail half-way for having read first.
+    pub(super) async fn write(&self) -> Result<Held> {
+        Ok(match self {
+            Pools::Sqlite { writer, .. } => Held::WriteSqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Postgres(pool) => Held::WritePostgres(pool.begin().await?),
+        })
+    }
+
+    /// Closes all connections; SQLite folds its log into the database when the last one goes.
+    pub(super) async fn close(&self) {
+        match self {
+            Pools::Sqlite { writer, readers, .. } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
+    let synchronous = match options.synchronous {
+        Synchronous::Full => SqliteSynchronous::Full,
+        Synchronous::Normal => SqliteSynchronous::Normal,
+    };
+    let base = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .busy_timeout(Duration::from_secs(5))
+        .foreign_keys(false)
+        .pragma("temp_store", "MEMORY")
+        // Pages in the log before it is folded into the database: with fewer, scattered writes are written twice too often.
+        .pragma("wal_autocheckpoint", "20000")
+        .pragma("journal_size_limit", "268435456")
+        .statement_cache_capacity(STATEMENTS)
+        .row_buffer_size(4_096)
+        .disable_statement_logging();
+    // Negative sizes are KiB.
+    let writer = PoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(options.patience)
+        .connect_with(base.clone().pragma("cache_size", "-49152"))
+        .await?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await?;
+    if !is_new_enough(&version) {
+        return Err(Error::OldSqlite(version));
+    }
+    let readers = PoolOptions::new()
+        .max_connections(READERS)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(options.patience)
+        .connect_lazy_with(base.pragma("cache_size", "-8192").pragma("query_only", "ON"));
+    Ok(Pools::Sqlite { writer, readers, path: path.to_owned() })
+}
+
+async fn open_postgres(url: &str, options: &Options) -> Result<Pools> {
+    let connect = PgConnectOptions::from_str(url)?
+        .application_name("fahrplan")
+        // A frozen process must not hold a bucket: the server cuts its transaction.
+        .options([("idle_in_transaction_session_timeout", "5s"), ("jit", "off")])
+        .statement_cache_capacity(STATEMENTS)
+        .disable_statement_logging();
+    let pool = PoolOptions::new()
+        .max_connections(options.connections)
+        .test_before_acquire(false)
+        .acquire_timeout(options.patience)
+        .connect_with(connect)
+        .await?;
+    Ok(Pools::Postgres(pool))
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    (next(), next(), next()) >= OLDEST_SQLITE
+}
+
+/// The texts of all statements as the database wants them, each made once.
+pub(super) struct Texts {
+    dialect: Dialect,
+    /// By constant and number of rows. Read at every statement, written a few hundred times in all.
+    made: RwLock<HashMap<(&'static str, usize), Arc<str>>>,
+}
+
+impl Texts {
+    pub(super) fn new(dialect: Dialect) -> Texts {
+        Texts { dialect, made: RwLock::default() }
+    }
+
+    /// A statement without a list of rows.
+    pub(super) fn single(&self, sql: &'static str) -> Arc<str> {
+        self.text(sql, 0)
+    }
+
+    /// A batch statement cut into pieces, each with its values. SQLite wants rows of placeholders, in few sizes; PostgreSQL takes an
+    /// array a column, so that one prepared statement serves any number of rows.
+    pub(super) fn pieces(&self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Vec<(Arc<str>, Piece)> {
+        if rows.is_empty() {
+            return Vec::new();
+        }
+        let columns = hole(sql).expect("a batch statement has a hole for its rows").1;
+        match self.dialect {
+            Dialect::Postgres => {
+                let args = postgres_columns(rows, columns.as_bytes(), fixed);
+                vec![(self.text(sql, 1), Piece::Postgres(args))]
+            }
+            Dialect::Sqlite => {
+                let width = columns.len();
+                let mut left = rows.cells.len() / width;
+                let mut cells = rows.cells.into_iter();
+                let mut pieces = Vec::new();
+                while left > 0 {
+                    let size = *SIZES.iter().find(|size| **size <= left).expect("the smallest size is 1");
+                    let piece = cells.by_ref().take(size * width);
+                    let args = sqlite_arguments(piece.chain(fixed.iter().cloned()));
+                    pieces.push((self.text(sql, size), Piece::Sqlite(args)));
+                    left -= size;
+                }
+                pieces
+            }
+        }
+    }
+
+    fn text(&self, sql: &'static str, rows: usize) -> Arc<str> {
+        let key = (sql, rows);
+        if let Some(text) = self.made.read().expect("nothing panics while holding it").get(&key) {
+            return text.clone();
+        }
+        let text: Arc<str> = self.make(sql, rows).into();
+        self.made.write().expect("nothing panics while holding it").insert(key, text.clone());
+        text
+    }
+
+    fn make(&self, sql: &str, rows: usize) -> String {
+        let lock = match self.dialect {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
+        };
+        let sql = sql.replace("{skip locked}", lock);
+        let Some((before, columns, after)) = hole(&sql) else { return sql };
+        let (list, taken) = match self.dialect {
+            Dialect::Sqlite => {
+                let row = format!("({})", vec!["?"; columns.len()].join(","));
+                (format!("VALUES {}", vec![row; rows].join(",")), rows * columns.len())
+            }
+            Dialect::Postgres => (format!("SELECT * FROM unnest({})", arrays(columns)), columns.len()),
+        };
+        format!("{}{list}{}", shift(before, taken), shift(after, taken))
+    }
+}
+
+/// The hole for the rows of a batch: the text before it, the letters of its columns, the text after it.
+fn hole(sql: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = sql.split_once('{')?;
+    let (columns, after) = rest.split_once('}')?;
+    columns.bytes().all(|b| b"ITB".contains(&b)).then_some((before, columns, after))
+}
+
+fn arrays(columns: &str) -> String {
+    let array = |(i, kind): (usize, u8)| {
+        let ty = match kind {
+            b'I' => "BIGINT",
+            b'B' => "BYTEA",
+            _ => "TEXT",
+        };
+        format!("CAST(${} AS {ty}[])", i + 1)
+    };
+    columns.bytes().enumerate().map(array).collect::<Vec<_>>().join(", ")
+}
+
+/// Moves the numbers of the fixed placeholders behind those that the rows take.
+fn shift(sql: &str, by: usize) -> String {
+    let mut shifted = String::with_capacity(sql.len() + 8);
+    let mut parts = sql.split('$');
+    shifted.push_str(parts.next().unwrap_or(""));
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = part[..digits].parse().expect("a placeholder is a dollar sign and a number");
+        shifted.push_str(&format!("${}{}", number + by, &part[digits..]));
+    }
+    shifted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCH: &str = "WITH n(a, b) AS ({IT}) SELECT 1 FROM n WHERE a = $1 AND b = $2 {skip locked}";
+
+    #[test]
+    fn a_batch_is_written_in_the_way_of_each_database() {
+        assert_eq!(
+            Texts::new(Dialect::Sqlite).text(BATCH, 4).as_ref(),
+            "WITH n(a, b) AS (VALUES (?,?),(?,?),(?,?),(?,?)) SELECT 1 FROM n WHERE a = $9 AND b = $10 "
+        );
+        assert_eq!(
+            Texts::new(Dialect::Postgres).text(BATCH, 1).as_ref(),
+            "WITH n(a, b) AS (SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS TEXT[]))) \
+             SELECT 1 FROM n WHERE a = $3 AND b = $4 FOR UPDATE SKIP LOCKED"
+        );
+    }
+
+    #[test]
+    fn any_number_of_rows_is_cut_into_the_few_sizes() {
+        let mut rows = Rows::default();
+        for n in 0..(256 + 64 + 64 + 3) {
+            rows.push([Arg::I64(n), Arg::NoText]);
+        }
+        let pieces = Texts::new(Dialect::Sqlite).pieces(BATCH, rows, &[Arg::I64(0), Arg::NoText]);
+        let marks: Vec<usize> = pieces.iter().map(|(text, _)| text.matches("(?,?)").count()).collect();
+        assert_eq!(marks, [256, 64, 64, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_sqlite_that_loses_commits_is_refused() {
+        assert!(is_new_enough("3.51.3") && is_new_enough("3.52.0") && is_new_enough("4.0"));
+        assert!(!is_new_enough("3.51.2") && !is_new_enough("3.45.1"));
+    }
+}

@@ -1,0 +1,320 @@
+//! The store: one project in one database, SQLite or PostgreSQL, written once for both.
+//!
+//! [`Store::open`] brings the schema up to date and leases a worker number for making ids. Functions stand in the file of the noun
+//! they change, one for each query, and take a [`Conn`]: from [`Store::read`] to look, from [`Store::write`] for a transaction.
+//! Everything that belongs to a contact carries its bucket, which leads every key, so a hot statement names exactly one.
+//!
+//! - `sql`, `dialect`: values in, rows out; all in which the two databases differ
+//! - `migrate`: the schema, brought up to date at opening
+//! - `names`: event, step and journey names as small integers
+
+mod dialect;
+mod migrate;
+pub mod names;
+pub mod settings;
+mod sql;
+mod workers;
+
+use std::fmt;
+use std::fs::File;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+pub use self::dialect::Dialect;
+pub use self::settings::Settings;
+pub use self::sql::{Arg, Conn, Row, Rows};
+use crate::id::{ContactId, Ids};
+use crate::time::Timestamp;
+
+use self::dialect::{Pools, Texts};
+
+/// A handle on the database; cheap to clone. The connections close when the last clone is gone.
+#[derive(Clone)]
+pub struct Store {
+    core: Arc<Core>,
+}
+
+/// What all clones of a store, its connections and its background tasks share.
+pub(crate) struct Core {
+    pools: Pools,
+    texts: Arc<Texts>,
+    names: names::Names,
+    /// Set once, when the schema is up to date.
+    settings: OnceLock<Settings>,
+    /// Makes all ids of this process; held for the blink that takes.
+    ids: Mutex<Ids>,
+    /// Counts up when a bucket may have something to do: the advancing loop watches it.
+    due: watch::Sender<u64>,
+    /// Counts up when a delivery was queued or fell free: the delivering loop watches it.
+    owed: watch::Sender<u64>,
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How much SQLite syncs.
+    pub synchronous: Synchronous,
+    /// Buckets of a database that is created here; `None`: 1 on SQLite, 16 on PostgreSQL. Fixed for life.
+    pub buckets: Option<u16>,
+    /// The most connections to PostgreSQL.
+    pub connections: u32,
+    /// How long to wait for a free connection.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            synchronous: Synchronous::Full,
+            buckets: None,
+            connections: 10,
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How much SQLite syncs: at every commit, or only when the log is folded into the database (a power cut may then lose the
+/// last commits, a crash of the process none).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    #[default]
+    Full,
+    Normal,
+}
+
+/// What goes wrong in the store.
+#[derive(Debug)]
+pub enum Error {
+    /// The database said no, or is away.
+    Database(sqlx::Error),
+    /// The scheme of the URL is neither `sqlite:` nor `postgres://`.
+    Url(String),
+    /// The database has migrations that this binary does not know.
+    NewerSchema { found: i64, known: i64 },
+    /// The SQLite compiled in is too old to be safe.
+    OldSqlite(String),
+    /// Another daemon runs on this SQLite database.
+    SecondDaemon(String),
+    /// All worker numbers are leased.
+    NoWorkerFree,
+    /// A stored value cannot be read back.
+    Unreadable { what: &'static str, why: String },
+    /// Too much is waiting to be accepted; try again a little later.
+    Busy,
+    /// A lock file cannot be made.
+    File(std::io::Error),
+}
+
+/// What store functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Database(error) => write!(f, "the database failed: {error}"),
+            Error::Url(scheme) => {
+                write!(f, "`{scheme}` is no database: write `sqlite:PATH` or `postgres://HOST/DATABASE`")
+            }
+            Error::NewerSchema { found, known } => write!(
+                f,
+                "the database has schema {found}, made by a newer fahrplan; this one knows schema {known}"
+            ),
+            Error::OldSqlite(version) => {
+                write!(f, "SQLite {version} may lose commits; 3.51.3 or newer is needed")
+            }
+            Error::SecondDaemon(path) => {
+                write!(f, "another `fahrplan serve` runs on {path}; one SQLite database takes one daemon")
+            }
+            Error::NoWorkerFree => f.write_str("all 1,024 worker numbers are leased; wait a minute"),
+            Error::Unreadable { what, why } => write!(f, "a stored {what} cannot be read: {why}"),
+            Error::Busy => f.write_str("too much is waiting to be accepted; try again in a moment"),
+            Error::File(error) => write!(f, "the lock file of the database cannot be made: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Database(error) => Some(error),
+            Error::File(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Error {
+        Error::Database(error)
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed a little later: the database is locked, away, or chose another transaction.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Error::Database(sqlx::Error::Database(error)) => match error.code().as_deref() {
+                // SQLite: busy, locked, full (somebody may free space).
+                Some("5" | "261" | "517" | "6" | "262" | "13") => true,
+                // PostgreSQL: connections, serialization, shutting down, out of resources.
+                Some(code) => ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)),
+                None => false,
+            },
+            Error::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
+                true
+            }
+            Error::Busy => true,
+            _ => false,
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database of that URL, `sqlite:PATH` or `postgres://…`, and brings its schema up to date.
+    pub async fn open(url: &str) -> Result<Store> {
+        Store::open_with(url, Options::default()).await
+    }
+
+    /// See [`Store::open`].
+    pub async fn open_with(url: &str, options: Options) -> Result<Store> {
+        let pools = Pools::open(url, &options).await?;
+        let texts = Arc::new(Texts::new(pools.dialect()));
+        let core = Arc::new(Core {
+            pools,
+            texts,
+            names: names::Names::default(),
+            settings: OnceLock::new(),
+            ids: Mutex::new(Ids::new(0)),
+            due: watch::Sender::new(0),
+            owed: watch::Sender::new(0),
+        });
+        let store = Store { core };
+        migrate::run(&store).await?;
+        let settings = settings::load(&store, &options).await?;
+        store.core.settings.set(settings).expect("nobody else has the store yet");
+        workers::lease(&store).await?;
+        Ok(store)
+    }
+
+    /// A connection for reading; what it sees may be a moment old.
+    pub async fn read(&self) -> Result<Conn> {
+        let held = self.core.pools.read().await?;
+        Ok(Conn::new(held, &self.core))
+    }
+
+    /// A transaction; without [`Conn::commit`] it never happened.
+    pub async fn write(&self) -> Result<Conn> {
+        let held = self.core.pools.write().await?;
+        Ok(Conn::new(held, &self.core))
+    }
+
+    /// Which database this is.
+    pub fn dialect(&self) -> Dialect {
+        self.core.pools.dialect()
+    }
+
+    /// What was fixed when the database was created.
+    pub fn settings(&self) -> &Settings {
+        self.core.settings()
+    }
+
+    /// All buckets.
+    pub fn buckets(&self) -> impl Iterator<Item = i64> + use<> {
+        0..self.settings().buckets
+    }
+
+    /// Changes when a bucket may have something to do. Only a hint: look every few seconds as well.
+    pub fn due(&self) -> watch::Receiver<u64> {
+        self.core.due.subscribe()
+    }
+
+    /// Changes when a delivery was queued or fell free. Only a hint, as [`Store::due`].
+    pub fn owed(&self) -> watch::Receiver<u64> {
+        self.core.owed.subscribe()
+    }
+
+    /// A new id at that instant of the machine's clock.
+    pub fn new_id(&self, now: Timestamp) -> i64 {
+        self.core.new_id(now)
+    }
+
+    /// Makes this process the one daemon of a SQLite database for as long as the result lives, also after a crash of a former one.
+    /// PostgreSQL takes any number.
+    pub fn claim_daemon(&self) -> Result<Option<DaemonLock>> {
+        let Pools::Sqlite { path, .. } = &self.core.pools else { return Ok(None) };
+        let mut name = path.clone().into_os_string();
+        name.push("-daemon");
+        let file = File::create(&name).map_err(Error::File)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(DaemonLock { _file: file })),
+            Err(std::fs::TryLockError::WouldBlock) => Err(Error::SecondDaemon(path.display().to_string())),
+            Err(std::fs::TryLockError::Error(error)) => Err(Error::File(error)),
+        }
+    }
+
+    /// Closes all connections. Dropping the last clone does so too, but later.
+    pub async fn close(self) {
+        self.core.pools.close().await;
+    }
+}
+
+/// Held by the one daemon of a SQLite database. The system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct DaemonLock {
+    _file: File,
+}
+
+impl Core {
+    pub(crate) fn settings(&self) -> &Settings {
+        self.settings.get().expect("settings are loaded before the store is handed out")
+    }
+
+    pub(crate) fn new_id(&self, now: Timestamp) -> i64 {
+        self.ids.lock().expect("nothing panics while holding it").next(now)
+    }
+
+    /// The bucket of a contact, for life.
+    pub(crate) fn bucket_of(&self, contact: ContactId) -> i64 {
+        bucket_of(contact, self.settings().buckets)
+    }
+
+    pub(crate) fn wake_due(&self) {
+        self.due.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn wake_owed(&self) {
+        self.owed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+/// The bucket of a contact among so many. Ids grow with time, so their bits are mixed first.
+pub fn bucket_of(contact: ContactId, buckets: i64) -> i64 {
+    let mut bits = contact.0.cast_unsigned();
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^= bits >> 31;
+    (bits % buckets.cast_unsigned()).cast_signed()
+}
+
+/// The machine's clock, for leases alone; journeys run by the clock they are given.
+pub(crate) fn machine_now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_contacts_spread_over_the_buckets() {
+        let mut counts = [0; 16];
+        for id in 0..16_000 {
+            let bucket = bucket_of(ContactId(id << 22), 16);
+            counts[usize::try_from(bucket).expect("a bucket is not negative")] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+    }
+}

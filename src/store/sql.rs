@@ -1,0 +1,377 @@
+//! A thin layer over the two drivers: values in, rows out, one statement text for both databases.
+//!
+//! A statement is a `&'static str` with `$n` placeholders. A batch statement has one hole, such as `{IIT}`, where a list of rows
+//! goes; the letters are the types of its columns: `I` for integers, `T` for text, `B` for bytes. [`Dialect`] fills the hole.
+//! No value ever becomes part of a text.
+
+use std::sync::Arc;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{
+    Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction,
+};
+
+use super::dialect::Dialect;
+use super::{Core, Error, Result};
+use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
+use crate::time::Timestamp;
+
+/// One value for a statement. Missing values are typed, since PostgreSQL wants to know.
+#[derive(Clone, Debug)]
+pub enum Arg {
+    I64(i64),
+    NoI64,
+    Text(String),
+    Word(Arc<str>),
+    NoText,
+    Blob(Vec<u8>),
+    NoBlob,
+}
+
+macro_rules! into_arg {
+    ($($from:ty, $some:expr, $none:ident;)*) => {$(
+        impl From<$from> for Arg {
+            fn from(value: $from) -> Arg {
+                $some(value)
+            }
+        }
+        impl From<Option<$from>> for Arg {
+            fn from(value: Option<$from>) -> Arg {
+                value.map_or(Arg::$none, $some)
+            }
+        }
+    )*};
+}
+
+into_arg! {
+    i64, Arg::I64, NoI64;
+    u32, |n: u32| Arg::I64(i64::from(n)), NoI64;
+    Timestamp, |at: Timestamp| Arg::I64(at.0), NoI64;
+    ContactId, |id: ContactId| Arg::I64(id.0), NoI64;
+    EnrollmentId, |id: EnrollmentId| Arg::I64(id.0), NoI64;
+    DeliveryId, |id: DeliveryId| Arg::I64(id.0), NoI64;
+    TaskId, |id: TaskId| Arg::I64(id.0), NoI64;
+    String, Arg::Text, NoText;
+    &str, |text: &str| Arg::Text(text.to_owned()), NoText;
+    Arc<str>, Arg::Word, NoText;
+    &Arc<str>, |text: &Arc<str>| Arg::Word(text.clone()), NoText;
+    Vec<u8>, Arg::Blob, NoBlob;
+}
+
+/// The arguments of a statement: `args![bucket, now]`.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::store::sql::Arg::from($value)),*] };
+}
+pub(crate) use args;
+
+/// The rows of a batch statement, cell after cell.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    pub(super) cells: Vec<Arg>,
+}
+
+impl Rows {
+    /// No rows, with room for so many cells.
+    pub fn with_capacity(cells: usize) -> Rows {
+        Rows { cells: Vec::with_capacity(cells) }
+    }
+
+    /// Adds one row.
+    pub fn push<const N: usize>(&mut self, row: [Arg; N]) {
+        self.cells.extend(row);
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+}
+
+/// One row of a result; columns are counted from 0.
+#[derive(Debug)]
+pub enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// Reads a column as the type that the statement gives it; SQLite needs no look at the type, since the tables are ours.
+macro_rules! column {
+    ($row:expr, $i:expr, $ty:ty) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get_unchecked::<$ty, _>($i),
+            Row::Postgres(row) => row.try_get::<$ty, _>($i),
+        }
+        .map_err(Error::from)
+    };
+}
+
+impl Row {
+    /// An integer.
+    pub fn i64(&self, i: usize) -> Result<i64> {
+        column!(self, i, i64)
+    }
+
+    /// An integer or nothing.
+    pub fn opt_i64(&self, i: usize) -> Result<Option<i64>> {
+        column!(self, i, Option<i64>)
+    }
+
+    /// An instant.
+    pub fn at(&self, i: usize) -> Result<Timestamp> {
+        self.i64(i).map(Timestamp)
+    }
+
+    /// An instant or nothing.
+    pub fn opt_at(&self, i: usize) -> Result<Option<Timestamp>> {
+        Ok(self.opt_i64(i)?.map(Timestamp))
+    }
+
+    /// A text.
+    pub fn text(&self, i: usize) -> Result<&str> {
+        column!(self, i, &str)
+    }
+
+    /// A text or nothing.
+    pub fn opt_text(&self, i: usize) -> Result<Option<&str>> {
+        column!(self, i, Option<&str>)
+    }
+
+    /// Bytes.
+    pub fn blob(&self, i: usize) -> Result<&[u8]> {
+        column!(self, i, &[u8])
+    }
+}
+
+/// A connection that was taken for a while: to read, or inside a transaction. Dropping it without [`Conn::commit`] rolls back.
+pub struct Conn {
+    held: Held,
+    pub(super) core: Arc<Core>,
+    /// Names that were given a number in this transaction; others may know them after the commit.
+    pub(super) fresh_names: Vec<(Arc<str>, i64)>,
+}
+
+pub(super) enum Held {
+    ReadSqlite(PoolConnection<Sqlite>),
+    ReadPostgres(PoolConnection<Postgres>),
+    WriteSqlite(Transaction<'static, Sqlite>),
+    WritePostgres(Transaction<'static, Postgres>),
+}
+
+enum Driver<'a> {
+    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a mut PgConnection),
+}
+
+impl Conn {
+    pub(super) fn new(held: Held, core: &Arc<Core>) -> Conn {
+        Conn { held, core: core.clone(), fresh_names: Vec::new() }
+    }
+
+    /// Which database this is.
+    pub fn dialect(&self) -> Dialect {
+        match self.held {
+            Held::ReadSqlite(_) | Held::WriteSqlite(_) => Dialect::Sqlite,
+            Held::ReadPostgres(_) | Held::WritePostgres(_) => Dialect::Postgres,
+        }
+    }
+
+    fn driver(&mut self) -> Driver<'_> {
+        match &mut self.held {
+            Held::ReadSqlite(conn) => Driver::Sqlite(conn),
+            Held::WriteSqlite(tx) => Driver::Sqlite(tx),
+            Held::ReadPostgres(conn) => Driver::Postgres(conn),
+            Held::WritePostgres(tx) => Driver::Postgres(tx),
+        }
+    }
+
+    /// Makes the transaction durable; nothing to do after mere reading.
+    pub async fn commit(self) -> Result<()> {
+        match self.held {
+            Held::ReadSqlite(_) | Held::ReadPostgres(_) => {}
+            Held::WriteSqlite(tx) => tx.commit().await?,
+            Held::WritePostgres(tx) => tx.commit().await?,
+        }
+        self.core.names.learn(self.fresh_names);
+        Ok(())
+    }
+
+    /// Runs a statement; the number of rows it changed.
+    pub async fn exec(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64> {
+        let sql = self.core.texts.single(sql);
+        self.run(sql, args).await
+    }
+
+    /// Runs a statement that returns rows.
+    pub async fn fetch(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>> {
+        let sql = self.core.texts.single(sql);
+        self.query(sql, args).await
+    }
+
+    /// The first row, if there is one.
+    pub async fn fetch_first(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Option<Row>> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a batch statement over all rows, in pieces where the database wants that; the number of rows changed.
+    pub async fn exec_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<u64> {
+        let mut changed = 0;
+        for (text, args) in self.core.clone().texts.pieces(sql, rows, fixed) {
+            changed += match (self.driver(), args) {
+                (Driver::Sqlite(conn), Piece::Sqlite(args)) => run_sqlite(conn, text, args).await?,
+                (Driver::Postgres(conn), Piece::Postgres(args)) => run_postgres(conn, text, args).await?,
+                _ => unreachable!("pieces are made for the dialect of the connection"),
+            };
+        }
+        Ok(changed)
+    }
+
+    /// Runs a batch statement that returns rows. Their order is that of the pieces, not of the batch.
+    pub async fn fetch_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<Vec<Row>> {
+        let mut found = Vec::new();
+        for (text, args) in self.core.clone().texts.pieces(sql, rows, fixed) {
+            match (self.driver(), args) {
+                (Driver::Sqlite(conn), Piece::Sqlite(args)) => {
+                    found.extend(query_sqlite(conn, text, args).await?);
+                }
+                (Driver::Postgres(conn), Piece::Postgres(args)) => {
+                    found.extend(query_postgres(conn, text, args).await?);
+                }
+                _ => unreachable!("pieces are made for the dialect of the connection"),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Runs several statements of a migration, without arguments.
+    pub(super) async fn script(&mut self, sql: &'static str) -> Result<()> {
+        match self.driver() {
+            Driver::Sqlite(conn) => sqlx::raw_sql(sql).execute(conn).await.map(|_| ())?,
+            Driver::Postgres(conn) => sqlx::raw_sql(sql).execute(conn).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    /// Keeps others from changing the schema until this transaction ends; on SQLite no second one can write anyway.
+    pub(super) async fn lock_schema(&mut self) -> Result<()> {
+        if self.dialect() == Dialect::Postgres {
+            // Any number will do, as long as all of us use the same.
+            self.fetch("SELECT pg_advisory_xact_lock(7021)::TEXT", Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: Arc<str>, args: Vec<Arg>) -> Result<u64> {
+        match self.driver() {
+            Driver::Sqlite(conn) => run_sqlite(conn, sql, sqlite_arguments(args)).await,
+            Driver::Postgres(conn) => run_postgres(conn, sql, postgres_arguments(args)).await,
+        }
+    }
+
+    async fn query(&mut self, sql: Arc<str>, args: Vec<Arg>) -> Result<Vec<Row>> {
+        match self.driver() {
+            Driver::Sqlite(conn) => query_sqlite(conn, sql, sqlite_arguments(args)).await,
+            Driver::Postgres(conn) => query_postgres(conn, sql, postgres_arguments(args)).await,
+        }
+    }
+}
+
+/// The bound values of one piece of a batch.
+pub(super) enum Piece {
+    Sqlite(SqliteArguments),
+    Postgres(PgArguments),
+}
+
+// The texts are asserted safe because `Texts` makes them from constants and numbers of placeholders alone.
+
+async fn run_sqlite(conn: &mut SqliteConnection, sql: Arc<str>, args: SqliteArguments) -> Result<u64> {
+    let done = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), args).execute(conn).await?;
+    Ok(done.rows_affected())
+}
+
+async fn run_postgres(conn: &mut PgConnection, sql: Arc<str>, args: PgArguments) -> Result<u64> {
+    let done = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), args).execute(conn).await?;
+    Ok(done.rows_affected())
+}
+
+async fn query_sqlite(conn: &mut SqliteConnection, sql: Arc<str>, args: SqliteArguments) -> Result<Vec<Row>> {
+    let rows = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), args).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(Row::Sqlite).collect())
+}
+
+async fn query_postgres(conn: &mut PgConnection, sql: Arc<str>, args: PgArguments) -> Result<Vec<Row>> {
+    let rows = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), args).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(Row::Postgres).collect())
+}
+
+/// Adds one value to the arguments of either driver.
+macro_rules! add {
+    ($args:expr, $arg:expr) => {
+        match $arg {
+            Arg::I64(n) => $args.add(n),
+            Arg::NoI64 => $args.add(None::<i64>),
+            Arg::Text(text) => $args.add(text),
+            Arg::Word(text) => $args.add(text),
+            Arg::NoText => $args.add(None::<String>),
+            Arg::Blob(bytes) => $args.add(bytes),
+            Arg::NoBlob => $args.add(None::<Vec<u8>>),
+        }
+        .expect("integers, texts and bytes below the size limits of requests can be encoded")
+    };
+}
+
+pub(super) fn sqlite_arguments(values: impl IntoIterator<Item = Arg>) -> SqliteArguments {
+    let values = values.into_iter();
+    let mut args = SqliteArguments::default();
+    Arguments::reserve(&mut args, values.size_hint().0, 0);
+    for value in values {
+        add!(args, value);
+    }
+    args
+}
+
+fn postgres_arguments(values: Vec<Arg>) -> PgArguments {
+    let mut args = PgArguments::default();
+    for value in values {
+        add!(args, value);
+    }
+    args
+}
+
+/// The rows of a batch as one array a column, then the fixed values.
+pub(super) fn postgres_columns(rows: Rows, columns: &[u8], fixed: &[Arg]) -> PgArguments {
+    let mut lists: Vec<Vec<Arg>> = columns.iter().map(|_| Vec::new()).collect();
+    for (i, cell) in rows.cells.into_iter().enumerate() {
+        lists[i % columns.len()].push(cell);
+    }
+    let mut args = PgArguments::default();
+    for (kind, list) in columns.iter().zip(lists) {
+        match kind {
+            b'I' => args.add(list.into_iter().map(integer).collect::<Vec<_>>()),
+            b'B' => args.add(list.into_iter().map(bytes).collect::<Vec<_>>()),
+            _ => args.add(list.into_iter().map(text).collect::<Vec<_>>()),
+        }
+        .expect("lists of integers, texts and bytes below the size limits of requests can be encoded");
+    }
+    for value in fixed {
+        add!(args, value.clone());
+    }
+    args
+}
+
+fn integer(arg: Arg) -> Option<i64> {
+    if let Arg::I64(n) = arg { Some(n) } else { None }
+}
+
+fn bytes(arg: Arg) -> Option<Vec<u8>> {
+    if let Arg::Blob(bytes) = arg { Some(bytes) } else { None }
+}
+
+fn text(arg: Arg) -> Option<String> {
+    match arg {
+        Arg::Text(text) => Some(text),
+        Arg::Word(text) => Some(text.to_string()),
+        _ => None,
+    }
+}

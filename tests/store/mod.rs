@@ -1,0 +1,70 @@
+//! The conformance suite of the store: every function on SQLite, and on PostgreSQL at the address in `FAHRPLAN_TEST_POSTGRES`.
+//!
+//! Each test gets an empty database of its own: a file, or a schema. Without the variable the PostgreSQL half fails, so that it
+//! cannot be forgotten; `FAHRPLAN_TEST_POSTGRES=skip` leaves it out on purpose.
+
+mod opening;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fahrplan::store::{Options, Store};
+
+/// An empty database that a test may open as often as it likes.
+pub(crate) struct Database {
+    url: String,
+    /// The buckets it is created with.
+    buckets: u16,
+    /// The directory of the SQLite file, deleted with it.
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Database {
+    /// Opens it, creating the schema the first time.
+    pub(crate) async fn open(&self) -> Store {
+        self.try_open().await.expect("the database opens")
+    }
+
+    pub(crate) async fn try_open(&self) -> Result<Store, fahrplan::store::Error> {
+        let options = Options { buckets: Some(self.buckets), connections: 4, ..Options::default() };
+        Store::open_with(&self.url, options).await
+    }
+}
+
+/// Runs a test on SQLite with one bucket and with eight, and on PostgreSQL with eight.
+pub(crate) fn on_all<F: Future<Output = ()>>(test: impl Fn(Database) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    for buckets in [1, 8] {
+        let directory = tempfile::tempdir().expect("a directory for the database");
+        let url = format!("sqlite:{}", directory.path().join("test.db").display());
+        runtime.block_on(test(Database { url, buckets, _directory: Some(directory) }));
+    }
+    let server = std::env::var("FAHRPLAN_TEST_POSTGRES").expect(
+        "FAHRPLAN_TEST_POSTGRES holds the URL of a PostgreSQL database for tests, or `skip` to leave it out",
+    );
+    if server != "skip" {
+        runtime.block_on(on_postgres(&server, test));
+    }
+}
+
+async fn on_postgres<F: Future<Output = ()>>(server: &str, test: impl Fn(Database) -> F) {
+    static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+    let schema = format!("test_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    run(server, &format!("CREATE SCHEMA {schema}")).await;
+    let mark = if server.contains('?') { '&' } else { '?' };
+    let url = format!("{server}{mark}options=-c%20search_path%3D{schema}");
+    test(Database { url, buckets: 8, _directory: None }).await;
+    run(server, &format!("DROP SCHEMA {schema} CASCADE")).await;
+}
+
+/// Runs a statement on the server, apart from the store.
+async fn run(server: &str, sql: &str) {
+    use sqlx::{AssertSqlSafe, Connection};
+    let mut conn =
+        sqlx::PgConnection::connect(server).await.expect("the PostgreSQL server for tests answers");
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.expect("the statement runs");
+    conn.close().await.expect("the connection closes");
+}

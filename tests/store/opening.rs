@@ -1,0 +1,102 @@
+//! Opening, the schema, worker numbers, names.
+
+use std::sync::Arc;
+
+use fahrplan::store::{Arg, Error, Store, names};
+
+use super::on_all;
+use fahrplan::time::Timestamp;
+
+#[test]
+fn a_database_is_created_once_and_keeps_its_settings() {
+    on_all(async |database| {
+        let first = database.open().await;
+        let settings = first.settings().clone();
+        assert_eq!(settings.link_secret.len(), 32);
+        first.close().await;
+        assert_eq!(*database.open().await.settings(), settings);
+    });
+}
+
+#[test]
+fn several_processes_may_open_a_new_database_at_once() {
+    on_all(async |database| {
+        let (a, b, c) = tokio::join!(database.try_open(), database.try_open(), database.try_open());
+        let stores = [a, b, c].map(|store| store.expect("opens"));
+        let now = Timestamp(1_800_000_000_000);
+        let mut ids: Vec<i64> = stores.iter().map(|store| store.new_id(now)).collect();
+        ids.dedup();
+        assert_eq!(ids.len(), 3, "each has a worker number of its own");
+    });
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    on_all(async |database| {
+        let store = database.open().await;
+        let mut tx = store.write().await.expect("a transaction");
+        const NEWER: &str = "INSERT INTO schema_versions (version, name, applied_at) VALUES ($1, $2, 0)";
+        tx.exec(NEWER, vec![Arg::I64(9_999), Arg::from("9999_future")]).await.expect("inserted");
+        tx.commit().await.expect("committed");
+        let refused = database.try_open().await.err().expect("refused");
+        assert!(matches!(refused, Error::NewerSchema { found: 9_999, .. }), "{refused}");
+    });
+}
+
+#[test]
+fn an_unknown_kind_of_database_is_refused_with_the_way_out() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let error = runtime.block_on(Store::open("mysql://secret@host/db")).err().expect("refused");
+    assert_eq!(
+        error.to_string(),
+        "`mysql` is no database: write `sqlite:PATH` or `postgres://HOST/DATABASE`"
+    );
+}
+
+#[test]
+fn a_sqlite_database_takes_one_daemon_and_lets_go_with_it() {
+    on_all(async |database| {
+        let (first, second) = (database.open().await, database.open().await);
+        let lock = first.claim_daemon().expect("the first daemon starts");
+        if lock.is_some() {
+            assert!(matches!(second.claim_daemon(), Err(Error::SecondDaemon(_))));
+        }
+        drop(lock);
+        second.claim_daemon().expect("free again");
+    });
+}
+
+#[test]
+fn a_dropped_transaction_never_happened() {
+    on_all(async |database| {
+        let store = database.open().await;
+        let name: Arc<str> = "order_placed".into();
+        let mut tx = store.write().await.expect("a transaction");
+        names::intern(&mut tx, &name).await.expect("interned");
+        drop(tx);
+        let mut conn = store.write().await.expect("a connection");
+        assert_eq!(names::find(&mut conn, &name).await.expect("looked up"), None);
+    });
+}
+
+#[test]
+fn a_name_gets_one_number_for_ever_and_is_spelled_back() {
+    on_all(async |database| {
+        let store = database.open().await;
+        let words: Vec<Arc<str>> = (0..40).map(|n| format!("event_{n}").into()).collect();
+        let mut tx = store.write().await.expect("a transaction");
+        let mut ids = Vec::new();
+        for word in &words {
+            ids.push(names::intern(&mut tx, word).await.expect("interned"));
+        }
+        tx.commit().await.expect("committed");
+        // Another process, which has met none of them.
+        let other = database.open().await;
+        let mut conn = other.read().await.expect("a connection");
+        let spelled = names::spell(&mut conn, ids.iter().copied()).await.expect("spelled");
+        for (word, id) in words.iter().zip(&ids) {
+            assert_eq!(spelled.get(id), Some(word));
+            assert_eq!(names::find(&mut conn, word).await.expect("found"), Some(*id));
+        }
+    });
+}
