@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::engine::program::{Catalog, Word};
+use crate::engine::program::{Catalog, EntryHow, Program, Word};
 use crate::engine::world::Fields;
 use crate::time::{MINUTE, Timestamp};
 use crate::value::{self, Value};
@@ -157,6 +157,31 @@ fn track(catalog: &Catalog, item: &Map<String, Json>, occurred_at: Timestamp) ->
         }
     }
     Ok(Act::Event { name: name.clone(), occurred_at, fields })
+}
+
+/// Reads the arguments with which a journey is started by hand, against its `enter by start`.
+pub fn read_arguments(program: &Program, json: &Json) -> Result<Fields, Rejected> {
+    let starts = program.entries.iter().find_map(|entry| match &entry.how {
+        EntryHow::Start { arguments } => Some(arguments),
+        _ => None,
+    });
+    let Some(arguments) = starts else {
+        let reason =
+            format!("nobody can be put into `{}` by hand: it has no `enter by start`", program.journey);
+        return Err(Rejected::new("no-start", reason));
+    };
+    let none = Json::Null;
+    let mut fields = Fields::new();
+    for field in arguments {
+        let json = json.get(&*field.name).unwrap_or(&none);
+        let value = value::from_json(&field.ty, json).map_err(|misfit| {
+            Rejected::new("wrong-type", format!("argument `{}`: {}", field.name, misfit.message))
+        })?;
+        check_text(&value)
+            .map_err(|reason| Rejected::new("bad-text", format!("argument `{}`: {reason}", field.name)))?;
+        fields.insert(field.name.clone(), value);
+    }
+    Ok(fields)
 }
 
 fn identify(catalog: &Catalog, item: &Map<String, Json>) -> (Act, Vec<Rejected>) {

@@ -24,7 +24,8 @@
 //! 7  cli                  reads arguments and files, prints, chooses the exit code
 //! 6  daemon    http       loops that run; doors that listen (they meet in the store: a commit wakes the loops)
 //! 5  store     channels   SQL on two databases; the outside world (they do not know each other)
-//! 4  config link intake   fahrplan.toml, environment, secrets; signed links; items from outside read against the schema
+//! 4  clock config         the two clocks; fahrplan.toml, environment, secrets
+//!    intake link          items from outside read against the schema; signed links
 //! 3  lang                 text -> tree -> checked -> program, and test blocks      (pure)
 //! 2  engine               program x world x input x now -> changes                 (pure)
 //! 1  diagnostic           what we tell authors                                     (pure)
@@ -39,6 +40,7 @@
 
 pub mod channels;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod diagnostic;
 pub mod engine;

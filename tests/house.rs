@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["diagnostic"],
     &["engine"],
     &["lang"],
-    &["config", "intake", "link"],
+    &["clock", "config", "intake", "link"],
     &["store", "channels"],
     &["daemon", "http"],
     &["cli"],
