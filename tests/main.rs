@@ -2,6 +2,7 @@
 
 mod explain;
 mod house;
+mod journeys;
 mod mail;
 mod parse;
 mod store;
