@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod cli;
 mod explain;
 mod house;
 mod journeys;

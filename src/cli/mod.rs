@@ -3,7 +3,7 @@
 //! One file a command; each has `run(args)`, does its work through the floors below and says how it went. Only this room
 //! reads arguments and project files, prints, and chooses exit codes.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,7 +16,9 @@ pub mod contact;
 pub mod demo;
 pub mod deploy;
 pub mod enroll;
+pub mod explain;
 pub mod import;
+pub mod init;
 pub mod key;
 pub mod serve;
 pub mod status;
@@ -390,10 +392,10 @@ fn run(command: Command) -> Outcome {
         Command::Demo(args) => demo::run(&args),
         Command::Deploy(args) => deploy::run(&args),
         Command::Enroll(args) => enroll::run(&args),
-        Command::Explain(_) => Err(Failure::not_available("`explain`")),
+        Command::Explain(args) => explain::run(&args),
         Command::Fmt(_) => Err(Failure::not_available("`fmt`")),
         Command::Import(args) => import::run(&args),
-        Command::Init(_) => Err(Failure::not_available("`init`")),
+        Command::Init(args) => init::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
         Command::Serve(args) => serve::run(&args),
@@ -419,12 +421,6 @@ fn report(failure: &Failure) {
     if let Some(help) = &failure.help {
         let _ = writeln!(err, "\u{1b}[1;36mhelp\u{1b}[0m: {help}");
     }
-}
-
-/// Whether standard output is a terminal that wants colors.
-fn color() -> bool {
-    let wanted = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-    wanted && std::io::stdout().is_terminal()
 }
 
 /// Writes to standard output; a closed pipe is no failure.
