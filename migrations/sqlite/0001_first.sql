@@ -23,28 +23,6 @@ CREATE TABLE names (
     name TEXT    NOT NULL UNIQUE
 );
 
-CREATE TABLE catalogs (
-    id      INTEGER NOT NULL PRIMARY KEY,
-    hash    TEXT    NOT NULL UNIQUE,
-    catalog TEXT    NOT NULL,
-    made_at BIGINT  NOT NULL
-);
-
-CREATE TABLE programs (
-    id      INTEGER NOT NULL PRIMARY KEY,
-    journey BIGINT  NOT NULL,
-    hash    TEXT    NOT NULL UNIQUE,
-    program TEXT    NOT NULL,
-    made_at BIGINT  NOT NULL
-);
-
--- The version that takes people in; none for a retired journey.
-CREATE TABLE journeys (
-    journey     INTEGER NOT NULL PRIMARY KEY,
-    program     BIGINT,
-    deployed_at BIGINT  NOT NULL
-);
-
 -- What `status` shows: how many rest at a step, entered, left by which exit, reached which goal; and deliveries by state.
 CREATE TABLE step_counts (
     bucket  BIGINT NOT NULL,
@@ -54,18 +32,6 @@ CREATE TABLE step_counts (
     count   BIGINT NOT NULL,
     PRIMARY KEY (bucket, program, kind, name)
 ) WITHOUT ROWID;
-
-CREATE TABLE keys (
-    id           INTEGER NOT NULL PRIMARY KEY,
-    name         TEXT    NOT NULL,
-    prefix       TEXT    NOT NULL UNIQUE,
-    hash         BLOB    NOT NULL,
-    scopes       TEXT    NOT NULL,
-    created_at   BIGINT  NOT NULL,
-    expires_at   BIGINT,
-    last_used_at BIGINT,
-    revoked_at   BIGINT
-);
 
 -- Work over all contacts of a bucket, done in slices: it begins again where `done_to` says.
 CREATE TABLE jobs (
@@ -194,14 +160,6 @@ CREATE TABLE seen (
     PRIMARY KEY (bucket, week, hash)
 ) WITHOUT ROWID;
 
-CREATE TABLE rejected_events (
-    id          INTEGER NOT NULL PRIMARY KEY,
-    rejected_at BIGINT  NOT NULL,
-    source      TEXT    NOT NULL,
-    reason      TEXT    NOT NULL,
-    body        TEXT    NOT NULL
-);
-
 -- ------------------------------------------------------------------ enrollments
 
 -- Written at entry and end. `wake_at` is the other half of the timer's key, and true only where `tracked` is 1.
@@ -256,68 +214,6 @@ CREATE TABLE memberships (
     wake_at BIGINT NOT NULL,
     PRIMARY KEY (bucket, contact, journey, entry)
 ) WITHOUT ROWID;
-
--- ------------------------------------------------------------------ what leaves the house
-
--- Messages (kind 0) and requests to endpoints (kind 1). `next_at` is when somebody has to look: when it is due, or when its lease
--- ends; none once it is settled.
-CREATE TABLE deliveries (
-    id            INTEGER NOT NULL PRIMARY KEY,
-    bucket        BIGINT  NOT NULL,
-    contact       BIGINT  NOT NULL,
-    enrollment    BIGINT  NOT NULL,
-    journey       BIGINT  NOT NULL,
-    step          BIGINT  NOT NULL,
-    round         BIGINT  NOT NULL,
-    arm           BIGINT  NOT NULL,
-    kind          BIGINT  NOT NULL,
-    channel       BIGINT  NOT NULL,
-    template      BIGINT  NOT NULL,
-    purpose       BIGINT  NOT NULL,
-    transactional BIGINT  NOT NULL,
-    wants_outcome BIGINT  NOT NULL,
-    values_given  TEXT    NOT NULL,
-    address_given TEXT,
-    before_at     BIGINT,
-    due_at        BIGINT  NOT NULL,
-    next_at       BIGINT,
-    state         TEXT    NOT NULL,
-    owner         BIGINT  NOT NULL,
-    epoch         BIGINT  NOT NULL,
-    attempts      BIGINT  NOT NULL,
-    attempt_at    BIGINT,
-    frozen        TEXT,
-    rendered      BLOB,
-    result        TEXT,
-    settled_at    BIGINT
-);
-
-CREATE INDEX deliveries_next ON deliveries (bucket, next_at) WHERE next_at IS NOT NULL;
-CREATE INDEX deliveries_of_contact ON deliveries (bucket, contact);
-
-CREATE TABLE tasks (
-    id           INTEGER NOT NULL PRIMARY KEY,
-    bucket       BIGINT  NOT NULL,
-    contact      BIGINT  NOT NULL,
-    enrollment   BIGINT  NOT NULL,
-    journey      BIGINT  NOT NULL,
-    step         BIGINT  NOT NULL,
-    round        BIGINT  NOT NULL,
-    verb         BIGINT  NOT NULL,
-    task         BIGINT  NOT NULL,
-    team         BIGINT  NOT NULL,
-    values_given TEXT    NOT NULL,
-    due_at       BIGINT  NOT NULL,
-    expires_at   BIGINT  NOT NULL,
-    state        TEXT    NOT NULL,
-    taken_by     TEXT,
-    outcome      TEXT,
-    answers      TEXT,
-    settled_at   BIGINT
-);
-
-CREATE INDEX tasks_open ON tasks (team, due_at) WHERE settled_at IS NULL;
-CREATE INDEX tasks_of_contact ON tasks (bucket, contact);
 
 -- ------------------------------------------------------------------ what happened
 

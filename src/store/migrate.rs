@@ -26,7 +26,7 @@ macro_rules! migrations {
 }
 
 /// All of them, oldest first.
-const MIGRATIONS: &[Migration] = migrations![1 "0001_first"];
+const MIGRATIONS: &[Migration] = migrations![1 "0001_first", 2 "0002_outbox"];
 
 /// Runs what is missing.
 pub(super) async fn run(store: &Store) -> Result<()> {
