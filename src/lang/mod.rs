@@ -2,6 +2,7 @@
 //!
 //! - `ast`: the tree that the parser makes
 //! - `types`: what fits what, durations, the words of the schema as types
+//! - `template`: the scanner of templates: variables, helpers, places
 //! - `check`: names, types, flow, consent, templates; elaborates each expression once
 //!
 //! [`Input`] is everything one compilation looks at, [`Compilation`] everything it makes.
@@ -15,6 +16,7 @@ use crate::time::Holidays;
 pub mod ast;
 pub mod check;
 pub mod lower;
+pub mod template;
 pub mod types;
 
 pub use check::{Checked, JourneyInfo, Typed};
