@@ -181,7 +181,7 @@ fn in_charset(bytes: &[u8], charset: &str) -> String {
 }
 
 /// Undoes the encoded-words of RFC 2047. White space between two of them belongs to the encoding.
-pub(super) fn decoded_words(value: &str) -> String {
+pub fn decoded_words(value: &str) -> String {
     let mut decoded = String::with_capacity(value.len());
     let mut rest = value;
     let mut after_word = false;

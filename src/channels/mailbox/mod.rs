@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use letter::Letter;
+pub use letter::{Letter, decoded_words};
 
 /// A place in the conversation at which a script may step in.
 #[derive(Clone, Debug, Eq, PartialEq)]
