@@ -1,8 +1,12 @@
 //! Reading journey files: the grammar itself, and the findings and trees that `lang::parse` makes of it.
 
 use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fahrplan::diagnostic::{Code, Diagnostic, FileId, Look, Sources, apply_fixes, render_all};
+use fahrplan::lang::parse::parse;
 use fahrplan_grammar::{JourneyParser, Rule};
 use pest::Parser;
 use pest::iterators::Pair;
@@ -37,6 +41,20 @@ const MISTAKES: [Rule; 14] = [
     Rule::unknown_type,
     Rule::unlimited,
 ];
+
+/// Every copy of a text with its rest cut off or one byte taken out, at every so many bytes.
+fn damaged(text: &str, step: usize) -> impl Iterator<Item = String> {
+    let places = (0..text.len()).step_by(step).filter(|at| text.is_char_boundary(*at));
+    places.flat_map(|at| {
+        let next = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+        [text[..at].to_owned(), format!("{}{}", &text[..at], &text[next..])]
+    })
+}
+
+/// All texts with the step at which they are damaged.
+fn corpus() -> impl Iterator<Item = (&'static str, usize)> {
+    SAMPLES.iter().map(|s| (s.1, 5)).chain([(ODD, 1), (WRONG, 1), (FORMS, 89)])
+}
 
 fn rules(text: &str) -> Vec<Rule> {
     fn walk(pair: Pair<'_, Rule>, into: &mut Vec<Rule>) {
@@ -109,7 +127,7 @@ fn every_rule_of_the_grammar_is_hit() {
         "entry_how",
         "mig",
         "item",
-        "rule",
+        "policy_rule",
         "tline",
         "at_what",
         "file_line",
@@ -132,12 +150,16 @@ fn every_rule_of_the_grammar_is_hit() {
 }
 
 #[test]
-fn a_file_cut_or_holed_at_every_fifth_byte_is_still_a_tree() {
-    for (text, step) in SAMPLES.iter().map(|s| (s.1, 5)).chain([(ODD, 1), (WRONG, 1), (FORMS, 89)]) {
-        for at in (0..text.len()).step_by(step).filter(|at| text.is_char_boundary(*at)) {
-            rules(&text[..at]);
-            if text.is_char_boundary(at + 1) {
-                rules(&format!("{}{}", &text[..at], &text[at + 1..]));
+fn a_file_cut_or_holed_at_every_fifth_byte_is_a_tree_and_its_findings_lie_in_it() {
+    for (text, step) in corpus() {
+        for copy in damaged(text, step) {
+            let (_, findings) = parse(FileId(0), &copy);
+            for finding in findings {
+                let place = finding.primary.span;
+                assert!(place.end as usize <= copy.len(), "{finding:?} in {copy}");
+                assert!(
+                    copy.is_char_boundary(place.start as usize) && copy.is_char_boundary(place.end as usize)
+                );
             }
         }
     }
@@ -147,7 +169,7 @@ fn a_file_cut_or_holed_at_every_fifth_byte_is_still_a_tree() {
 fn fastest(text: &str) -> Duration {
     let once = || {
         let begin = Instant::now();
-        rules(text);
+        parse(FileId(0), text);
         begin.elapsed()
     };
     (0..3).map(|_| once()).min().expect("three runs")
@@ -171,4 +193,58 @@ fn nesting_costs_time_in_proportion_only() {
             "{name}: 10 levels {shallow:?}, 40 levels {deep:?}"
         );
     }
+}
+
+// ---------------------------------------------------------------- findings
+
+fn fixtures() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lang/parse");
+    let entries = fs::read_dir(dir).expect("the fixtures are there").map(|e| e.expect("readable").path());
+    let mut files: Vec<PathBuf> = entries.filter(|p| p.extension().is_some_and(|e| e == "journey")).collect();
+    files.sort();
+    files
+}
+
+fn findings(text: &str) -> Vec<Diagnostic> {
+    parse(FileId(0), text).1
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    findings(text).iter().map(|f| f.code.as_str()).collect()
+}
+
+/// What a reader sees, next to each fixture. `BLESS=1` writes it anew, to be reviewed like code.
+#[test]
+fn every_mistake_is_told_at_its_place_with_a_way_out() {
+    let mut failures = Vec::new();
+    for path in fixtures() {
+        let text = fs::read_to_string(&path).expect("a fixture is text");
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        let mut sources = Sources::new();
+        let file = sources.add(name.clone(), text.clone());
+        let shown = render_all(&sources, &parse(file, &text).1, Look::PLAIN);
+        let expected = path.with_extension("expected");
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&expected, &shown).expect("the expected text can be written");
+        } else if fs::read_to_string(&expected).unwrap_or_default() != shown {
+            failures.push(format!("{name} gives\n{shown}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn samples_and_forms_have_no_finding() {
+    for (name, text) in SAMPLES.into_iter().chain([("forms", FORMS)]) {
+        assert_eq!(codes(text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn fourteen_mistakes_give_fourteen_findings() {
+    let expected = [
+        "E0001", "E0001", "E0006", "E0001", "E0001", "E0402", "E0001", "E0001", "E0007", "E0008", "E0002",
+        "E0001", "E0007", "E0006",
+    ];
+    assert_eq!(codes(WRONG), expected);
 }

@@ -1,6 +1,6 @@
 //! The language: text to tree to checked program. Pure.
 //!
-//! - `ast`: the tree that the parser makes
+//! - `ast`: the tree that the parser makes; `parse`: text to tree
 //! - `types`: what fits what, durations, the words of the schema as types
 //! - `template`: the scanner of templates: variables, helpers, places
 //! - `check`: names, types, flow, consent, templates; elaborates each expression once
@@ -16,6 +16,7 @@ use crate::time::Holidays;
 pub mod ast;
 pub mod check;
 pub mod lower;
+pub mod parse;
 pub mod template;
 pub mod types;
 
