@@ -4,7 +4,8 @@
 //! by a newer one and is refused.
 
 use super::sql::args;
-use super::{Conn, Dialect, Error, Result, Store, machine_now};
+use super::{Conn, Dialect, Error, Result, Store};
+use crate::clock::machine_now;
 
 /// A step of the schema, in the words of both databases.
 struct Migration {

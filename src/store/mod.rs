@@ -6,9 +6,17 @@
 //!
 //! - `sql`, `dialect`: values in, rows out; all in which the two databases differ
 //! - `migrate`: the schema, brought up to date at opening
-//! - `names`: event, step and journey names as small integers
+//! - `names`, `fields`: names as small integers, values as text
+//! - `inbox`, `identities`, `contacts`: what comes in, and for whom
+//! - `journeys`, `jobs`: what is deployed, and work over all contacts
 
+pub mod contacts;
 mod dialect;
+mod fields;
+pub mod identities;
+pub mod inbox;
+pub mod jobs;
+pub mod journeys;
 mod migrate;
 pub mod names;
 pub mod settings;
@@ -18,15 +26,15 @@ mod workers;
 use std::fmt;
 use std::fs::File;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 pub use self::dialect::Dialect;
 pub use self::settings::Settings;
 pub use self::sql::{Arg, Conn, Row, Rows};
+use crate::clock::machine_now;
 use crate::id::{ContactId, Ids};
-use crate::time::Timestamp;
 
 use self::dialect::{Pools, Texts};
 
@@ -34,6 +42,7 @@ use self::dialect::{Pools, Texts};
 #[derive(Clone)]
 pub struct Store {
     core: Arc<Core>,
+    acceptor: Arc<inbox::Acceptor>,
 }
 
 /// What all clones of a store, its connections and its background tasks share.
@@ -41,6 +50,7 @@ pub(crate) struct Core {
     pools: Pools,
     texts: Arc<Texts>,
     names: names::Names,
+    loaded: journeys::Loaded,
     /// Set once, when the schema is up to date.
     settings: OnceLock<Settings>,
     /// Makes all ids of this process; held for the blink that takes.
@@ -185,29 +195,29 @@ impl Store {
             pools,
             texts,
             names: names::Names::default(),
+            loaded: journeys::Loaded::default(),
             settings: OnceLock::new(),
             ids: Mutex::new(Ids::new(0)),
             due: watch::Sender::new(0),
             owed: watch::Sender::new(0),
         });
-        let store = Store { core };
+        let acceptor = Arc::new(inbox::Acceptor::start(&core));
+        let store = Store { core, acceptor };
         migrate::run(&store).await?;
         let settings = settings::load(&store, &options).await?;
         store.core.settings.set(settings).expect("nobody else has the store yet");
-        workers::lease(&store).await?;
+        workers::lease(&store.core).await?;
         Ok(store)
     }
 
     /// A connection for reading; what it sees may be a moment old.
     pub async fn read(&self) -> Result<Conn> {
-        let held = self.core.pools.read().await?;
-        Ok(Conn::new(held, &self.core))
+        self.core.read().await
     }
 
     /// A transaction; without [`Conn::commit`] it never happened.
     pub async fn write(&self) -> Result<Conn> {
-        let held = self.core.pools.write().await?;
-        Ok(Conn::new(held, &self.core))
+        self.core.write().await
     }
 
     /// Which database this is.
@@ -235,9 +245,14 @@ impl Store {
         self.core.owed.subscribe()
     }
 
-    /// A new id at that instant of the machine's clock.
-    pub fn new_id(&self, now: Timestamp) -> i64 {
-        self.core.new_id(now)
+    /// Wakes the loops of this process, after a commit that gave them something to do.
+    pub fn wake(&self) {
+        self.core.wake_due();
+    }
+
+    /// A new id.
+    pub fn new_id(&self) -> i64 {
+        self.core.new_id()
     }
 
     /// Makes this process the one daemon of a SQLite database for as long as the result lives, also after a crash of a former one.
@@ -271,8 +286,16 @@ impl Core {
         self.settings.get().expect("settings are loaded before the store is handed out")
     }
 
-    pub(crate) fn new_id(&self, now: Timestamp) -> i64 {
-        self.ids.lock().expect("nothing panics while holding it").next(now)
+    pub(crate) fn new_id(&self) -> i64 {
+        self.ids.lock().expect("nothing panics while holding it").next(machine_now())
+    }
+
+    async fn read(self: &Arc<Core>) -> Result<Conn> {
+        Ok(Conn::new(self.pools.read().await?, self))
+    }
+
+    async fn write(self: &Arc<Core>) -> Result<Conn> {
+        Ok(Conn::new(self.pools.write().await?, self))
     }
 
     /// The bucket of a contact, for life.
@@ -296,12 +319,6 @@ pub fn bucket_of(contact: ContactId, buckets: i64) -> i64 {
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^= bits >> 31;
     (bits % buckets.cast_unsigned()).cast_signed()
-}
-
-/// The machine's clock, for leases alone; journeys run by the clock they are given.
-pub(crate) fn machine_now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -262,6 +262,15 @@ impl Conn {
         Ok(())
     }
 
+    /// Tells the daemons on other machines, after the commit, that a bucket may have something to do. Only a hint: one a
+    /// transaction at most, since notifying commits wait for each other.
+    pub(super) async fn hint_due(&mut self) -> Result<()> {
+        if self.dialect() == Dialect::Postgres {
+            self.fetch("SELECT pg_notify('fahrplan_due', '')::TEXT", Vec::new()).await?;
+        }
+        Ok(())
+    }
+
     async fn run(&mut self, sql: Arc<str>, args: Vec<Arg>) -> Result<u64> {
         match self.driver() {
             Driver::Sqlite(conn) => run_sqlite(conn, sql, sqlite_arguments(args)).await,

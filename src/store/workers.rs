@@ -7,7 +7,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::sql::args;
-use super::{Core, Error, Result, Store, machine_now};
+use super::{Core, Error, Result};
+use crate::clock::machine_now;
 use crate::id::Ids;
 use crate::time::SECOND;
 
@@ -19,9 +20,9 @@ const RENEWAL: Duration = Duration::from_secs(20);
 const NUMBERS: i64 = 1_024;
 
 /// Leases a number and keeps the lease while the store lives.
-pub(super) async fn lease(store: &Store) -> Result<()> {
+pub(super) async fn lease(core: &Arc<Core>) -> Result<()> {
     let now = machine_now();
-    let mut tx = store.write().await?;
+    let mut tx = core.write().await?;
     const UNUSED: &str = "SELECT COALESCE(MAX(worker), -1) + 1 FROM workers";
     let next = tx.fetch_first(UNUSED, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))?;
     let worker = if next < NUMBERS {
@@ -39,11 +40,11 @@ pub(super) async fn lease(store: &Store) -> Result<()> {
     tx.commit().await?;
     let Some(worker) = worker else {
         // Somebody took the same new number in the same moment: the next one then, unless all are leased.
-        return if next < NUMBERS { Box::pin(lease(store)).await } else { Err(Error::NoWorkerFree) };
+        return if next < NUMBERS { Box::pin(lease(core)).await } else { Err(Error::NoWorkerFree) };
     };
     let number = u16::try_from(worker).expect("below 1,024");
-    *store.core.ids.lock().expect("nothing panics while holding it") = Ids::new(number);
-    tokio::spawn(keep(Arc::downgrade(&store.core), worker));
+    *core.ids.lock().expect("nothing panics while holding it") = Ids::new(number);
+    tokio::spawn(keep(Arc::downgrade(core), worker));
     Ok(())
 }
 
@@ -52,14 +53,14 @@ async fn keep(core: Weak<Core>, worker: i64) {
     loop {
         tokio::time::sleep(RENEWAL).await;
         let Some(core) = core.upgrade() else { return };
-        if let Err(error) = renew(Store { core }, worker).await {
+        if let Err(error) = renew(&core, worker).await {
             tracing::warn!(worker, %error, "the lease of the worker number was not renewed");
         }
     }
 }
 
-async fn renew(store: Store, worker: i64) -> Result<()> {
-    let mut tx = store.write().await?;
+async fn renew(core: &Arc<Core>, worker: i64) -> Result<()> {
+    let mut tx = core.write().await?;
     const RENEW: &str = "UPDATE workers SET leased_until = $1 WHERE worker = $2";
     tx.exec(RENEW, args![machine_now().0 + LEASE_MS, worker]).await?;
     tx.commit().await

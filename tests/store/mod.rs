@@ -3,6 +3,7 @@
 //! Each test gets an empty database of its own: a file, or a schema. Without the variable the PostgreSQL half fails, so that it
 //! cannot be forgotten; `FAHRPLAN_TEST_POSTGRES=skip` leaves it out on purpose.
 
+mod accepting;
 mod opening;
 
 use std::sync::atomic::{AtomicU32, Ordering};

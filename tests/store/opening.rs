@@ -5,7 +5,6 @@ use std::sync::Arc;
 use fahrplan::store::{Arg, Error, Store, names};
 
 use super::on_all;
-use fahrplan::time::Timestamp;
 
 #[test]
 fn a_database_is_created_once_and_keeps_its_settings() {
@@ -23,8 +22,7 @@ fn several_processes_may_open_a_new_database_at_once() {
     on_all(async |database| {
         let (a, b, c) = tokio::join!(database.try_open(), database.try_open(), database.try_open());
         let stores = [a, b, c].map(|store| store.expect("opens"));
-        let now = Timestamp(1_800_000_000_000);
-        let mut ids: Vec<i64> = stores.iter().map(|store| store.new_id(now)).collect();
+        let mut ids: Vec<i64> = stores.iter().map(|store| store.new_id()).collect();
         ids.dedup();
         assert_eq!(ids.len(), 3, "each has a worker number of its own");
     });

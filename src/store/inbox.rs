@@ -1,0 +1,350 @@
+//! What comes in: accepted here, answered only after the commit, and taken by the transaction that advances its bucket.
+//!
+//! Accepting takes no lock on a bucket. All calls that arrive while one transaction runs go into the next one together, so that a
+//! sync of the disk serves many. A repeated message id within a week is dropped; a contact nobody knows is created; two contacts
+//! that turn out to be one are merged by the advancing transaction, told so through the inbox.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::identities::{Resolved, Resolver};
+use super::sql::args;
+use super::{Conn, Core, Error, Result, Rows, Store};
+use crate::clock::machine_now;
+use crate::engine::world::Input;
+use crate::id::ContactId;
+use crate::intake::Who;
+use crate::time::{DAY, Timestamp};
+
+/// Calls that may wait to be accepted, and items in them; beyond that the caller is told to come back later.
+const CALLS: usize = 4_096;
+const ITEMS: usize = 50_000;
+
+/// Items that share a transaction, so that none waits long for its commit.
+const TOGETHER: usize = 4_000;
+
+/// Message ids are forgotten by the week, so they are known for one to two.
+const WEEK: i64 = 7 * DAY;
+
+/// Something that comes in for a contact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incoming {
+    pub to: To,
+    /// A repeat with the same id within a week does nothing.
+    pub message_id: Option<String>,
+    /// What happens. An event gets its id and moment of acceptance here.
+    pub input: Input,
+}
+
+/// Whom it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    Contact(ContactId),
+    /// Whoever has these identities; nobody yet: a new contact.
+    Who(Who),
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is in the inbox of this contact.
+    Taken(ContactId),
+    /// Its message id was seen before.
+    Repeated,
+    /// It says nobody, or its contact does not exist.
+    Nobody,
+}
+
+/// What a row of the inbox holds.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Parcel {
+    Input(Input),
+    /// The contact was created for this: its standing entries are set up first.
+    First(Input),
+    /// This contact is another one, who takes over what it has.
+    Merge(ContactId),
+}
+
+/// A [`Parcel`] that is written.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ParcelRef<'a> {
+    Input(&'a Input),
+    First(&'a Input),
+    Merge(ContactId),
+}
+
+impl ParcelRef<'_> {
+    fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("inputs have no keys but texts")
+    }
+}
+
+/// The way to the acceptor, and how much waits there.
+pub(super) struct Acceptor {
+    calls: mpsc::Sender<Call>,
+    waiting: Arc<AtomicUsize>,
+}
+
+struct Call {
+    items: Vec<(Incoming, Timestamp)>,
+    answer: oneshot::Sender<Result<Vec<Accepted>>>,
+}
+
+impl Acceptor {
+    /// Starts the task that accepts; it ends when the store is gone.
+    pub(super) fn start(core: &Arc<Core>) -> Acceptor {
+        let (calls, waiting_calls) = mpsc::channel(CALLS);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(accept_all(core.clone(), waiting_calls, waiting.clone()));
+        Acceptor { calls, waiting }
+    }
+}
+
+impl Store {
+    /// Accepts items at that moment of the journey clock. The answer, one an item, comes after the commit: then nothing can lose
+    /// them any more. Fails as [`Error::Busy`] when too much is waiting.
+    pub async fn accept(&self, items: Vec<Incoming>, now: Timestamp) -> Result<Vec<Accepted>> {
+        let count = items.len();
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let acceptor = &self.acceptor;
+        if acceptor.waiting.fetch_add(count, Ordering::Relaxed) > ITEMS {
+            acceptor.waiting.fetch_sub(count, Ordering::Relaxed);
+            return Err(Error::Busy);
+        }
+        let (answer, answered) = oneshot::channel();
+        let items = items.into_iter().map(|item| (item, now)).collect();
+        if acceptor.calls.try_send(Call { items, answer }).is_err() {
+            acceptor.waiting.fetch_sub(count, Ordering::Relaxed);
+            return Err(Error::Busy);
+        }
+        answered.await.unwrap_or(Err(Error::Busy))
+    }
+}
+
+/// Takes the calls that wait, together, again and again.
+async fn accept_all(core: Arc<Core>, mut calls: mpsc::Receiver<Call>, waiting: Arc<AtomicUsize>) {
+    while let Some(first) = calls.recv().await {
+        let mut together = vec![first];
+        let mut count = together[0].items.len();
+        while count < TOGETHER {
+            let Ok(next) = calls.try_recv() else { break };
+            count += next.items.len();
+            together.push(next);
+        }
+        let mut items = Vec::with_capacity(count);
+        let mut shares = Vec::with_capacity(together.len());
+        for call in together {
+            shares.push((call.items.len(), call.answer));
+            items.extend(call.items);
+        }
+        let accepted = accept_together(&core, &items).await;
+        waiting.fetch_sub(count, Ordering::Relaxed);
+        answer_all(accepted, shares);
+    }
+}
+
+fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Sender<Result<Vec<Accepted>>>)>) {
+    match accepted {
+        Ok(all) => {
+            let mut all = all.into_iter();
+            for (count, answer) in shares {
+                // Nobody listens any more when the client hung up; what it sent is kept all the same.
+                _ = answer.send(Ok(all.by_ref().take(count).collect()));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "nothing was accepted");
+            let again = error.is_passing();
+            for (_, answer) in shares {
+                let told = if again { Error::Busy } else { Error::Database(sqlx::Error::WorkerCrashed) };
+                _ = answer.send(Err(told));
+            }
+        }
+    }
+}
+
+/// Accepts items in one transaction; once more when another process came first with the same identity or message id.
+async fn accept_together(core: &Arc<Core>, items: &[(Incoming, Timestamp)]) -> Result<Vec<Accepted>> {
+    for _ in 0..5 {
+        let mut tx = core.write().await?;
+        if let Some(accepted) = accept_in(&mut tx, items).await? {
+            tx.hint_due().await?;
+            tx.commit().await?;
+            core.wake_due();
+            return Ok(accepted);
+        }
+    }
+    Err(Error::Busy)
+}
+
+/// Accepts items in a transaction; `None` when it must begin anew.
+async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Option<Vec<Accepted>>> {
+    let Some(repeated) = note_seen(tx, items).await? else { return Ok(None) };
+    let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|((item, _), _)| item);
+    let mut resolver = Resolver::load(tx, fresh()).await?;
+    let mut accepted = Vec::with_capacity(items.len());
+    let mut rows = Rows::with_capacity(items.len() * 5);
+    for ((item, now), repeated) in items.iter().zip(repeated) {
+        if repeated {
+            accepted.push(Accepted::Repeated);
+            continue;
+        }
+        let Some(Resolved { contact, new, merged }) = resolver.resolve(tx, &item.to, *now).await? else {
+            accepted.push(Accepted::Nobody);
+            continue;
+        };
+        for loser in merged {
+            push(&mut rows, &tx.core, loser, *now, ParcelRef::Merge(contact).to_text());
+        }
+        let parcel = if new { ParcelRef::First(&item.input) } else { ParcelRef::Input(&item.input) };
+        push(&mut rows, &tx.core, contact, *now, parcel.to_text());
+        accepted.push(Accepted::Taken(contact));
+    }
+    if !resolver.write(tx).await? {
+        return Ok(None);
+    }
+    insert(tx, rows).await?;
+    Ok(Some(accepted))
+}
+
+/// Puts inputs into the inboxes of contacts that are known, inside a transaction that does more. The caller wakes the advancing
+/// loop after its commit with [`Store::wake`].
+pub async fn enqueue(tx: &mut Conn, inputs: Vec<(ContactId, Input)>, now: Timestamp) -> Result<()> {
+    let mut rows = Rows::with_capacity(inputs.len() * 5);
+    for (contact, input) in inputs {
+        push(&mut rows, &tx.core, contact, now, ParcelRef::Input(&input).to_text());
+    }
+    insert(tx, rows).await?;
+    tx.hint_due().await
+}
+
+fn push(rows: &mut Rows, core: &Core, contact: ContactId, now: Timestamp, text: String) {
+    rows.push([
+        core.bucket_of(contact).into(),
+        core.new_id().into(),
+        contact.into(),
+        now.into(),
+        text.into(),
+    ]);
+}
+
+async fn insert(tx: &mut Conn, rows: Rows) -> Result<()> {
+    const INSERT: &str = "INSERT INTO inbox (bucket, id, contact, accepted_at, input) {IIIIT}";
+    tx.exec_rows(INSERT, rows, &[]).await?;
+    Ok(())
+}
+
+/// Which items repeat a message id, and remembers those that do not; `None` when another process noted one in this moment.
+async fn note_seen(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Option<Vec<bool>>> {
+    let buckets = tx.core.settings().buckets;
+    let week = machine_now().0.div_euclid(WEEK);
+    let mut places: HashMap<[u8; 16], usize> = HashMap::new();
+    let mut repeated = vec![false; items.len()];
+    for (place, (item, _)) in items.iter().enumerate() {
+        let Some(message_id) = &item.message_id else { continue };
+        let hash = hash16(message_id);
+        repeated[place] = places.contains_key(&hash);
+        places.entry(hash).or_insert(place);
+    }
+    let mut hashes: Vec<(i64, [u8; 16], usize)> =
+        places.into_iter().map(|(hash, place)| (bucket_of_hash(&hash, buckets), hash, place)).collect();
+    hashes.sort_unstable();
+    let mut lookups = Rows::with_capacity(hashes.len() * 3);
+    for (bucket, hash, place) in &hashes {
+        let place = i64::try_from(*place).expect("a batch is small");
+        lookups.push([place.into(), (*bucket).into(), hash.to_vec().into()]);
+    }
+    const SEEN: &str = "WITH n(place, bucket, hash) AS ({IIB}) SELECT n.place FROM n CROSS JOIN seen \
+        WHERE seen.bucket = n.bucket AND seen.week IN ($1, $2) AND seen.hash = n.hash";
+    let weeks = args![week, week - 1];
+    let mut known = HashSet::new();
+    for row in tx.fetch_rows(SEEN, lookups, &weeks).await? {
+        let place = usize::try_from(row.i64(0)?).expect("a place is not negative");
+        repeated[place] = true;
+        known.insert(place);
+    }
+    let mut rows = Rows::with_capacity(hashes.len() * 3);
+    let mut wanted = 0;
+    for (bucket, hash, _) in hashes.iter().filter(|(_, _, place)| !known.contains(place)) {
+        rows.push([(*bucket).into(), week.into(), hash.to_vec().into()]);
+        wanted += 1;
+    }
+    const NOTE: &str = "INSERT INTO seen (bucket, week, hash) {IIB} ON CONFLICT DO NOTHING";
+    let noted = tx.exec_rows(NOTE, rows, &[]).await?;
+    Ok((noted == wanted).then_some(repeated))
+}
+
+/// Forgets message ids of more than a week ago.
+pub async fn forget_seen(tx: &mut Conn, bucket: i64) -> Result<u64> {
+    let oldest = machine_now().0.div_euclid(WEEK) - 1;
+    const FORGET: &str = "DELETE FROM seen WHERE bucket = $1 AND week < $2";
+    tx.exec(FORGET, args![bucket, oldest]).await
+}
+
+fn hash16(message_id: &str) -> [u8; 16] {
+    let hash = blake3::hash(message_id.as_bytes());
+    hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes")
+}
+
+fn bucket_of_hash(hash: &[u8; 16], buckets: i64) -> i64 {
+    let first = u64::from_be_bytes(hash[..8].try_into().expect("8 bytes"));
+    (first % buckets.cast_unsigned()).cast_signed()
+}
+
+/// A row of the inbox, taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) id: i64,
+    pub(super) contact: ContactId,
+    pub(super) accepted_at: Timestamp,
+    pub(super) text: String,
+}
+
+impl Taken {
+    /// What is in it. A text that cannot be read must not stop the others of its bucket: the caller sets it aside.
+    pub(super) fn open(&self) -> Result<Parcel, String> {
+        serde_json::from_str(&self.text).map_err(|error| error.to_string())
+    }
+}
+
+/// Takes the oldest rows of a bucket out of the inbox, in order. One statement finds and deletes them, so that a row that is
+/// committed meanwhile can neither be missed nor lost.
+pub(super) async fn take(tx: &mut Conn, bucket: i64, limit: i64) -> Result<Vec<Taken>> {
+    const TAKE: &str = "DELETE FROM inbox WHERE bucket = $1 AND id IN ( \
+        SELECT id FROM inbox WHERE bucket = $2 ORDER BY id LIMIT $3) \
+        RETURNING id, contact, accepted_at, input";
+    let mut taken = Vec::new();
+    for row in tx.fetch(TAKE, args![bucket, bucket, limit]).await? {
+        taken.push(Taken {
+            id: row.i64(0)?,
+            contact: ContactId(row.i64(1)?),
+            accepted_at: row.at(2)?,
+            text: row.text(3)?.to_owned(),
+        });
+    }
+    taken.sort_unstable_by_key(|taken| taken.id);
+    Ok(taken)
+}
+
+/// Puts rows that came for a contact who was merged into the inbox of the one who took over.
+pub(super) async fn forward(tx: &mut Conn, rows: Vec<(ContactId, Taken)>) -> Result<()> {
+    let mut forwarded = Rows::default();
+    for (contact, taken) in rows {
+        push(&mut forwarded, &tx.core, contact, taken.accepted_at, taken.text);
+    }
+    insert(tx, forwarded).await
+}
+
+/// How many rows wait in the inbox of a bucket.
+pub async fn waiting(conn: &mut Conn, bucket: i64) -> Result<i64> {
+    let row = conn.fetch_first("SELECT COUNT(*) FROM inbox WHERE bucket = $1", args![bucket]).await?;
+    row.map_or(Ok(0), |row| row.i64(0))
+}

@@ -1,0 +1,220 @@
+//! What is deployed: one catalog, each journey's current program, and the older ones that somebody may still be inside.
+//!
+//! Programs and catalogs are stored once for each content hash and never change. Each deploy writes one row of `deployments`;
+//! every transaction compares the newest, so that a running daemon takes over what another process deployed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+use super::sql::args;
+use super::{Conn, Error, Result, Store, jobs, names};
+use crate::engine::program::{Catalog, FORMAT, Policy, Program, Word};
+use crate::engine::world::{Cause, Input};
+use crate::time::{Holidays, Timestamp};
+
+/// What is deployed, as one generation has it.
+#[derive(Debug)]
+pub struct Deployed {
+    /// Grows with each deploy; 0 before the first.
+    pub generation: i64,
+    pub catalog: Arc<Catalog>,
+    /// The programs that take people in.
+    pub current: BTreeMap<Word, Arc<Program>>,
+    /// Every program ever deployed, by number: goals count for those who left long ago.
+    programs: BTreeMap<i64, Arc<Program>>,
+    /// Numbers by address of the program, which lives as long as this does.
+    numbers: HashMap<usize, i64>,
+}
+
+impl Deployed {
+    /// The program of that number.
+    pub fn program(&self, number: i64) -> Option<&Arc<Program>> {
+        self.programs.get(&number)
+    }
+
+    /// The number of a program that came from here.
+    pub fn number_of(&self, program: &Arc<Program>) -> Option<i64> {
+        self.numbers.get(&Arc::as_ptr(program).addr()).copied()
+    }
+
+    /// Programs that take nobody in any more.
+    pub fn older(&self) -> impl Iterator<Item = &Arc<Program>> {
+        let is_current = |program: &Arc<Program>| {
+            self.current.get(&program.journey).is_some_and(|current| Arc::ptr_eq(current, program))
+        };
+        self.programs.values().filter(move |program| !is_current(program))
+    }
+
+    fn new(
+        generation: i64,
+        catalog: Arc<Catalog>,
+        current: BTreeMap<Word, i64>,
+        programs: BTreeMap<i64, Arc<Program>>,
+    ) -> Deployed {
+        let find = |(journey, number): (Word, i64)| Some((journey, programs.get(&number)?.clone()));
+        let current = current.into_iter().filter_map(find).collect();
+        let numbers =
+            programs.iter().map(|(number, program)| (Arc::as_ptr(program).addr(), *number)).collect();
+        Deployed { generation, catalog, current, programs, numbers }
+    }
+}
+
+/// What this process has loaded last.
+#[derive(Default)]
+pub(super) struct Loaded(RwLock<Option<Arc<Deployed>>>);
+
+const UNPOISONED: &str = "nothing panics while holding it";
+
+/// What is deployed as this connection sees it; loaded again only after a deploy.
+pub async fn deployed(conn: &mut Conn) -> Result<Arc<Deployed>> {
+    let generation = generation(conn).await?;
+    let cached = conn.core.loaded.0.read().expect(UNPOISONED).clone();
+    if let Some(cached) = cached.clone().filter(|cached| cached.generation == generation) {
+        return Ok(cached);
+    }
+    // Programs never change, so known ones are kept: enrollments and generations share them.
+    let known = cached.map(|cached| cached.programs.clone()).unwrap_or_default();
+    let loaded = Arc::new(load(conn, generation, known).await?);
+    *conn.core.loaded.0.write().expect(UNPOISONED) = Some(loaded.clone());
+    Ok(loaded)
+}
+
+/// Whether the schema says that an e-mail address belongs to one contact alone; so it is before the first deploy.
+pub(super) async fn unique_email(conn: &mut Conn) -> Result<bool> {
+    Ok(deployed(conn).await?.catalog.attribute("email").is_none_or(|email| email.unique))
+}
+
+/// What a deploy changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deploy {
+    pub generation: i64,
+    /// Journeys whose program is new or another one.
+    pub changed: Vec<Word>,
+    /// Journeys that take nobody in any more.
+    pub retired: Vec<Word>,
+}
+
+/// Makes these programs the current ones, and this the catalog; journeys that are not among them are retired. When something
+/// changed, the standing entries of all contacts are set up anew by a job in each bucket. Whether people may be left behind in
+/// older versions is for the caller to decide before.
+pub async fn deploy(
+    store: &Store,
+    catalog: &Catalog,
+    programs: &[Program],
+    now: Timestamp,
+) -> Result<Deploy> {
+    let mut tx = store.write().await?;
+    let before = deployed(&mut tx).await?;
+    let mut deploy = Deploy { generation: before.generation + 1, ..Deploy::default() };
+    for program in programs {
+        let number = keep_program(&mut tx, program, now).await?;
+        let current = before.current.get(&program.journey).and_then(|current| before.number_of(current));
+        if current != Some(number) {
+            deploy.changed.push(program.journey.clone());
+        }
+        point(&mut tx, &program.journey, Some(number), now).await?;
+    }
+    let is_gone = |journey: &&Word| programs.iter().all(|program| program.journey != **journey);
+    deploy.retired = before.current.keys().filter(is_gone).cloned().collect();
+    for journey in &deploy.retired {
+        point(&mut tx, journey, None, now).await?;
+    }
+    let catalog = keep_catalog(&mut tx, catalog, now).await?;
+    const DEPLOY: &str = "INSERT INTO deployments (generation, catalog, deployed_at) VALUES ($1, $2, $3)";
+    tx.exec(DEPLOY, args![deploy.generation, catalog, now]).await?;
+    let settle = Input::Settle { cause: Cause::Deploy };
+    jobs::start(&mut tx, &format!("settle {}", deploy.generation), &settle).await?;
+    tx.hint_due().await?;
+    tx.commit().await?;
+    store.wake();
+    Ok(deploy)
+}
+
+async fn generation(conn: &mut Conn) -> Result<i64> {
+    const NEWEST: &str = "SELECT COALESCE(MAX(generation), 0) FROM deployments";
+    conn.fetch_first(NEWEST, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))
+}
+
+async fn load(
+    conn: &mut Conn,
+    generation: i64,
+    mut programs: BTreeMap<i64, Arc<Program>>,
+) -> Result<Deployed> {
+    const CURRENT: &str = "SELECT names.name, journeys.program FROM journeys \
+        JOIN names ON names.id = journeys.journey WHERE journeys.program IS NOT NULL";
+    let mut current = BTreeMap::new();
+    for row in conn.fetch(CURRENT, Vec::new()).await? {
+        current.insert(Word::from(row.text(0)?), row.i64(1)?);
+    }
+    const NEWER: &str = "SELECT id, program FROM programs WHERE id > $1";
+    let newest = programs.keys().next_back().copied().unwrap_or(0);
+    for row in conn.fetch(NEWER, args![newest]).await? {
+        let program = Program::from_bytes(row.blob(1)?).map_err(unreadable("program"))?;
+        programs.insert(row.i64(0)?, Arc::new(program));
+    }
+    const CATALOG: &str = "SELECT catalogs.catalog FROM deployments \
+        JOIN catalogs ON catalogs.id = deployments.catalog ORDER BY deployments.generation DESC LIMIT 1";
+    let catalog = match conn.fetch_first(CATALOG, Vec::new()).await? {
+        Some(row) => Catalog::from_bytes(row.blob(0)?).map_err(unreadable("catalog"))?,
+        None => nothing(),
+    };
+    Ok(Deployed::new(generation, Arc::new(catalog), current, programs))
+}
+
+fn unreadable<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Error {
+    move |why| Error::Unreadable { what, why: why.to_string() }
+}
+
+/// The catalog of a database into which nothing was deployed.
+fn nothing() -> Catalog {
+    Catalog {
+        format: FORMAT,
+        zone: "UTC".into(),
+        locale: "en".into(),
+        holidays: Holidays::default(),
+        attributes: Vec::new(),
+        events: BTreeMap::new(),
+        purposes: BTreeMap::new(),
+        channels: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        teams: BTreeMap::new(),
+        endpoints: BTreeMap::new(),
+        segments: BTreeMap::new(),
+        scores: BTreeMap::new(),
+        transactional_templates: BTreeMap::new(),
+        policy: Policy::default(),
+    }
+}
+
+async fn keep_program(tx: &mut Conn, program: &Program, now: Timestamp) -> Result<i64> {
+    const KEEP: &str = "INSERT INTO programs (id, journey, hash, program, made_at) \
+        SELECT COALESCE(MAX(id), 0) + 1, CAST($1 AS BIGINT), $2, $3, CAST($4 AS BIGINT) FROM programs WHERE true \
+        ON CONFLICT (hash) DO NOTHING";
+    let journey = names::intern(tx, &program.journey).await?;
+    let hash = program.hash().to_string();
+    tx.exec(KEEP, args![journey, hash.as_str(), program.to_bytes(), now]).await?;
+    kept(tx, "SELECT id FROM programs WHERE hash = $1", &hash).await
+}
+
+async fn keep_catalog(tx: &mut Conn, catalog: &Catalog, now: Timestamp) -> Result<i64> {
+    const KEEP: &str = "INSERT INTO catalogs (id, hash, catalog, made_at) \
+        SELECT COALESCE(MAX(id), 0) + 1, $1, $2, CAST($3 AS BIGINT) FROM catalogs WHERE true \
+        ON CONFLICT (hash) DO NOTHING";
+    let hash = catalog.hash().to_string();
+    tx.exec(KEEP, args![hash.as_str(), catalog.to_bytes(), now]).await?;
+    kept(tx, "SELECT id FROM catalogs WHERE hash = $1", &hash).await
+}
+
+async fn kept(tx: &mut Conn, sql: &'static str, hash: &str) -> Result<i64> {
+    let missing = || Error::Unreadable { what: "version", why: format!("{hash} was not kept") };
+    tx.fetch_first(sql, args![hash]).await?.ok_or_else(missing)?.i64(0)
+}
+
+/// Lets a journey take people into that program, or into none.
+async fn point(tx: &mut Conn, journey: &Word, program: Option<i64>, now: Timestamp) -> Result<()> {
+    const POINT: &str = "INSERT INTO journeys (journey, program, deployed_at) VALUES ($1, $2, $3) \
+        ON CONFLICT (journey) DO UPDATE SET program = excluded.program, deployed_at = excluded.deployed_at";
+    let journey = names::intern(tx, journey).await?;
+    tx.exec(POINT, args![journey, program, now]).await?;
+    Ok(())
+}
