@@ -337,6 +337,11 @@ impl Zone {
         )
     }
 
+    /// The first instant after that one at which the zone's clocks are put forward or back; `None` if they never are again.
+    pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
+        self.tz.following(after.to_jiff()).next().map(|change| Timestamp::from_jiff(change.timestamp()))
+    }
+
     /// The first instant of that date in the zone.
     pub fn start_of(&self, date: Date) -> Timestamp {
         self.at(date, TimeOfDay(0))

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use super::program::{Match, Program, Signal, StepIx, StepKind, Trigger, WaitEvent, Word};
+use super::program::{Match, MomentKind, Program, Signal, StepIx, StepKind, Trigger, WaitEvent, Word};
 
 /// The lazily computed part of a [`Program`]. It is no part of its content: all are equal, and a copy begins empty.
 #[derive(Default)]
@@ -32,6 +32,10 @@ impl std::fmt::Debug for Index {
 pub struct Tables {
     /// Steps that `go to` or a handler can reach more than once.
     pub again: Vec<bool>,
+    /// Steps of the main line: reached from the first step without a handler.
+    pub main: Vec<bool>,
+    /// The most rounds of each loop, by its counter.
+    pub times: Vec<u32>,
     /// The fields of the entering event that something reads: by name, by `same` or by `per`.
     pub entry_fields: Vec<Word>,
     /// Event names on which exits, handlers and goals listen, and the signals of live exit conditions, without those of the
@@ -44,6 +48,8 @@ impl Program {
     pub fn tables(&self) -> &Tables {
         self.index.0.get_or_init(|| Tables {
             again: again(self),
+            main: reach(self, vec![0], &|step| self.steps[step].kind.targets()),
+            times: times(self),
             entry_fields: entry_fields(self),
             interests: interests(self),
         })
@@ -65,6 +71,20 @@ impl Program {
 }
 
 impl StepKind {
+    /// The attribute whose change re-arms the wait of this step.
+    pub fn follows(&self) -> Option<&Word> {
+        let moment = match self {
+            StepKind::WaitUntil { moment, .. } => Some(moment),
+            StepKind::WaitFor { then_until, .. } => then_until.as_ref(),
+            StepKind::WaitEvent(wait) => wait.then_until.as_ref(),
+            _ => None,
+        };
+        match &moment?.kind {
+            MomentKind::Anchor { follows, .. } => follows.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Where the step can go on.
     pub fn targets(&self) -> Vec<StepIx> {
         match self {
@@ -107,22 +127,37 @@ fn again(program: &Program) -> Vec<bool> {
         StepKind::LoopNext { done, .. } => vec![*done],
         kind => kind.targets(),
     };
-    let reach = |from: Vec<StepIx>, through: &dyn Fn(usize) -> Vec<StepIx>| {
-        let mut seen = vec![false; program.steps.len()];
-        let mut open = from;
-        while let Some(step) = open.pop() {
-            if let Some(seen @ false) = seen.get_mut(usize::from(step)) {
-                *seen = true;
-                open.extend(through(usize::from(step)));
-            }
-        }
-        seen
-    };
-    let by_handler = reach(program.handlers.iter().map(|handler| handler.first).collect(), &|step| {
-        program.steps[step].kind.targets()
-    });
-    let on_cycle = |step: usize| reach(edges(step), &edges)[step];
+    let by_handler =
+        reach(program, program.handlers.iter().map(|handler| handler.first).collect(), &|step| {
+            program.steps[step].kind.targets()
+        });
+    let on_cycle = |step: usize| reach(program, edges(step), &edges)[step];
     (0..program.steps.len()).map(|step| by_handler[step] || on_cycle(step)).collect()
+}
+
+/// Which steps can be reached.
+fn reach(program: &Program, from: Vec<StepIx>, edges: &dyn Fn(usize) -> Vec<StepIx>) -> Vec<bool> {
+    let mut seen = vec![false; program.steps.len()];
+    let mut open = from;
+    while let Some(step) = open.pop() {
+        if let Some(seen @ false) = seen.get_mut(usize::from(step)) {
+            *seen = true;
+            open.extend(edges(usize::from(step)));
+        }
+    }
+    seen
+}
+
+fn times(program: &Program) -> Vec<u32> {
+    let mut all = vec![1; usize::from(program.loops)];
+    for step in &program.steps {
+        if let StepKind::LoopNext { counter, times, .. } = step.kind
+            && let Some(most) = all.get_mut(usize::from(counter))
+        {
+            *most = times;
+        }
+    }
+    all
 }
 
 fn entry_fields(program: &Program) -> Vec<Word> {

@@ -75,7 +75,7 @@ pub enum RestKind {
 }
 
 /// What kind of rule holds a message back. The limit of one is not used up by another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HeldBy {
     Quiet,
     Cap,

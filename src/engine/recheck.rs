@@ -1,0 +1,166 @@
+//! Live conditions: what they depend on, and the earliest moment at which one can change by time alone.
+
+use super::aggregate;
+use super::eval::Scope;
+use super::program::{Catalog, Expr, Function, Reach, Watch, Word, ZoneRef};
+use super::wait::{self, EVERY_DAY};
+use super::world::{Need, signal};
+use crate::time::{TimeOfDay, Timestamp};
+
+/// The earliest moment after now at which the condition can change although nothing happens; [`Timestamp::NEVER`] if it cannot.
+/// It may be too early, never too late.
+pub fn next_change(scope: &Scope, condition: &Expr) -> Result<Timestamp, Need> {
+    let mut walk = Walk { scope, earliest: Timestamp::NEVER, depth: 0 };
+    walk.expr(condition)?;
+    Ok(walk.earliest)
+}
+
+struct Walk<'s, 'a> {
+    scope: &'s Scope<'a>,
+    earliest: Timestamp,
+    depth: u8,
+}
+
+impl Walk<'_, '_> {
+    fn expr(&mut self, expr: &Expr) -> Result<(), Need> {
+        let scope = self.scope;
+        match expr {
+            Expr::Aggregate(aggregate) => {
+                if let Reach::Within(window) = &aggregate.reach {
+                    let since = aggregate::since(scope, &aggregate.reach);
+                    let loaded = scope.facts.history(&aggregate.event, since)?;
+                    let own = scope.effects.events.iter().filter(|event| event.name == aggregate.event);
+                    for event in loaded.events.iter().chain(own) {
+                        self.at(event.occurred_at);
+                        self.at(scope.later(event.occurred_at, *window));
+                    }
+                }
+                if let Some(filter) = &aggregate.filter {
+                    self.expr(filter)?;
+                }
+            }
+            Expr::DayTest { window, zone, .. } => {
+                self.clock(TimeOfDay(0), zone);
+                if let Some((from, to)) = window.as_deref() {
+                    for edge in [from, to] {
+                        if let Some(edge) = scope.time(edge)? {
+                            self.clock(edge, zone);
+                        }
+                    }
+                }
+            }
+            Expr::Call(function, args) => {
+                if matches!(function, Function::Today | Function::Now) {
+                    self.clock(TimeOfDay(0), &ZoneRef::Contact);
+                }
+                args.iter().try_for_each(|arg| self.expr(arg))?;
+            }
+            Expr::Segment(name) => {
+                if let Some(segment) = scope.facts.catalog.segments.get(name) {
+                    self.named(&segment.condition)?;
+                }
+            }
+            Expr::Score(name) => {
+                if let Some(score) = scope.facts.catalog.scores.get(name) {
+                    self.named(score)?;
+                }
+            }
+            other => parts(other).into_iter().try_for_each(|part| self.expr(part))?,
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, expr: &Expr) -> Result<(), Need> {
+        if self.depth < 64 {
+            self.depth += 1;
+            self.expr(expr)?;
+            self.depth -= 1;
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, moment: Timestamp) {
+        if moment > self.scope.facts.now && moment < self.earliest {
+            self.earliest = moment;
+        }
+    }
+
+    /// The next time the clock shows it.
+    fn clock(&mut self, time: TimeOfDay, zone: &ZoneRef) {
+        let scope = self.scope;
+        let from = scope.facts.now.plus_ms(1);
+        let holidays = &scope.facts.catalog.holidays;
+        if let Some(at) = wait::next_at(EVERY_DAY, time, from, &scope.zone(zone), holidays) {
+            self.at(at);
+        }
+    }
+}
+
+/// What a condition over the contact depends on; segments and scores count as what they are made of.
+pub fn watch(catalog: &Catalog, condition: &Expr) -> Watch {
+    let mut watch = Watch::default();
+    collect(catalog, condition, &mut watch, 0);
+    watch.signals.sort();
+    watch.signals.dedup();
+    watch
+}
+
+fn collect(catalog: &Catalog, expr: &Expr, watch: &mut Watch, depth: u8) {
+    match expr {
+        Expr::Attribute(name) => watch.signals.push(signal::attribute(name)),
+        Expr::Consent { purpose, .. } => {
+            watch.signals.extend(catalog.lineage(purpose).map(|purpose| signal::consent(purpose)));
+        }
+        Expr::DayTest { .. } | Expr::Call(Function::Today | Function::Now, _) => watch.by_time = true,
+        Expr::Aggregate(aggregate) => {
+            watch.signals.push(aggregate.event.clone());
+            watch.by_time |= matches!(aggregate.reach, Reach::Within(_));
+        }
+        _ => {}
+    }
+    let inlined = match expr {
+        Expr::Segment(name) => catalog.segments.get(name).map(|segment| &segment.condition),
+        Expr::Score(name) => catalog.scores.get(name),
+        _ => None,
+    };
+    if depth < 64 {
+        parts(expr).into_iter().chain(inlined).for_each(|part| collect(catalog, part, watch, depth + 1));
+    }
+}
+
+/// Whether that signal may change the condition.
+pub(super) fn concerns(catalog: &Catalog, condition: &Expr, given: &Watch, signal: &Word) -> bool {
+    given.signals.contains(signal)
+        || (uses_names(condition) && watch(catalog, condition).signals.contains(signal))
+}
+
+/// Segments and scores may mean something else since the program was made.
+fn uses_names(expr: &Expr) -> bool {
+    matches!(expr, Expr::Segment(_) | Expr::Score(_)) || parts(expr).into_iter().any(uses_names)
+}
+
+/// The expressions directly inside one.
+fn parts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Const(_)
+        | Expr::Attribute(_)
+        | Expr::ContactId
+        | Expr::Slot(_)
+        | Expr::Row
+        | Expr::MomentOf(_)
+        | Expr::Consent { .. }
+        | Expr::Segment(_)
+        | Expr::Score(_) => Vec::new(),
+        Expr::Field(inner, _)
+        | Expr::Not(inner)
+        | Expr::Negate(inner)
+        | Expr::Known(inner)
+        | Expr::Empty(inner)
+        | Expr::ToDecimal(inner) => vec![inner],
+        Expr::DayTest { window, .. } => window.iter().flat_map(|window| [&window.0, &window.1]).collect(),
+        Expr::Aggregate(aggregate) => aggregate.filter.iter().collect(),
+        Expr::Call(_, args) | Expr::List(args) => args.iter().collect(),
+        Expr::Binary(_, left, right) => vec![left, right],
+        Expr::Record(pairs) => pairs.iter().map(|(_, value)| value).collect(),
+    }
+}
