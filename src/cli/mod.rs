@@ -20,6 +20,7 @@ pub mod explain;
 pub mod import;
 pub mod init;
 pub mod key;
+pub mod load;
 pub mod serve;
 pub mod status;
 

@@ -1,5 +1,7 @@
 //! Blocks and statements become steps that know where they go on.
 
+use std::collections::BTreeSet;
+
 use super::labels::{Label, Labels, targets};
 use super::names::Names;
 use super::rules::described;
@@ -17,7 +19,7 @@ use crate::time::Calendar;
 use crate::value::Value;
 
 /// Why an enrollment ends where a value that a `switch` needs has vanished and nothing follows: no path may have a loose end.
-const VANISHED: &str = "value_missing";
+pub const VANISHED: &str = "value_missing";
 
 /// The steps of one journey while they are made.
 pub(super) struct Flow<'a> {
@@ -29,6 +31,7 @@ pub(super) struct Flow<'a> {
     /// Counters of the loops around the present place.
     around: Vec<u16>,
     pub(super) loops: u16,
+    closed: BTreeSet<Word>,
 }
 
 /// A step that is about to be made: what stands in the text, its identity and its slot.
@@ -48,6 +51,7 @@ impl<'a> Flow<'a> {
             stages: Vec::new(),
             around: Vec::new(),
             loops: 0,
+            closed: BTreeSet::new(),
         }
     }
 
@@ -102,7 +106,7 @@ impl<'a> Flow<'a> {
     pub(super) fn finish(mut self, mut program: Program, place: Span, source: &mut Source<'_>) -> Lowered {
         if self.labels.overflow || program.goals.len() > 64 {
             source.refuse(place, "a journey of this size");
-            return Lowered { program, places: Vec::new() };
+            return Lowered { program, places: Vec::new(), closed: self.closed };
         }
         let mut loose = false;
         let mut resolve = |target: &mut u16, labels: &Labels| match labels.step(*target) {
@@ -118,7 +122,7 @@ impl<'a> Flow<'a> {
             source.findings.push(Diagnostic::new(Code::E0303, place, message));
         }
         program.steps = self.steps;
-        let mut lowered = Lowered { program, places: self.places };
+        let mut lowered = Lowered { program, places: self.places, closed: self.closed };
         drop_unreached(&mut lowered);
         let program = &mut lowered.program;
         let vanishes = |step: &Step| matches!(&step.kind, StepKind::Exit { reason } if &**reason == VANISHED);
@@ -359,7 +363,10 @@ impl<'a> Flow<'a> {
         }
         let otherwise = match &switch.otherwise {
             Some(block) => self.inner(block, next, source),
-            None => next,
+            None => {
+                self.closed.insert(self.steps[at].id.clone());
+                next
+            }
         };
         self.steps[at].kind = StepKind::Switch { subject, cases, otherwise };
     }

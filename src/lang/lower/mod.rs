@@ -15,7 +15,7 @@ mod moments;
 mod names;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ast;
 use super::check::{Checked, JourneyInfo, Surroundings, watch_of};
@@ -25,12 +25,16 @@ use crate::time::Zone;
 use crate::value::Value;
 use flow::Flow;
 
+pub use flow::VANISHED;
+
 /// A program with the places of its steps.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     pub program: Program,
     /// What the author wrote for each step; as many as there are steps.
     pub places: Vec<Span>,
+    /// Identities of the switches whose cases cover everything, so that nothing but a vanished value goes past them.
+    pub closed: BTreeSet<Word>,
 }
 
 /// Lowers a journey that the checker has found sound. What it finds it cannot express is told by name.

@@ -1,0 +1,342 @@
+//! The only reader of project files: finds `fahrplan.toml` upwards, reads everything that belongs to the project, and hands
+//! it to the compiler as one [`Input`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
+
+use super::Failure;
+use crate::config::{self, Config, Problem, Secrets};
+use crate::diagnostic::{Code, Diagnostic, FileId, Sources, Span};
+use crate::lang::{Input, Settings};
+use crate::time::Holidays;
+
+/// A file of a project is text that somebody wrote; what is larger was put there by mistake.
+const LARGEST: u64 = 16 << 20;
+
+/// Spans count files in 16 bits.
+const MOST_FILES: usize = 60_000;
+
+/// A project as it lies on the disk.
+pub struct Project {
+    /// The directory of `fahrplan.toml`.
+    pub root: PathBuf,
+    pub config: Config,
+    /// The variables of the process, as read once.
+    pub environment: BTreeMap<String, String>,
+    pub input: Input,
+    /// What could not be read as text.
+    pub unreadable: Vec<Diagnostic>,
+}
+
+impl Project {
+    /// The project that the paths lie in; the current directory's where there are none.
+    pub fn of(paths: &[PathBuf]) -> Result<Project, Failure> {
+        let here = [PathBuf::from(".")];
+        let paths = if paths.is_empty() { &here[..] } else { paths };
+        let mut roots = BTreeSet::new();
+        for path in paths {
+            roots.insert(root_of(path)?);
+        }
+        let mut roots = roots.into_iter();
+        match (roots.next(), roots.next()) {
+            (Some(root), None) => Project::at(root),
+            (Some(one), Some(other)) => Err(Failure::usage(format!(
+                "the paths belong to two projects, {} and {}",
+                one.display(),
+                other.display()
+            ))),
+            (None, _) => Err(Failure::usage("no path is given")),
+        }
+    }
+
+    /// The project whose `fahrplan.toml` that is; its directory is the project.
+    pub fn of_config(file: &Path) -> Result<Project, Failure> {
+        match file.file_name() {
+            Some(name) if name == config::FILE && file.parent() == Some(Path::new("")) => Project::of(&[]),
+            Some(name) if name == config::FILE && file.is_file() => {
+                Project::at(canonical(file.parent().unwrap_or(Path::new(".")))?)
+            }
+            _ => Err(Failure::usage(format!("{} is no {}", file.display(), config::FILE))),
+        }
+    }
+
+    /// Reads the project in that directory.
+    pub fn at(root: PathBuf) -> Result<Project, Failure> {
+        let environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+            .collect();
+        let config = read_config(&root, &environment)?;
+        let holidays = read_holidays(&root, &config)?;
+        let settings = Settings {
+            zone: config.project.zone.clone(),
+            locale: config.project.locale.clone(),
+            fallbacks: config.locales.clone(),
+            holidays,
+            brand: config.brand.keys().cloned().collect(),
+        };
+        let mut input = Input { settings, ..Input::default() };
+        let mut unreadable = Vec::new();
+        for path in files(&root)? {
+            let (text, mut findings) = read_text(&root, &path, FileId(input.sources.len() as u16))?;
+            let shown = shown(&path);
+            let file = input.sources.add(shown.clone(), text);
+            unreadable.append(&mut findings);
+            if let Some(template) = shown.strip_prefix("templates/") {
+                input.templates.insert(template.to_owned(), file);
+            }
+        }
+        Ok(Project { root, config, environment, input, unreadable })
+    }
+
+    /// The files among or below the paths; all of them where there are none.
+    pub fn selected(&self, paths: &[PathBuf]) -> Result<BTreeSet<FileId>, Failure> {
+        let all = self.input.sources.iter().map(|(file, path, _)| (file, path));
+        if paths.is_empty() {
+            return Ok(all.map(|(file, _)| file).collect());
+        }
+        let mut wanted = Vec::new();
+        for path in paths {
+            let full = canonical(path)?;
+            wanted.push(full.strip_prefix(&self.root).map(Path::to_path_buf).unwrap_or_default());
+        }
+        let is_wanted = |path: &str| wanted.iter().any(|wanted| Path::new(path).starts_with(wanted));
+        Ok(all.filter(|(_, path)| is_wanted(path)).map(|(file, _)| file).collect())
+    }
+
+    /// Writes the new text of a file of the project.
+    pub fn write(&self, file: FileId, text: &str) -> Result<(), Failure> {
+        write(&self.root.join(self.input.sources.path(file)), text)
+    }
+
+    /// Where its secrets are found.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::new(&self.config, &self.root, &self.environment)
+    }
+}
+
+/// The texts of a project with no project around them: for `fmt` of single files and standard input.
+pub fn read_alone(path: &Path) -> Result<(Sources, FileId, Vec<Diagnostic>), Failure> {
+    let mut sources = Sources::new();
+    let (text, findings) = read_text(Path::new(""), path, FileId(0))?;
+    let file = sources.add(shown(path), text);
+    Ok((sources, file, findings))
+}
+
+/// All journey files below the paths, or the paths themselves; in order, each once.
+pub fn journey_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        if path.is_dir() {
+            let below = files(path)?.into_iter().filter(|file| is_journey(file));
+            found.extend(below.map(|file| if path == Path::new(".") { file } else { path.join(file) }));
+        } else {
+            found.insert(path.clone());
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// Replaces a file as a whole: a crash leaves the old text or the new one.
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let broken =
+        |error: std::io::Error| Failure::world(format!("{} cannot be written: {error}", path.display()));
+    let target = fs::canonicalize(path).map_err(broken)?;
+    let mut beside = target.clone().into_os_string();
+    beside.push(".new");
+    let result = fs::write(&beside, text)
+        .and_then(|()| fs::set_permissions(&beside, fs::metadata(&target)?.permissions()))
+        .and_then(|()| fs::rename(&beside, &target));
+    result.map_err(|error| {
+        let _ = fs::remove_file(&beside);
+        broken(error)
+    })
+}
+
+fn root_of(path: &Path) -> Result<PathBuf, Failure> {
+    let full = canonical(path)?;
+    let is_project = |dir: &&Path| dir.join(config::FILE).is_file();
+    full.ancestors().find(is_project).map(Path::to_path_buf).ok_or_else(|| {
+        let message = format!("no {} here or above ({})", config::FILE, full.display());
+        Failure::usage(message).help("`fahrplan init` makes a new project")
+    })
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, Failure> {
+    fs::canonicalize(path).map_err(|error| {
+        let message = format!("{} cannot be opened: {error}", path.display());
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Failure::usage(format!("there is no {}", path.display()))
+        } else {
+            Failure::world(message)
+        }
+    })
+}
+
+fn read_config(root: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Failure> {
+    let path = root.join(config::FILE);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| Failure::world(format!("{} cannot be read: {error}", path.display())))?;
+    let (config, problems) = Config::read(&text, environment);
+    if problems.is_empty() { Ok(config) } else { Err(mistakes(config::FILE, &text, &problems)) }
+}
+
+fn read_holidays(root: &Path, config: &Config) -> Result<Option<Holidays>, Failure> {
+    let Some(name) = &config.calendar.holidays else { return Ok(None) };
+    let text = fs::read_to_string(root.join(name)).map_err(|error| {
+        Failure::usage(format!("`calendar.holidays`: {} cannot be read: {error}", name.display()))
+    })?;
+    let read = config::holidays(&text, config.calendar.region.as_deref());
+    read.map(Some).map_err(|problems| mistakes(&shown(name), &text, &problems))
+}
+
+/// Prints the mistakes of a file that is no journey, and says how many there are.
+fn mistakes(path: &str, text: &str, problems: &[Problem]) -> Failure {
+    let mut err = anstream::stderr().lock();
+    for problem in problems {
+        let _ = writeln!(err, "{}", problem.render(path, text, true));
+    }
+    let count =
+        if problems.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", problems.len()) };
+    Failure::findings(format!("{path} has {count}"))
+}
+
+// ---------------------------------------------------------------- files
+
+fn is_journey(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "journey")
+}
+
+fn is_template(path: &Path) -> bool {
+    path.starts_with("templates") && path.extension().is_some_and(|extension| extension == "hbs")
+}
+
+/// The files of a project, relative to it: schema and policies first, then journeys, then templates, each in order.
+fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    walk(root, Path::new(""), &mut found)?;
+    let rank = |path: &Path| match shown(path).as_str() {
+        "schema.journey" => 0,
+        "policies.journey" => 1,
+        _ if is_journey(path) => 2,
+        _ => 3,
+    };
+    found.sort_by(|a, b| (rank(a), a).cmp(&(rank(b), b)));
+    Ok(found)
+}
+
+/// Hidden directories, build output and projects inside the project are no part of it.
+fn walk(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let dir = root.join(below);
+    let broken = |error: std::io::Error| Failure::world(format!("{} cannot be read: {error}", dir.display()));
+    for entry in fs::read_dir(&dir).map_err(broken)? {
+        let entry = entry.map_err(broken)?;
+        let name = entry.file_name();
+        let path = below.join(&name);
+        let kind = entry.file_type().map_err(broken)?;
+        if kind.is_dir() {
+            let skipped =
+                name.to_string_lossy().starts_with('.') || name == "target" || name == "node_modules";
+            if !skipped && !root.join(&path).join(config::FILE).is_file() {
+                walk(root, &path, found)?;
+            }
+        } else if (is_journey(&path) || is_template(&path)) && root.join(&path).is_file() {
+            found.push(path);
+        }
+        if found.len() > MOST_FILES {
+            return Err(Failure::usage(format!("a project has at most {MOST_FILES} files")));
+        }
+    }
+    Ok(())
+}
+
+/// The path as messages show it: with `/` on every system.
+fn shown(path: &Path) -> String {
+    let parts = path.components().map(|part| match part {
+        Component::RootDir => String::new(),
+        part => part.as_os_str().to_string_lossy().into_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn read_text(root: &Path, path: &Path, file: FileId) -> Result<(String, Vec<Diagnostic>), Failure> {
+    let full = root.join(path);
+    let broken = |error: std::io::Error| {
+        let message = format!("{} cannot be read: {error}", path.display());
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::usage(format!("there is no {}", path.display())),
+            _ => Failure::world(message),
+        }
+    };
+    if fs::metadata(&full).map_err(broken)?.len() > LARGEST {
+        let message = format!("this file is larger than {} MiB and was not read", LARGEST >> 20);
+        return Ok((String::new(), vec![Diagnostic::new(Code::E0001, Span::at(file, 0), message)]));
+    }
+    Ok(as_text(file, fs::read(&full).map_err(broken)?))
+}
+
+/// The bytes as text. What is no UTF-8 becomes a stand-in, so that the rest can still be checked, and a finding.
+fn as_text(file: FileId, bytes: Vec<u8>) -> (String, Vec<Diagnostic>) {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let finding = Diagnostic::new(Code::E0001, Span::at(file, 0), "this file is UTF-16, not UTF-8")
+            .help("save it with the encoding UTF-8");
+        return (String::new(), vec![finding]);
+    }
+    let bytes = match String::from_utf8(bytes) {
+        Ok(text) => return (text, Vec::new()),
+        Err(error) => error.into_bytes(),
+    };
+    let (mut text, mut findings, mut lines) = (String::new(), Vec::new(), BTreeSet::new());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if let Some(&byte) = chunk.invalid().first() {
+            let start = text.len() as u32;
+            text.push('\u{fffd}');
+            if lines.insert(text.matches('\n').count()) && findings.len() < 20 {
+                findings.push(not_utf8(Span::new(file, start, text.len() as u32), byte));
+            }
+        }
+    }
+    (text, findings)
+}
+
+fn not_utf8(span: Span, byte: u8) -> Diagnostic {
+    // What Western editors wrote before UTF-8; 0x80 to 0x9f hold the typographic characters of Windows.
+    let guess = match byte {
+        0x80..=0x9f => Some("Windows-1252"),
+        0xa0..=0xff => Some("Latin-1 or Windows-1252"),
+        _ => None,
+    };
+    let help = match guess {
+        Some(encoding) => {
+            format!("the file seems to be saved as {encoding}; save it with the encoding UTF-8")
+        }
+        None => "save the file with the encoding UTF-8".to_owned(),
+    };
+    Diagnostic::new(Code::E0001, span, "this line is not UTF-8 text")
+        .label(format!("the byte {byte:#04x} means no character"))
+        .help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_byte_costs_its_line_and_nothing_else() {
+        let (text, findings) = as_text(FileId(3), b"a\nGr\xfc\xdfe \xfc\nb\n\xff".to_vec());
+        assert_eq!(text, "a\nGr\u{fffd}\u{fffd}e \u{fffd}\nb\n\u{fffd}");
+        let starts: Vec<_> = findings.iter().map(|finding| finding.primary.span.start).collect();
+        assert_eq!(starts, [4, 20], "one for each line");
+        assert!(findings[0].help.as_deref().unwrap_or("").contains("Latin-1"));
+        assert_eq!(as_text(FileId(0), "grün".into()).1, []);
+        assert_eq!(as_text(FileId(0), b"\xff\xfea\0".to_vec()).1.len(), 1);
+    }
+
+    #[test]
+    fn paths_are_shown_with_slashes() {
+        assert_eq!(shown(Path::new("journeys").join("a.journey").as_path()), "journeys/a.journey");
+        assert_eq!(shown(Path::new("/tmp/a")), "/tmp/a");
+    }
+}
