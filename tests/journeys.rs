@@ -1,10 +1,13 @@
 //! The living sample project and what the documents show cannot rot.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fahrplan::config::Config;
+use fahrplan::diagnostic::{FileId, Severity};
+use fahrplan::lang::parse::parse;
+use fahrplan::lang::template::{Format, scan};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
@@ -45,4 +48,52 @@ fn the_samples_are_what_their_script_writes() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("journeys/samples/generate.py");
     let run = Command::new("python3").arg(script).arg("--check").output().expect("tests/run installs Python");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// All files below the folder whose name ends so.
+fn files(folder: &str, end: &str) -> Vec<PathBuf> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the folder is there") {
+            let path = entry.expect("the folder is readable").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.to_string_lossy().ends_with(end) => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found
+}
+
+fn assert_read(name: &str, text: &str) {
+    let (_, findings) = parse(FileId(0), text);
+    let bad: Vec<_> = findings.iter().filter(|f| f.code.severity() != Severity::Note).collect();
+    assert!(bad.is_empty(), "{name}: {bad:?}\n{text}");
+}
+
+#[test]
+fn every_form_that_the_documents_show_is_read() {
+    for document in ["README.md", "grammar/README.md"] {
+        let text = read(document);
+        let whole = fenced(&text, "journey");
+        let steps = fenced(&text, "steps").into_iter().map(|(at, s)| (at, format!("journey x {{\n{s}}}\n")));
+        assert!(!whole.is_empty());
+        whole.into_iter().chain(steps).for_each(|(at, text)| assert_read(&format!("{document}:{at}"), &text));
+    }
+}
+
+#[test]
+fn templates_of_the_shop_are_read_and_small() {
+    let templates = files("journeys/templates", ".hbs");
+    assert!(templates.len() > 50);
+    for path in templates {
+        let source = std::fs::read_to_string(&path).expect("readable");
+        let html = path.to_string_lossy().ends_with(".html.hbs")
+            || path.parent().is_some_and(|p| p.ends_with("_parts"));
+        let found = scan(&source, if html { Format::Html } else { Format::Plain });
+        assert!(found.mistakes.is_empty(), "{}: {:?}", path.display(), found.mistakes);
+        assert!(source.len() < 30_000, "{} is too long for a mail", path.display());
+    }
 }
