@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fahrplan::diagnostic::{Code, Diagnostic, FileId, Look, Sources, apply_fixes, render_all};
+use fahrplan::diagnostic::{Diagnostic, FileId, Look, Sources, apply_fixes, render_all};
 use fahrplan::lang::parse::parse;
 use fahrplan_grammar::{JourneyParser, Rule};
 use pest::Parser;
@@ -247,4 +247,22 @@ fn fourteen_mistakes_give_fourteen_findings() {
         "E0001", "E0007", "E0006",
     ];
     assert_eq!(codes(WRONG), expected);
+}
+
+#[test]
+fn every_fix_mends_its_finding_and_makes_no_other() {
+    for path in fixtures() {
+        let text = fs::read_to_string(&path).expect("a fixture is text");
+        let mut sources = Sources::new();
+        let file = sources.add("a.journey".into(), text.clone());
+        let findings = parse(file, &text).1;
+        for finding in findings.iter().filter(|f| f.fix.is_some()) {
+            let fixed = apply_fixes(&sources, [finding]);
+            assert_eq!(fixed.applied, 1, "{finding:?}");
+            let left = parse(file, &fixed.texts[&file]).1;
+            let told_again = left.iter().any(|f| (f.code, &f.message) == (finding.code, &finding.message));
+            let mended = left.len() < findings.len() || left.len() == findings.len() && !told_again;
+            assert!(mended, "{}: {finding:#?} leaves {left:#?}", path.display());
+        }
+    }
 }

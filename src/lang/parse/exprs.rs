@@ -95,13 +95,16 @@ impl<'s> Reader<'s> {
             ["!=" | "<>"] => (Op::IsNot, Some("is not")),
             ["&&"] => (Op::And, Some("and")),
             ["||"] => (Op::Or, Some("or")),
+            ["=>"] => (Op::Ge, Some(">=")),
+            ["=<"] => (Op::Le, Some("<=")),
             _ => (Op::Is, None),
         };
         if let Some(right) = wrong {
             let (code, written) =
                 (if right.starts_with("is") { Code::E0107 } else { Code::E0001 }, p.as_str());
             let place = self.place_of(p);
-            let (before, after) = self.blanks_around(p);
+            let (before, after) =
+                if right.starts_with(char::is_alphabetic) { self.blanks_around(p) } else { ("", "") };
             let message = match code {
                 Code::E0107 => format!("`{written}` does not compare"),
                 _ => format!("`{written}` is not an operator"),
@@ -216,7 +219,7 @@ impl<'s> Reader<'s> {
             filter: None,
             reach: None,
         };
-        let mut late = None;
+        let mut late = Vec::new();
         for child in parts(p) {
             match child.as_rule() {
                 Rule::agg_fn => made.function = aggregate_fn(child.as_str()),
@@ -233,11 +236,11 @@ impl<'s> Reader<'s> {
                         self.once(&mut made.reach, reach, &child);
                     }
                 }
-                Rule::late_name => late = Some(child),
+                Rule::late_name => late.push(child),
                 _ => {}
             }
         }
-        if let Some(late) = late {
+        for late in late {
             let after = part(p, Rule::n_event);
             self.late_name(&mut made.name, &late, after.as_ref());
         }

@@ -114,11 +114,7 @@ impl<'s> Reader<'s> {
     pub(super) fn fields(&mut self, p: &P<'s>) -> Vec<Field> {
         let mut fields = Vec::new();
         for (c, readable) in self.pair_list(p, Rule::one_field) {
-            let Some(mut field) = self.field(&c) else { continue };
-            if !readable {
-                field.ty.kind = TypeKind::Error;
-            }
-            fields.push(field);
+            fields.extend(if readable { self.field(&c) } else { self.untyped_field(&c) });
         }
         fields
     }

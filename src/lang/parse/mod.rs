@@ -283,20 +283,28 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Start and end of a node without the blanks and comments that pest leaves at its end.
+/// Start and end of a node without the line ends, blanks and comments that pest leaves at its edges.
 fn bounds(p: &P<'_>) -> (usize, usize) {
-    let start = p.as_span().start();
-    let mut last = p.clone();
-    loop {
-        let inner = last.clone().into_inner().rev().find(|child| !child.as_str().is_empty());
-        match inner {
-            Some(child) => last = child,
-            None => break,
-        }
+    let is_text = |child: &P<'_>| !child.as_str().is_empty();
+    let mut first = p.clone();
+    while let Some(child) = first.clone().into_inner().find(is_text).filter(|c| starts_its_parent(&first, c))
+    {
+        first = child;
     }
+    let mut last = p.clone();
+    while let Some(child) = last.clone().into_inner().rev().find(is_text) {
+        last = child;
+    }
+    let start = first.as_span().end() - first.as_str().trim_start().len();
     let span = last.as_span();
     let end = span.start() + span.as_str().trim_end().len();
     (start, end.max(start))
+}
+
+/// Whether only blanks stand between the beginning of a node and that of its first child.
+fn starts_its_parent(parent: &P<'_>, child: &P<'_>) -> bool {
+    let before = child.as_span().start() - parent.as_span().start();
+    parent.as_str()[..before].lines().all(|line| line.split('#').next().unwrap_or("").trim().is_empty())
 }
 
 /// The children of a node without the words that only hold it together.

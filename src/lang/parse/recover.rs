@@ -96,8 +96,10 @@ impl<'s> Reader<'s> {
             self.tell(finding);
             return;
         }
-        match JourneyParser::parse(Rule::one_line, text) {
-            Err(error) => self.explain(start, text, &error, place),
+        let entry = if place == Place::File { Rule::one_item } else { Rule::one_line };
+        let ends = if cut < end { Ends::Block } else { Ends::Line };
+        match JourneyParser::parse(entry, text) {
+            Err(error) => self.explain(start, text, &error, place, ends),
             Ok(pairs) => {
                 let read = pairs.flat_map(|p| p.into_inner()).next().map(|p| p.as_rule());
                 self.readable_elsewhere(start, text, read, place, cut < end);
@@ -119,6 +121,12 @@ impl<'s> Reader<'s> {
         }
         if text.starts_with("for ") && text[4..].trim_start().starts_with("each") {
             return Some(self.later_finding(start, text, "`for each`"));
+        }
+        if assigns(head, text[head.len()..].trim_start()).is_some() && place.has("set") {
+            return Some(self.unknown_head(start, text, head, place));
+        }
+        if head == "on" && place == Place::Race {
+            return self.no_timeout(start, text);
         }
         if Place::of(head).is_none() {
             if CLAUSES.contains(&head) {
@@ -148,13 +156,27 @@ impl<'s> Reader<'s> {
         )
     }
 
+    /// `on` in a wait is followed by `timeout` only.
+    fn no_timeout(&self, start: usize, text: &str) -> Option<Diagnostic> {
+        let word = first_word(text["on".len()..].trim_start());
+        if word == "timeout" {
+            return None;
+        }
+        let at = start + text.find(word).filter(|_| !word.is_empty()).unwrap_or(text.len());
+        let here = self.place(at, at + word.len());
+        let finding = Diagnostic::new(Code::E0001, here, "`on` in a wait is followed by `timeout`");
+        Some(match did_you_mean(word, ["timeout"]) {
+            Some(_) => finding.label("did you mean `timeout`?").fix("write `timeout`", here, "timeout"),
+            None => finding
+                .help("what happens with an event begins with `when`; handlers stand directly in a journey"),
+        })
+    }
+
     fn unknown_head(&self, start: usize, text: &str, head: &str, place: Place) -> Diagnostic {
         let here = self.place(start, start + head.len());
-        let what = if place == Place::File { "a declaration" } else { "a statement" };
-        let finding = Diagnostic::new(Code::E0006, here, format!("`{head}` does not begin {what}"));
+        let finding = Diagnostic::new(Code::E0006, here, format!("`{head}` does not begin {}", place.line()));
         let rest = text[head.len()..].trim_start();
-        if rest.starts_with('.') || rest.starts_with('=') && !rest.starts_with("==") {
-            let verb = if rest.starts_with('.') { "set" } else { "let" };
+        if let Some(verb) = assigns(head, rest).filter(|_| place.has("set")) {
             return finding.label(format!("write `{verb} {head}…`")).fix(
                 format!("write `{verb}`"),
                 here.shrink_to_start(),
@@ -176,7 +198,12 @@ impl<'s> Reader<'s> {
                 };
                 finding.label(format!("did you mean `{meant}`?")).fix(format!("write `{word}`"), here, word)
             }
-            None => finding.help(format!("a line here begins with {}", some_of(place))),
+            None => match did_you_mean(head, CLAUSES) {
+                Some(clause) if place != Place::File => finding
+                    .label(format!("did you mean `{clause}`, going on with the line above?"))
+                    .fix(format!("write `{clause}`"), here, clause),
+                _ => finding.help(format!("a line here begins with {}", some_of(place))),
+            },
         }
     }
 
@@ -202,6 +229,15 @@ impl<'s> Reader<'s> {
                 Diagnostic::new(Code::E0001, whole, format!("`{head} …` of this form cannot stand here"))
                     .label(format!("it belongs {}", belongs.words())),
             );
+            return;
+        }
+        if head == "wait" && !has_block {
+            let finding = Diagnostic::new(
+                Code::E0001,
+                whole.shrink_to_end(),
+                format!("expected `for`, `until` or `{{` after `{}`", tail_of(text)),
+            );
+            self.tell(with_form(finding.label("for what?"), &head, place));
             return;
         }
         let finding = if has_block {
@@ -243,6 +279,11 @@ impl<'s> Reader<'s> {
             return;
         }
         if cut <= tail_start || closes_brace {
+            let text_after = self.text()[tail_start..cut.max(tail_start)].trim_end();
+            if let Some(finding) = self.after_block(tail_start, text_after, cut < end) {
+                self.tell(finding);
+                return;
+            }
             let first = &self.text()[tail_start..];
             let length = first.lines().next().map_or(0, |l| l.trim_end().len()).min(end - tail_start);
             let here = self.place(tail_start, tail_start + length.max(first_char(first)));
@@ -258,7 +299,7 @@ impl<'s> Reader<'s> {
             return;
         }
         match JourneyParser::parse(Rule::one_line, text) {
-            Err(error) => self.explain(start, text, &error, place),
+            Err(error) => self.explain(start, text, &error, place, Ends::Line),
             Ok(pairs) => {
                 let read = pairs.flat_map(|p| p.into_inner()).next().map(|p| p.as_rule());
                 self.readable_elsewhere(start, text, read, place, cut < end);
@@ -266,10 +307,45 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// An `else` after a block that could not be read.
+    fn after_block(&mut self, start: usize, text: &str, has_block: bool) -> Option<Diagnostic> {
+        let head = first_word(text);
+        let here = self.place(start, start + head.len());
+        if head != "else" {
+            let borrowed = BORROWED.iter().find(|(word, ours)| *word == head && ours.starts_with("else"));
+            let meant = borrowed.map(|(_, ours)| *ours).or_else(|| did_you_mean(head, ["else"]))?;
+            return Some(
+                Diagnostic::new(Code::E0001, here, format!("`{head}` does not go on with `if`"))
+                    .label(format!("did you mean `{meant}`?"))
+                    .fix(format!("write `{meant}`"), here, meant),
+            );
+        }
+        let before = self.findings.len();
+        match JourneyParser::parse(Rule::one_line, text) {
+            Err(error) => self.explain(start, text, &error, Place::Unknown, Ends::Block),
+            Ok(_) if has_block => return None,
+            Ok(_) => {
+                let end = self.place(start + text.len(), start + text.len());
+                return Some(
+                    Diagnostic::new(Code::E0001, end, format!("expected `{{` after `{}`", tail_of(text)))
+                        .label("the block is missing"),
+                );
+            }
+        }
+        self.findings.drain(before..).next_back()
+    }
+
     // ------------------------------------------------------------ what was expected
 
     /// Turns the grammar's answer about one line into a finding.
-    fn explain(&mut self, start: usize, text: &str, error: &pest::error::Error<Rule>, place: Place) {
+    fn explain(
+        &mut self,
+        start: usize,
+        text: &str,
+        error: &pest::error::Error<Rule>,
+        place: Place,
+        ends: Ends,
+    ) {
         let at = match error.location {
             InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
         };
@@ -280,10 +356,24 @@ impl<'s> Reader<'s> {
                 wanted.push(one);
             }
         }
+        // what is a line's end for the grammar is a block's beginning for the author
+        if ends == Ends::Block && has_block(first_word(text)) {
+            let end = wanted.iter().position(|e| *e == Expected::End);
+            if let Some(end) = end {
+                wanted.remove(end);
+                if !wanted.contains(&Expected::Word("{")) {
+                    wanted.push(Expected::Word("{"));
+                }
+            }
+        }
         let at = at + (text[at..].len() - text[at..].trim_start().len());
         let found = token(&text[at..]);
         let gap = Gap { start, text, at, found, wanted };
         let finding = self.gap(&gap);
+        let finding = match super::words::test_form(text) {
+            Some(form) if finding.help.is_none() => finding.help(format!("it looks like this: `{form}`")),
+            _ => finding,
+        };
         self.tell(with_form(finding, first_word(text), place));
     }
 
@@ -319,6 +409,13 @@ impl<'s> Reader<'s> {
         if let Some(finding) = self.habit(gap, here) {
             return finding;
         }
+        if gap.wants_name()
+            && found.starts_with(|c: char| c.is_ascii_digit())
+            && found.contains(char::is_alphabetic)
+        {
+            return Diagnostic::new(Code::E0001, here, format!("`{found}` is not a name"))
+                .label("a name begins with a letter");
+        }
         let left_over = gap.wanted.contains(&Expected::End);
         let mut finding = if left_over {
             Diagnostic::new(
@@ -348,6 +445,15 @@ impl<'s> Reader<'s> {
             Some(word) if word.starts_with(char::is_alphabetic) => finding
                 .label(format!("`{word}` is missing before this"))
                 .fix(format!("add `{word}`"), here.shrink_to_start(), format!("{word} ")),
+            Some(sign @ (":" | "=")) => {
+                let place = self.place(start + before.len(), start + before.len());
+                let written = if sign == ":" { ":" } else { " =" };
+                finding.label(format!("`{sign}` is missing before this")).fix(
+                    format!("add `{sign}`"),
+                    place,
+                    written,
+                )
+            }
             _ => finding,
         }
     }
@@ -409,11 +515,64 @@ impl<'s> Reader<'s> {
         {
             return insert("the reason of an exit stands after `as`".to_owned(), at, "as");
         }
-        if gap.wanted.contains(&Expected::Thing("the name of a field")) && found.starts_with('"') {
-            let bare = found.trim_matches('"');
-            return replace("the name of a field stands without quotes".to_owned(), bare);
+        let bare = found.trim_matches('"');
+        let is_word =
+            !bare.is_empty() && bare.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
+        let wants_thing = |part: &str| gap.things().iter().any(|t| t.contains(part));
+        if wants_thing("name") && !wants_thing("a text") && found.starts_with('"') && is_word {
+            return replace("a name stands without quotes".to_owned(), bare);
         }
-        None
+        if gap.things() == [TITLE] && is_word && bare == found && gap.words().is_empty() {
+            return replace("a text stands in quotes".to_owned(), &format!("\"{found}\""));
+        }
+        let is_number = found.chars().all(|c| c.is_ascii_digit());
+        if wants_thing("a share") && is_number {
+            return replace(format!("`{found}` is not a share"), &format!("{found}%"));
+        }
+        if wants_thing("a clock time") && is_number && found.len() <= 2 {
+            return replace(format!("`{found}` is not a clock time"), &format!("{found:0>2}:00"));
+        }
+        if (before.ends_with("has any") || before.ends_with("has all")) && found.starts_with('[') {
+            return insert(format!("expected `of` after `{}`", tail_of(before)), at, "of");
+        }
+        if verb == "when"
+            && matches!(found, "is" | "has" | "in" | "not" | "<" | ">" | "<=" | ">=" | "=" | "==")
+        {
+            let condition = text[verb.len()..].trim_start();
+            let end = start + text.len();
+            let begin = end - condition.len();
+            return Some(
+                Diagnostic::new(Code::E0001, here, "a condition after `when` stands in brackets")
+                    .label(format!("write `when ({condition})`"))
+                    .fix("add the brackets", self.place(begin, begin), "(")
+                    .fix("", self.place(end, end), ")"),
+            );
+        }
+        self.misspelt_before(gap)
+    }
+
+    /// In tests the word before may have been read as the name of a person: `expects send …`.
+    fn misspelt_before(&self, gap: &Gap<'_>) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        let word = &before[before.rfind(char::is_whitespace).map_or(0, |at| at + 1)..];
+        let words: &[&'static str] = match first_word(gap.text) {
+            "given" => &["contact", "event", "consent", "variant", "seed", "request", "pool", "loose"],
+            "at" => {
+                &["event", "set", "call", "assign", "ask", "start", "grant", "withdraw", "given", "expect"]
+            }
+            _ => return None,
+        };
+        if words.contains(&word) || word == first_word(gap.text) {
+            return None;
+        }
+        let meant = did_you_mean(word, words.iter().copied())?;
+        let end = gap.start + before.len();
+        let place = self.place(end - word.len(), end);
+        Some(
+            Diagnostic::new(Code::E0001, place, format!("`{word}` means nothing here"))
+                .label(format!("did you mean `{meant}`?"))
+                .fix(format!("write `{meant}`"), place, meant),
+        )
     }
 
     // ------------------------------------------------------------ fields and pairs
@@ -459,7 +618,7 @@ impl<'s> Reader<'s> {
         let text = self.text()[start..end].trim_end();
         self.lost.push(self.place(start, end));
         match JourneyParser::parse(entry, text) {
-            Err(error) => self.explain(start, text, &error, Place::Unknown),
+            Err(error) => self.explain(start, text, &error, Place::Unknown, Ends::Line),
             Ok(_) => {
                 let here = self.place(start, end);
                 self.tell(Diagnostic::new(Code::E0001, here, "this cannot stand between these braces"));
@@ -528,7 +687,10 @@ impl<'s> Reader<'s> {
         let whole = self.place(start, end);
         self.lost.push(whole);
         match JourneyParser::parse(Rule::one_item, text) {
-            Err(error) => self.explain(start, text, &error, Place::File),
+            Err(error) => {
+                let ends = if cut < end { Ends::Block } else { Ends::Line };
+                self.explain(start, text, &error, Place::File, ends);
+            }
             Ok(_) => {
                 let here = self.place(start, start + text.len());
                 let finding = match cut < end {
@@ -624,7 +786,9 @@ impl<'s> Reader<'s> {
         let cut = self.head_end(p, end);
         let text = self.text()[start..cut].trim_end();
         let head = first_word(text);
-        let is_item = cut < end || did_you_mean(head, super::words::ITEMS.iter().copied()).is_some();
+        let is_item = cut < end
+            || super::words::ITEMS.contains(&head)
+            || did_you_mean(head, super::words::ITEMS.iter().copied()).is_some();
         let place = if is_item && !inside_journey { Place::File } else { Place::Unknown };
         if inside_journey || Place::of(head).is_none() || !*told {
             *told |= Place::of(head).is_some();
@@ -662,6 +826,18 @@ impl<'s> Reader<'s> {
             .related(here, "this stands outside it");
         }
         let head = first_word(line);
+        if p.as_rule() == Rule::purpose {
+            return with_form(
+                Diagnostic::new(
+                    Code::E0001,
+                    here.shrink_to_end(),
+                    format!("expected `under` after `{line}`"),
+                )
+                .label("a refined purpose names the one it refines"),
+                head,
+                Place::File,
+            );
+        }
         let belongs = Place::of(head).filter(|b| *b != Place::File).unwrap_or(Place::Block);
         Diagnostic::new(Code::E0001, here, format!("`{head}` stands outside of every journey"))
             .label(format!("it belongs {}", belongs.words()))
@@ -679,7 +855,7 @@ impl<'s> Reader<'s> {
         let text = self.text()[start..cut].trim_end();
         let has_braces = parts(p).any(|c| matches!(c.as_rule(), Rule::fields | Rule::props | Rule::lbrace));
         match (has_braces, JourneyParser::parse(Rule::one_item, text)) {
-            (false, Err(error)) => self.explain(start, text, &error, Place::File),
+            (false, Err(error)) => self.explain(start, text, &error, Place::File, Ends::Line),
             _ => {
                 let line = self.text()[tail_start..].lines().next().unwrap_or("").trim_end();
                 let here = self.place(tail_start, (tail_start + line.len()).min(end));
@@ -705,16 +881,16 @@ impl<'s> Reader<'s> {
     /// The fields in unreadable text by name, so that they are not reported as unknown.
     fn untyped_fields(&self, tail: &P<'s>) -> Vec<Field> {
         let Some(record) = part(tail, Rule::record) else { return Vec::new() };
-        let names =
-            parts(&record).filter(|c| c.as_rule() == Rule::pair).filter_map(|c| part(&c, Rule::field));
-        names
-            .map(|n| {
-                let span = self.span(&n);
-                let ty = Type { kind: TypeKind::Error, optional: false, span };
-                let name = Name { text: n.as_str().to_owned(), span };
-                Field { name, ty, default: None, modifiers: Vec::new(), title: None, span }
-            })
-            .collect()
+        parts(&record).filter_map(|c| self.untyped_field(&c)).collect()
+    }
+
+    /// A field of which only the name is known.
+    pub(super) fn untyped_field(&self, p: &P<'s>) -> Option<Field> {
+        let name = part(p, Rule::field)?;
+        let span = self.span(&name);
+        let ty = Type { kind: TypeKind::Error, optional: false, span };
+        let name = Name { text: name.as_str().to_owned(), span };
+        Some(Field { name, ty, default: None, modifiers: Vec::new(), title: None, span })
     }
 
     // ------------------------------------------------------------ single slips
@@ -787,6 +963,13 @@ impl<'s> Reader<'s> {
     }
 }
 
+/// What follows an unreadable piece of text.
+#[derive(Clone, Copy, PartialEq)]
+enum Ends {
+    Line,
+    Block,
+}
+
 /// A place in a line at which the grammar could not go on.
 struct Gap<'a> {
     /// Where the line begins in the clean text.
@@ -806,8 +989,13 @@ impl Gap<'_> {
             .iter()
             .filter_map(|e| if let Expected::Word(word) = e { Some(*word) } else { None })
             .collect();
-        let worth =
-            |w: &&'static str| words.len() == 1 || !matches!(*w, "and" | "contact" | "project" | "in");
+        // a bracket that is open is what one sees missing
+        if let Some(close) = words.iter().find(|w| matches!(**w, ")" | "]")) {
+            return vec![close];
+        }
+        let optional = |w: &str| matches!(w, "and" | "else" | "contact" | "project" | "in");
+        let only_optional = words.iter().all(|w| optional(w)) && self.things().is_empty();
+        let worth = |w: &&'static str| only_optional || !optional(w);
         words.iter().copied().filter(worth).collect()
     }
 
@@ -819,6 +1007,12 @@ impl Gap<'_> {
                 Expected::Value => things.push("a value"),
                 _ => {}
             }
+        }
+        if things.contains(&"a moment") {
+            return vec!["a moment"];
+        }
+        if self.wanted.iter().any(|e| matches!(e, Expected::Word(")" | "]"))) {
+            return Vec::new();
         }
         if things.contains(&"a value") {
             return vec!["a value"];
@@ -836,9 +1030,14 @@ impl Gap<'_> {
         if all.is_empty() || all.len() + words.len() <= 3 {
             all.extend(words);
         }
+        if self.wanted.contains(&Expected::Operator)
+            && all.len() <= 1
+            && !all.iter().any(|w| w.contains([')', ']']))
+        {
+            all.insert(0, "an operator such as `is`".to_owned());
+        }
         all.truncate(6);
         match all.as_slice() {
-            [] if self.wanted.contains(&Expected::Operator) => "an operator such as `is` or `and`".to_owned(),
             [] => "something else".to_owned(),
             [one] => one.clone(),
             [most @ .., last] => format!("{} or {last}", most.join(", ")),
@@ -849,7 +1048,7 @@ impl Gap<'_> {
     fn only_word(&self) -> Option<&'static str> {
         let words = self.words();
         let alone = self.things().is_empty()
-            && !self.wanted.iter().any(|e| matches!(e, Expected::End | Expected::Operator | Expected::Value));
+            && !self.wanted.iter().any(|e| matches!(e, Expected::End | Expected::Value));
         if alone && words.len() == 1 { words.first().copied() } else { None }
     }
 
@@ -941,6 +1140,23 @@ fn is_line(rule: Rule) -> bool {
         )
 }
 
+/// Whether a line with this verb ends in a block, so that more was expected where it could otherwise end.
+fn has_block(head: &str) -> bool {
+    matches!(
+        head,
+        "if" | "else"
+            | "switch"
+            | "case"
+            | "split"
+            | "variant"
+            | "repeat"
+            | "when"
+            | "on"
+            | "stage"
+            | "migrate"
+    ) || super::words::ITEMS.contains(&head)
+}
+
 fn is_rule(rule: Rule) -> bool {
     matches!(
         rule,
@@ -962,6 +1178,15 @@ fn some_of(place: Place) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
+/// The verb that a line without one was meant to begin with: `set` for `contact.plan = pro`, `let` for `gift = 10`.
+fn assigns(head: &str, rest: &str) -> Option<&'static str> {
+    match rest.as_bytes() {
+        [b'.', ..] => Some("set"),
+        [b'=', next, ..] if *next != b'=' && !head.is_empty() => Some("let"),
+        _ => None,
+    }
+}
+
 fn first_word(text: &str) -> &str {
     &text[..text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())]
 }
@@ -978,6 +1203,10 @@ fn token(text: &str) -> &str {
         let end = line[1..].find('"').map_or(line.trim_end().len(), |at| at + 2);
         return &line[..end];
     }
+    if first.is_ascii_digit() {
+        let end = text.find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '.' | ':' | '-' | '%'));
+        return text[..end.unwrap_or(text.len())].trim_end_matches(['.', '-', ':']);
+    }
     if first.is_alphanumeric() || first == '_' {
         let end = text.find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '.')).unwrap_or(text.len());
         return text[..end].trim_end_matches('.');
@@ -989,10 +1218,10 @@ fn token(text: &str) -> &str {
 /// The last words of a text, enough to recognize the place.
 fn tail_of(text: &str) -> &str {
     let text = text.lines().last().unwrap_or(text).trim();
-    if text.chars().count() <= 32 {
+    if text.chars().count() <= 48 {
         return text;
     }
-    let cut = text.char_indices().rev().nth(27).map_or(0, |(at, _)| at);
+    let cut = text.char_indices().rev().nth(43).map_or(0, |(at, _)| at);
     text[cut..].find(' ').map_or(&text[cut..], |at| text[cut + at..].trim_start())
 }
 
@@ -1080,7 +1309,7 @@ mod tests {
         assert_eq!(tail_of("wait 2"), "wait 2");
         assert_eq!(
             tail_of("send email welcome_story with { code: 10 } for"),
-            "welcome_story with { code: 10 } for"
+            "email welcome_story with { code: 10 } for"
         );
         assert_eq!(token("\"abc"), "\"abc");
         assert_eq!(token("contact.plan is"), "contact.plan");

@@ -616,7 +616,7 @@ impl<'s> Reader<'s> {
         let mut made =
             EventMatch { events: Vec::new(), name: None, same: Vec::new(), filter: None, span: self.span(p) };
         let mut bounds_of: Option<(usize, usize)> = None;
-        let mut late = None;
+        let mut late = Vec::new();
         let mut last_event = None;
         for c in parts(p) {
             match c.as_rule() {
@@ -637,7 +637,7 @@ impl<'s> Reader<'s> {
                         self.once(&mut made.filter, filter, &c);
                     }
                 }
-                Rule::late_name => late = Some(c.clone()),
+                Rule::late_name => late.push(c.clone()),
                 _ => continue,
             }
             let (start, end) = bounds(&c);
@@ -646,7 +646,7 @@ impl<'s> Reader<'s> {
         if let Some((start, end)) = bounds_of {
             made.span = self.span_between(start, end);
         }
-        if let Some(late) = late {
+        for late in late {
             self.late_name(&mut made.name, &late, last_event.as_ref());
         }
         made

@@ -98,6 +98,20 @@ impl Place {
         self.heads().iter().any(|h| h.split(' ').next() == Some(head))
     }
 
+    /// What a line is called here, as in "`sned` does not begin …".
+    pub(super) fn line(self) -> &'static str {
+        match self {
+            Place::File => "a declaration",
+            Place::Race => "an arm of a wait",
+            Place::Switch => "a case",
+            Place::Split => "a variant",
+            Place::Migrate => "a line of a migration",
+            Place::Policy => "a rule",
+            Place::Test => "a line of a test",
+            Place::Journey | Place::Block | Place::Unknown => "a statement",
+        }
+    }
+
     /// The place in words, as in "it belongs …".
     pub(super) fn words(self) -> &'static str {
         match self {
@@ -186,6 +200,26 @@ pub(super) fn form(head: &str, place: Place) -> Option<&'static str> {
         ("wait", _) => "wait 3 days` or `wait up to 3 days for order_placed as order",
         ("when", _) => "when order_placed as order { … }",
         ("withdraw", _) => "withdraw consent marketing on sms",
+        _ => return None,
+    })
+}
+
+/// What a line of a test looks like that begins with these two words.
+pub(super) fn test_form(text: &str) -> Option<&'static str> {
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty());
+    Some(match (words.next()?, words.next()?) {
+        ("expect", "call") => "expect call winback_call",
+        ("expect", "exit") => "expect exit as done",
+        ("expect", "goal") => "expect goal first_order",
+        ("expect", "no") => "expect no send reminder` or `expect no more send",
+        ("expect", "start") => "expect start onboarding",
+        ("expect", "waiting") => "expect waiting at settle",
+        ("given", "consent" | "consents") => "given consent marketing on email",
+        ("given", "event") => "given event order_placed { value: 40 } at 2026-01-10T12:00",
+        ("given", "pool") => "given pool spring_codes [{ code: \"A1\" }]",
+        ("given", "request") => "given request voucher.issue returns { code: \"A1\" }",
+        ("given", "seed") => "given seed 7",
+        ("given", "variant") => "given variant style = story",
         _ => return None,
     })
 }
