@@ -3,7 +3,7 @@
 //! Programs and catalogs are stored once for each content hash and never change. Each deploy writes one row of `deployments`;
 //! every transaction compares the newest, so that a running daemon takes over what another process deployed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 use super::sql::args;
@@ -24,7 +24,20 @@ pub struct Deployed {
     programs: BTreeMap<i64, Arc<Program>>,
     /// Numbers by address of the program, which lives as long as this does.
     numbers: HashMap<usize, i64>,
+    /// Events of own messages that something reads.
+    message_events: BTreeSet<&'static str>,
 }
+
+/// The events that outcomes of messages become for all journeys.
+const MESSAGE_EVENTS: [(&str, &str); 7] = [
+    ("sent", "message_sent"),
+    ("delivered", "message_delivered"),
+    ("opened", "message_opened"),
+    ("clicked", "message_clicked"),
+    ("bounced", "message_bounced"),
+    ("complained", "message_complained"),
+    ("replied", "message_replied"),
+];
 
 impl Deployed {
     /// The program of that number.
@@ -45,6 +58,11 @@ impl Deployed {
         self.programs.values().filter(move |program| !is_current(program))
     }
 
+    /// Whether some journey or segment reads the event that this outcome of a message becomes.
+    pub fn hears_of(&self, outcome: &str) -> bool {
+        MESSAGE_EVENTS.iter().any(|(word, event)| *word == outcome && self.message_events.contains(event))
+    }
+
     fn new(
         generation: i64,
         catalog: Arc<Catalog>,
@@ -55,8 +73,24 @@ impl Deployed {
         let current = current.into_iter().filter_map(find).collect();
         let numbers =
             programs.iter().map(|(number, program)| (Arc::as_ptr(program).addr(), *number)).collect();
-        Deployed { generation, catalog, current, programs, numbers }
+        let message_events = message_events(&catalog, programs.values());
+        Deployed { generation, catalog, current, programs, numbers, message_events }
     }
+}
+
+/// Which events of messages are read. Names stand in the canonical bytes as they are, so a look there misses none; one found by
+/// accident costs a row in the inbox.
+fn message_events<'a>(
+    catalog: &Catalog,
+    programs: impl Iterator<Item = &'a Arc<Program>>,
+) -> BTreeSet<&'static str> {
+    let readers = Catalog { events: BTreeMap::new(), ..catalog.clone() };
+    let mut texts = vec![readers.to_bytes()];
+    texts.extend(programs.map(|program| program.to_bytes()));
+    let is_read = |event: &str| {
+        texts.iter().any(|text| text.windows(event.len()).any(|window| window == event.as_bytes()))
+    };
+    MESSAGE_EVENTS.iter().map(|(_, event)| *event).filter(|event| is_read(event)).collect()
 }
 
 /// What this process has loaded last.

@@ -9,16 +9,20 @@
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts
+//! - `deliveries`: the outbox; `keys`: who may come in; `rejected`: what could not be read
 
 pub mod contacts;
+pub mod deliveries;
 mod dialect;
 mod fields;
 pub mod identities;
 pub mod inbox;
 pub mod jobs;
 pub mod journeys;
+pub mod keys;
 mod migrate;
 pub mod names;
+pub mod rejected;
 pub mod settings;
 mod sql;
 mod workers;

@@ -5,6 +5,7 @@
 
 mod accepting;
 mod opening;
+mod outbox;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,0 +1,231 @@
+//! Taking what is due, with a lease.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::Kind;
+use super::facts::{self, Person};
+use crate::engine::world::Delivery;
+use crate::id::{ContactId, DeliveryId, EnrollmentId};
+use crate::store::names::{self, spelled};
+use crate::store::sql::args;
+use crate::store::{Conn, Error, Result, Row, Rows, Store, fields, journeys};
+use crate::time::Timestamp;
+
+/// Who takes how much, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// The number of this process.
+    pub owner: i64,
+    pub limit: usize,
+    /// The machine's clock.
+    pub now: Timestamp,
+    /// The journey clock.
+    pub journey_now: Timestamp,
+    pub lease_ms: i64,
+}
+
+/// A delivery that is ours until its lease ends, with the facts of the send point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    pub kind: Kind,
+    pub bucket: i64,
+    /// Whom it is for; who took over, if two contacts were merged since.
+    pub contact: ContactId,
+    /// As the transition queued it. Of a request, `template` is the endpoint.
+    pub delivery: Delivery,
+    /// Goes with the result, so that a worker that was overtaken is not believed.
+    pub epoch: i64,
+    /// This try included.
+    pub attempts: u32,
+    pub first_tried_at: Timestamp,
+    /// It may have left already: an earlier try ended without a known result.
+    pub maybe_duplicate: bool,
+    /// The send must not outlive this moment of the machine's clock.
+    pub leased_until: Timestamp,
+    /// `None`: the contact is gone.
+    pub person: Option<Person>,
+}
+
+/// Leases the rows that a query finds and returns all that [`claimed`] reads.
+macro_rules! lease {
+    ($due:literal) => {
+        concat!(
+            "WITH due AS (SELECT id FROM deliveries WHERE ",
+            $due,
+            " LIMIT $2 {skip locked}) \
+            UPDATE deliveries SET state = 'leased', owner = $3, epoch = epoch + 1, attempts = attempts + 1, \
+            first_tried_at = COALESCE(first_tried_at, $4), again_at = $5, \
+            doubtful = doubtful + CASE WHEN state = 'leased' THEN 1 ELSE 0 END \
+            FROM due WHERE deliveries.bucket = $1 AND deliveries.id = due.id \
+            RETURNING deliveries.id, contact, enrollment, journey, step, round, arm, kind, channel, template, \
+            purpose, transactional, wants_outcome, given, address, before_at, due_at, epoch, attempts, \
+            first_tried_at, doubtful"
+        )
+    };
+}
+
+/// Takes what is due, oldest first, transactional messages before others. What a worker took and never told of is due again when
+/// its lease has ended.
+pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
+    let mut conn = store.read().await?;
+    let heads = heads(&mut conn).await?;
+    drop(conn);
+    let due: Vec<Head> = heads.into_iter().filter(|head| head.is_due(&claim)).collect();
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tx = store.write().await?;
+    let deployed = journeys::deployed(&mut tx).await?;
+    let mut all = Vec::new();
+    for head in due {
+        let room = claim.limit.saturating_sub(all.len());
+        if room == 0 {
+            break;
+        }
+        let mut claimed = lease(&mut tx, &head, room, &claim).await?;
+        facts::look_up(&mut tx, &deployed.catalog, head.bucket, &mut claimed).await?;
+        all.extend(claimed);
+    }
+    tx.commit().await?;
+    all.sort_by_key(|claimed| {
+        (!claimed.delivery.transactional, claimed.delivery.due_at, claimed.delivery.id)
+    });
+    Ok(all)
+}
+
+/// Looks again at the contacts of claimed deliveries: for a send that begins a while after the claim, since a withdrawal holds from
+/// its commit on.
+pub async fn look_again(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {
+    let deployed = journeys::deployed(conn).await?;
+    claimed.sort_by_key(|claimed| claimed.bucket);
+    for part in claimed.chunk_by_mut(|a, b| a.bucket == b.bucket) {
+        let bucket = part[0].bucket;
+        facts::look_up(conn, &deployed.catalog, bucket, part).await?;
+    }
+    Ok(())
+}
+
+/// The earliest unfinished deliveries of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    bucket: i64,
+    transactional: Option<Timestamp>,
+    other: Option<Timestamp>,
+    again: Option<Timestamp>,
+}
+
+impl Head {
+    fn is_due(&self, claim: &Claim) -> bool {
+        let queued = [self.transactional, self.other].into_iter().flatten();
+        queued.into_iter().any(|at| at <= claim.journey_now) || self.again.is_some_and(|at| at <= claim.now)
+    }
+}
+
+/// The heads of all buckets, each found at the beginning of an index.
+async fn heads(conn: &mut Conn) -> Result<Vec<Head>> {
+    const HEADS: &str = "WITH n(bucket) AS ({I}) SELECT n.bucket, \
+        (SELECT MIN(due_at) FROM deliveries \
+            WHERE deliveries.bucket = n.bucket AND state = 'queued' AND transactional = 1), \
+        (SELECT MIN(due_at) FROM deliveries \
+            WHERE deliveries.bucket = n.bucket AND state = 'queued' AND transactional = 0), \
+        (SELECT MIN(again_at) FROM deliveries WHERE deliveries.bucket = n.bucket AND again_at IS NOT NULL) \
+        FROM n";
+    let mut rows = Rows::default();
+    for bucket in 0..conn.core.settings().buckets {
+        rows.push([bucket.into()]);
+    }
+    let read = |row: Row| {
+        let (transactional, other, again) = (row.opt_at(1)?, row.opt_at(2)?, row.opt_at(3)?);
+        Ok(Head { bucket: row.i64(0)?, transactional, other, again })
+    };
+    let mut heads: Vec<Head> =
+        conn.fetch_rows(HEADS, rows, &[]).await?.into_iter().map(read).collect::<Result<_>>()?;
+    heads.retain(|head| head.transactional.or(head.other).or(head.again).is_some());
+    heads.sort_unstable_by_key(|head| head.transactional.into_iter().chain(head.other).min());
+    Ok(heads)
+}
+
+/// When the delivering loop has to look again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Next {
+    /// On the journey clock: something queued becomes due.
+    pub due_at: Option<Timestamp>,
+    /// On the machine's clock: the next try of something deferred, or the end of a lease.
+    pub again_at: Option<Timestamp>,
+}
+
+/// When something is due next.
+pub async fn next(conn: &mut Conn) -> Result<Next> {
+    let heads = heads(conn).await?;
+    let due_at = heads.iter().flat_map(|head| [head.transactional, head.other]).flatten().min();
+    Ok(Next { due_at, again_at: heads.iter().filter_map(|head| head.again).min() })
+}
+
+async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim) -> Result<Vec<Claimed>> {
+    const TRANSACTIONAL: &str =
+        lease!("bucket = $1 AND state = 'queued' AND transactional = 1 AND due_at <= $6 ORDER BY due_at");
+    const OTHER: &str =
+        lease!("bucket = $1 AND state = 'queued' AND transactional = 0 AND due_at <= $6 ORDER BY due_at");
+    const AGAIN: &str = lease!("bucket = $1 AND again_at IS NOT NULL AND again_at <= $6 ORDER BY again_at");
+    let parts = [
+        (TRANSACTIONAL, head.transactional, claim.journey_now),
+        (AGAIN, head.again, claim.now),
+        (OTHER, head.other, claim.journey_now),
+    ];
+    let until = claim.now.plus_ms(claim.lease_ms);
+    let mut rows = Vec::new();
+    for (sql, earliest, now) in parts {
+        let room = i64::try_from(room - rows.len()).unwrap_or(i64::MAX);
+        if room > 0 && earliest.is_some_and(|at| at <= now) {
+            rows.extend(tx.fetch(sql, args![head.bucket, room, claim.owner, claim.now, until, now]).await?);
+        }
+    }
+    let mut words = BTreeSet::new();
+    for row in &rows {
+        for column in [3, 4, 8, 9, 10] {
+            words.insert(row.i64(column)?);
+        }
+    }
+    let words = names::spell(tx, words).await?;
+    rows.iter().map(|row| claimed(row, head.bucket, until, &words)).collect()
+}
+
+fn claimed(
+    row: &Row,
+    bucket: i64,
+    leased_until: Timestamp,
+    words: &HashMap<i64, Arc<str>>,
+) -> Result<Claimed> {
+    let word = |column: usize| spelled(words, row.i64(column)?);
+    let small = |column: usize| Ok::<_, Error>(u32::try_from(row.i64(column)?).unwrap_or(u32::MAX));
+    let delivery = Delivery {
+        id: DeliveryId(row.i64(0)?),
+        enrollment: EnrollmentId(row.i64(2)?),
+        journey: word(3)?,
+        step: word(4)?,
+        round: small(5)?,
+        arm: u8::try_from(row.i64(6)?).unwrap_or(u8::MAX),
+        channel: word(8)?,
+        template: word(9)?,
+        purpose: word(10)?,
+        transactional: row.i64(11)? != 0,
+        wants_outcome: row.i64(12)? != 0,
+        with: fields::from_text(row.text(13)?)?,
+        to: row.opt_text(14)?.map(Arc::from),
+        before: row.opt_at(15)?,
+        due_at: row.at(16)?,
+    };
+    Ok(Claimed {
+        kind: Kind::of(row.i64(7)?),
+        bucket,
+        contact: ContactId(row.i64(1)?),
+        delivery,
+        epoch: row.i64(17)?,
+        attempts: small(18)?,
+        first_tried_at: row.at(19)?,
+        maybe_duplicate: row.i64(20)? > 0,
+        leased_until,
+        person: None,
+    })
+}

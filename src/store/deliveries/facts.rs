@@ -1,0 +1,169 @@
+//! What may withdraw permission at the send point: the contact, its address, consents, suppressions, pauses, as they are now.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::Claimed;
+use crate::engine::program::{Catalog, Word};
+use crate::engine::world::{Delivery, Fields, Permissions};
+use crate::id::ContactId;
+use crate::store::names::{self, spelled};
+use crate::store::sql::args;
+use crate::store::{Conn, Result, Rows, fields};
+use crate::value::{Type, Value};
+
+/// What is known of a contact at the send point.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Person {
+    pub attributes: Fields,
+    /// Where the message goes: the address given by the step, or that of the channel's attribute.
+    pub address: Option<Arc<str>>,
+    /// Latest consents, suppressions of this address, pauses. No cap slots: caps were decided in the transition.
+    pub permissions: Permissions,
+}
+
+impl Person {
+    /// An attribute, its default where none was set.
+    pub fn attribute(&self, catalog: &Catalog, name: &str) -> Value {
+        match self.attributes.get(name) {
+            Some(value) if value.is_known() => value.clone(),
+            _ => catalog.attribute(name).map_or(Value::Unknown, |attribute| attribute.default.clone()),
+        }
+    }
+
+    /// The contact's language: the attribute `locale`, or the first of that type; the project's where there is none.
+    pub fn locale(&self, catalog: &Catalog) -> Word {
+        let typed = || catalog.attributes.iter().find(|attribute| *attribute.ty.required() == Type::Locale);
+        let attribute = catalog.attribute("locale").or_else(typed);
+        let own = attribute.map(|attribute| self.attribute(catalog, &attribute.name));
+        own.and_then(|value| value.as_text().map(Word::from)).unwrap_or_else(|| catalog.locale.clone())
+    }
+
+    /// The name of the contact's zone: the first attribute of type timezone; the project's where there is none.
+    pub fn zone(&self, catalog: &Catalog) -> Word {
+        let attribute =
+            catalog.attributes.iter().find(|attribute| *attribute.ty.required() == Type::Timezone);
+        let own = attribute.map(|attribute| self.attribute(catalog, &attribute.name));
+        own.and_then(|value| value.as_text().map(Word::from)).unwrap_or_else(|| catalog.zone.clone())
+    }
+}
+
+/// Puts the contacts of claimed deliveries beside them, as they are now.
+pub(super) async fn look_up(
+    conn: &mut Conn,
+    catalog: &Catalog,
+    bucket: i64,
+    claimed: &mut [Claimed],
+) -> Result<()> {
+    let mut people: HashMap<ContactId, Person> = HashMap::new();
+    let mut merged: HashMap<ContactId, ContactId> = HashMap::new();
+    let contacts: BTreeSet<ContactId> = claimed.iter().map(|claimed| claimed.contact).collect();
+    let mut found = load_people(conn, bucket, &contacts, &mut people).await?;
+    // Somebody may have been merged into somebody who was merged; a chain longer than this is a mistake.
+    for _ in 0..4 {
+        let mut elsewhere: BTreeMap<i64, BTreeSet<ContactId>> = BTreeMap::new();
+        for (from, into) in std::mem::take(&mut found) {
+            elsewhere.entry(conn.core.bucket_of(into)).or_default().insert(into);
+            merged.insert(from, into);
+        }
+        for (bucket, contacts) in elsewhere {
+            found.extend(load_people(conn, bucket, &contacts, &mut people).await?);
+        }
+    }
+    for claimed in claimed.iter_mut() {
+        while let Some(into) = merged.remove(&claimed.contact) {
+            claimed.contact = into;
+        }
+        claimed.person = people.get(&claimed.contact).map(|person| {
+            let address = address(catalog, &claimed.delivery, person);
+            Person { address, ..person.clone() }
+        });
+    }
+    load_suppressions(conn, claimed).await
+}
+
+/// Where a message goes.
+fn address(catalog: &Catalog, delivery: &Delivery, person: &Person) -> Option<Arc<str>> {
+    let of_channel = || {
+        let attribute = catalog.channels.get(&delivery.channel)?.address.as_ref()?;
+        person.attribute(catalog, attribute).as_text().map(Arc::from)
+    };
+    delivery.to.clone().or_else(of_channel)
+}
+
+/// Loads contacts of one bucket; returns those that were merged, with who took over.
+async fn load_people(
+    conn: &mut Conn,
+    bucket: i64,
+    contacts: &BTreeSet<ContactId>,
+    people: &mut HashMap<ContactId, Person>,
+) -> Result<Vec<(ContactId, ContactId)>> {
+    const PEOPLE: &str = "WITH n(id) AS ({I}) SELECT contacts.id, contacts.merged_into, contacts.attributes \
+        FROM n CROSS JOIN contacts WHERE contacts.bucket = $1 AND contacts.id = n.id";
+    const CONSENTS: &str = "WITH n(id) AS ({I}) SELECT s.contact, s.purpose, s.channel, s.permit, s.at \
+        FROM n CROSS JOIN consent_states AS s WHERE s.bucket = $1 AND s.contact = n.id";
+    const PAUSES: &str = "WITH n(id) AS ({I}) SELECT s.contact, s.purpose, s.until \
+        FROM n CROSS JOIN contact_pauses AS s WHERE s.bucket = $1 AND s.contact = n.id";
+    let mut rows = Rows::with_capacity(contacts.len());
+    for contact in contacts {
+        rows.push([(*contact).into()]);
+    }
+    let mut merged = Vec::new();
+    for row in conn.fetch_rows(PEOPLE, rows.clone(), &args![bucket]).await? {
+        let id = ContactId(row.i64(0)?);
+        match row.opt_i64(1)? {
+            Some(into) => merged.push((id, ContactId(into))),
+            None => {
+                let attributes = fields::from_text(row.text(2)?)?;
+                people.insert(id, Person { attributes, ..Person::default() });
+            }
+        }
+    }
+    let consents = conn.fetch_rows(CONSENTS, rows.clone(), &args![bucket]).await?;
+    let pauses = conn.fetch_rows(PAUSES, rows, &args![bucket]).await?;
+    let mut words = BTreeSet::new();
+    for row in &consents {
+        words.extend([row.i64(1)?, row.i64(2)?]);
+    }
+    for row in &pauses {
+        words.insert(row.i64(1)?);
+    }
+    let words = names::spell(conn, words).await?;
+    for row in &consents {
+        let key = (spelled(&words, row.i64(1)?)?, spelled(&words, row.i64(2)?)?);
+        if let Some(person) = people.get_mut(&ContactId(row.i64(0)?)) {
+            person.permissions.consents.insert(key, (row.i64(3)? != 0, row.at(4)?));
+        }
+    }
+    for row in &pauses {
+        let purpose = spelled(&words, row.i64(1)?)?;
+        if let Some(person) = people.get_mut(&ContactId(row.i64(0)?)) {
+            person.permissions.pauses.insert(purpose, row.at(2)?);
+        }
+    }
+    Ok(merged)
+}
+
+async fn load_suppressions(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {
+    const SUPPRESSED: &str = "WITH n(place, address, channel) AS ({ITI}) SELECT n.place \
+        FROM n CROSS JOIN suppressions AS s WHERE s.address = n.address AND s.channel = n.channel";
+    let mut rows = Rows::default();
+    for (place, claimed) in claimed.iter().enumerate() {
+        let Some(address) = claimed.person.as_ref().and_then(|person| person.address.as_ref()) else {
+            continue;
+        };
+        let Some(channel) = names::find(conn, &claimed.delivery.channel).await? else { continue };
+        let place = i64::try_from(place).expect("a claim is small");
+        rows.push([place.into(), address.into(), channel.into()]);
+    }
+    for row in conn.fetch_rows(SUPPRESSED, rows, &[]).await? {
+        let place = usize::try_from(row.i64(0)?).expect("the places come from above");
+        let claimed = &mut claimed[place];
+        if let Some(person) = &mut claimed.person
+            && let Some(address) = &person.address
+        {
+            person.permissions.suppressed.insert((claimed.delivery.channel.clone(), address.clone()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The outbox: messages and requests that transitions queued, leased to be sent, and what became of them.
+//!
+//! ```text
+//!            claim                record
+//!  queued ----------> leased ---------------> accepted | refused | cancelled | unknown    (settled, for good)
+//!    ^  ^               | |
+//!    |  |  lease ended  | |  not now          claim, when its time has come
+//!    |  +---------------+ +------> deferred ----------> leased
+//!    +-- given back
+//! ```
+//!
+//! - *claim*: a worker takes what is due, with a lease and the next epoch, and gets the facts of the send point as they are now.
+//! - *record*: the worker tells the result. A worker that was overtaken has an older epoch, and is not believed.
+//! - *lease ended*: the process died or hung, maybe after the final dot. It is sent again with the same identity, so the same
+//!   Message-ID, and marked as doubtful: at-least-once, which is the policy for all steps until steps can choose.
+//! - A queued or deferred message of an enrollment that ended is cancelled, unless it is transactional.
+//!
+//! Due times are on the journey clock; leases and tries are on the machine's, which may run at another speed.
+//!
+//! - `claim`: leases; `facts`: what the send point looks at; `record`: results; `counts`: how many are where
+
+mod claim;
+mod counts;
+mod facts;
+mod record;
+
+pub use self::claim::{Claim, Claimed, Next, claim, look_again, next};
+pub use self::counts::{Count, counts};
+pub use self::facts::Person;
+pub use self::record::{Finished, Recorded, SendResult, clicked, next_try, record, release_former};
+
+use self::counts::Counts;
+use super::sql::args;
+use super::{Arg, Conn, Result, Rows, fields, names};
+use crate::engine::world::{Delivery, NewRequest};
+use crate::id::{ContactId, DeliveryId, EnrollmentId};
+use crate::time::Timestamp;
+
+/// The channel under which requests are counted and shown.
+pub const REQUEST: &str = "request";
+
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Message,
+    /// To the endpoint that `template` names.
+    Request,
+}
+
+impl Kind {
+    fn number(self) -> i64 {
+        match self {
+            Kind::Message => 0,
+            Kind::Request => 1,
+        }
+    }
+
+    fn of(number: i64) -> Kind {
+        if number == 1 { Kind::Request } else { Kind::Message }
+    }
+}
+
+const INSERT: &str = "INSERT INTO deliveries (id, bucket, contact, enrollment, journey, step, round, arm, kind, \
+    channel, template, purpose, transactional, wants_outcome, given, address, before_at, due_at, \
+    state, owner, epoch, attempts, doubtful) \
+    WITH n(id, contact, enrollment, journey, step, round, arm, channel, template, purpose, transactional, \
+    wants_outcome, given, address, before_at, due_at) AS ({IIIIIIIIIIIITTII}) \
+    SELECT n.id, $1, n.contact, n.enrollment, n.journey, n.step, n.round, n.arm, $2, \
+    n.channel, n.template, n.purpose, n.transactional, n.wants_outcome, n.given, n.address, n.before_at, n.due_at, \
+    'queued', 0, 0, 0, 0 FROM n";
+
+/// Queues messages, inside the transaction that decided to send them. The caller wakes the delivering loop after its commit.
+pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Delivery)]) -> Result<()> {
+    let mut rows = Rows::with_capacity(deliveries.len() * 16);
+    for (contact, delivery) in deliveries {
+        rows.push([
+            delivery.id.into(),
+            (*contact).into(),
+            delivery.enrollment.into(),
+            names::intern(tx, &delivery.journey).await?.into(),
+            names::intern(tx, &delivery.step).await?.into(),
+            delivery.round.into(),
+            i64::from(delivery.arm).into(),
+            names::intern(tx, &delivery.channel).await?.into(),
+            names::intern(tx, &delivery.template).await?.into(),
+            names::intern(tx, &delivery.purpose).await?.into(),
+            i64::from(delivery.transactional).into(),
+            i64::from(delivery.wants_outcome).into(),
+            fields::to_text(&delivery.with).into(),
+            delivery.to.clone().into(),
+            delivery.before.into(),
+            delivery.due_at.into(),
+        ]);
+    }
+    tx.exec_rows(INSERT, rows, &args![bucket, Kind::Message.number()]).await?;
+    Ok(())
+}
+
+/// Queues requests, inside the transaction that decided to make them. Their results are always told.
+pub async fn insert_requests(
+    tx: &mut Conn,
+    bucket: i64,
+    requests: &[(ContactId, &NewRequest)],
+) -> Result<()> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let channel = names::intern(tx, &REQUEST.into()).await?;
+    let mut rows = Rows::with_capacity(requests.len() * 16);
+    for (contact, request) in requests {
+        rows.push([
+            request.id.into(),
+            (*contact).into(),
+            request.enrollment.into(),
+            names::intern(tx, &request.journey).await?.into(),
+            names::intern(tx, &request.step).await?.into(),
+            request.round.into(),
+            0_i64.into(),
+            channel.into(),
+            names::intern(tx, &request.endpoint).await?.into(),
+            channel.into(),
+            1_i64.into(),
+            1_i64.into(),
+            fields::to_text(&request.with).into(),
+            Arg::NoText,
+            Arg::NoI64,
+            request.due_at.into(),
+        ]);
+    }
+    tx.exec_rows(INSERT, rows, &args![bucket, Kind::Request.number()]).await?;
+    Ok(())
+}
+
+/// Cancels what enrollments that ended still have in the queue: requests, and messages that are not transactional, unless they are
+/// leased. Their cap slots become free.
+pub async fn cancel(
+    tx: &mut Conn,
+    bucket: i64,
+    ended: &[(ContactId, EnrollmentId)],
+    now: Timestamp,
+) -> Result<Vec<DeliveryId>> {
+    const CANCEL: &str = "WITH n(contact, enrollment) AS ({II}) \
+        UPDATE deliveries SET state = 'cancelled', result = 'left', again_at = NULL, settled_at = $1 FROM n \
+        WHERE deliveries.bucket = $2 AND deliveries.contact = n.contact \
+        AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('queued', 'deferred') \
+        AND (deliveries.transactional = 0 OR deliveries.kind = 1) \
+        RETURNING deliveries.id, deliveries.contact, deliveries.journey, deliveries.channel, deliveries.template";
+    let mut rows = Rows::with_capacity(ended.len() * 2);
+    for (contact, enrollment) in ended {
+        rows.push([(*contact).into(), (*enrollment).into()]);
+    }
+    let mut counts = Counts::default();
+    let mut freed = Vec::new();
+    for row in tx.fetch_rows(CANCEL, rows, &args![now, bucket]).await? {
+        freed.push((row.i64(1)?, row.i64(0)?));
+        counts.add(bucket, row.i64(2)?, row.i64(3)?, row.i64(4)?, "cancelled");
+    }
+    free_slots(tx, bucket, &freed).await?;
+    counts.write(tx).await?;
+    Ok(freed.into_iter().map(|(_, id)| DeliveryId(id)).collect())
+}
+
+/// Gives back the cap slots of (contact, delivery).
+async fn free_slots(tx: &mut Conn, bucket: i64, freed: &[(i64, i64)]) -> Result<()> {
+    const FREE: &str = "WITH n(contact, delivery) AS ({II}) DELETE FROM cap_slots WHERE bucket = $1 \
+        AND contact IN (SELECT contact FROM n) AND delivery IN (SELECT delivery FROM n)";
+    let mut rows = Rows::with_capacity(freed.len() * 2);
+    for (contact, delivery) in freed {
+        rows.push([(*contact).into(), (*delivery).into()]);
+    }
+    tx.exec_rows(FREE, rows, &args![bucket]).await?;
+    Ok(())
+}

@@ -1,0 +1,351 @@
+//! What became of deliveries, and who is told.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{Counts, Kind, free_slots};
+use crate::clock::machine_now;
+use crate::engine::program::Word;
+use crate::engine::world::{Fields, Input, Outcome, Suppression};
+use crate::id::{ContactId, DeliveryId, EnrollmentId};
+use crate::store::journeys::{self, Deployed};
+use crate::store::names::{self, spelled};
+use crate::store::sql::args;
+use crate::store::{Conn, Dialect, Result, Row, Rows, Store, inbox};
+use crate::time::{DAY, HOUR, MINUTE, Timestamp};
+use crate::value::Value;
+
+/// After how many milliseconds the next try comes; the last one holds for all further tries.
+const BACKOFF: [i64; 8] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR];
+
+/// A message that was not accepted for so long is given up.
+const LONGEST_TRY: i64 = 5 * DAY;
+
+/// What became of a claimed delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    pub id: DeliveryId,
+    pub bucket: i64,
+    pub epoch: i64,
+    pub result: SendResult,
+}
+
+/// The results of a try.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SendResult {
+    /// The other side took it over; with its reply, if it gave one.
+    Accepted { reply: Option<String> },
+    /// The endpoint answered a request.
+    Answered { fields: Fields },
+    /// It will never be accepted. `bad_address`: because of the address, which is suppressed from now on.
+    Refused { code: Option<u16>, text: String, bad_address: Option<Arc<str>> },
+    /// Not now; see [`next_try`].
+    Deferred { retry_at: Timestamp, reason: String },
+    /// It may have left. `None`: no further try, it stays visible as unknown.
+    Unknown { retry_at: Option<Timestamp>, reason: String },
+    /// Permission was withdrawn, or nobody is there: `gone`, `late`, `suppressed`, `consent`, `paused`, …
+    Cancelled { reason: Word },
+    /// Quiet hours at the send point: queued until then, on the journey clock.
+    Held { until: Timestamp },
+    /// It was not tried at all; it is due again.
+    GivenBack,
+}
+
+/// What recording did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    pub taken: usize,
+    /// Results of workers that were overtaken, or of what was cancelled meanwhile; nothing was changed by them.
+    pub stale: usize,
+}
+
+/// How a result changes its row, and what it means for others.
+struct Fate<'a> {
+    state: &'static str,
+    /// The result is final.
+    settled: bool,
+    again_at: Option<Timestamp>,
+    due_at: Option<Timestamp>,
+    /// Tries that do not count.
+    tries: i64,
+    doubts: i64,
+    text: Option<String>,
+    outcome: Option<&'static str>,
+    reason: Option<&'a str>,
+}
+
+impl Fate<'_> {
+    fn unsettled(state: &'static str) -> Self {
+        Fate {
+            state,
+            settled: false,
+            again_at: None,
+            due_at: None,
+            tries: 0,
+            doubts: 0,
+            text: None,
+            outcome: None,
+            reason: None,
+        }
+    }
+}
+
+impl SendResult {
+    fn fate(&self) -> Fate<'_> {
+        let settled =
+            |state, outcome| Fate { settled: true, outcome: Some(outcome), ..Fate::unsettled(state) };
+        match self {
+            SendResult::Accepted { reply } => Fate { text: reply.clone(), ..settled("accepted", "sent") },
+            SendResult::Answered { .. } => settled("accepted", "answered"),
+            SendResult::Refused { code, text, bad_address } => {
+                let outcome = if bad_address.is_some() { "bounced" } else { "failed" };
+                let full = code.map_or_else(|| text.clone(), |code| format!("{code} {text}"));
+                Fate { text: Some(full), reason: Some(text), ..settled("refused", outcome) }
+            }
+            SendResult::Deferred { retry_at, reason } => {
+                Fate { again_at: Some(*retry_at), text: Some(reason.clone()), ..Fate::unsettled("deferred") }
+            }
+            SendResult::Unknown { retry_at: Some(retry_at), reason } => Fate {
+                again_at: Some(*retry_at),
+                doubts: 1,
+                text: Some(reason.clone()),
+                ..Fate::unsettled("deferred")
+            },
+            SendResult::Unknown { retry_at: None, reason } => Fate {
+                doubts: 1,
+                text: Some(reason.clone()),
+                reason: Some(reason),
+                ..settled("unknown", "failed")
+            },
+            SendResult::Cancelled { reason } => Fate {
+                text: Some(reason.to_string()),
+                reason: Some(reason),
+                ..settled("cancelled", "cancelled")
+            },
+            SendResult::Held { until } => {
+                Fate { due_at: Some(*until), tries: -1, ..Fate::unsettled("queued") }
+            }
+            SendResult::GivenBack => Fate { tries: -1, ..Fate::unsettled("queued") },
+        }
+    }
+}
+
+/// Records results in one transaction, and tells the enrollments and journeys that want to hear of them.
+pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> Result<Recorded> {
+    let count = finished.len();
+    let mut buckets: BTreeMap<i64, HashMap<i64, Finished>> = BTreeMap::new();
+    for finished in finished {
+        buckets.entry(finished.bucket).or_default().insert(finished.id.0, finished);
+    }
+    let mut tx = store.write().await?;
+    let deployed = journeys::deployed(&mut tx).await?;
+    let mut inputs = Vec::new();
+    let mut taken = 0;
+    for (bucket, finished) in buckets {
+        taken += record_bucket(&mut tx, &deployed, bucket, &finished, now, &mut inputs).await?;
+    }
+    let told = !inputs.is_empty();
+    if told {
+        inbox::enqueue(&mut tx, inputs, now).await?;
+    }
+    tx.commit().await?;
+    if told {
+        store.wake();
+    }
+    Ok(Recorded { taken, stale: count - taken })
+}
+
+async fn record_bucket(
+    tx: &mut Conn,
+    deployed: &Deployed,
+    bucket: i64,
+    finished: &HashMap<i64, Finished>,
+    now: Timestamp,
+    inputs: &mut Vec<(ContactId, Input)>,
+) -> Result<usize> {
+    // INVARIANT: the epoch is that of the claim, so nobody else has claimed it since.
+    const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at) \
+        AS ({IITIIIITI}) \
+        UPDATE deliveries SET state = n.state, again_at = n.again_at, due_at = COALESCE(n.due_at, deliveries.due_at), \
+        attempts = deliveries.attempts + n.tries, doubtful = deliveries.doubtful + n.doubts, \
+        result = COALESCE(n.result, deliveries.result), settled_at = n.settled_at \
+        FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
+        AND deliveries.settled_at IS NULL \
+        RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome";
+    let mut rows = Rows::with_capacity(finished.len() * 9);
+    for finished in finished.values() {
+        let fate = finished.result.fate();
+        rows.push([
+            finished.id.into(),
+            finished.epoch.into(),
+            fate.state.into(),
+            fate.again_at.into(),
+            fate.due_at.into(),
+            fate.tries.into(),
+            fate.doubts.into(),
+            fate.text.into(),
+            fate.settled.then_some(now).into(),
+        ]);
+    }
+    let rows = tx.fetch_rows(RECORD, rows, &args![bucket]).await?;
+    let mut words = BTreeSet::new();
+    for row in &rows {
+        words.extend([row.i64(4)?, row.i64(7)?, row.i64(8)?]);
+    }
+    let words = names::spell(tx, words).await?;
+    let (mut counts, mut freed) = (Counts::default(), Vec::new());
+    for row in &rows {
+        let id = row.i64(0)?;
+        let result = &finished[&id].result;
+        let fate = result.fate();
+        if fate.settled {
+            counts.add(bucket, row.i64(3)?, row.i64(7)?, row.i64(8)?, fate.state);
+        }
+        if matches!(result, SendResult::Cancelled { .. }) {
+            freed.push((row.i64(1)?, id));
+        }
+        tell(row, result, &fate, deployed, &words, now, inputs)?;
+    }
+    free_slots(tx, bucket, &freed).await?;
+    counts.write(tx).await?;
+    Ok(rows.len())
+}
+
+/// The inputs that follow from a result.
+fn tell(
+    row: &Row,
+    result: &SendResult,
+    fate: &Fate<'_>,
+    deployed: &Deployed,
+    words: &HashMap<i64, Arc<str>>,
+    now: Timestamp,
+    inputs: &mut Vec<(ContactId, Input)>,
+) -> Result<()> {
+    let contact = ContactId(row.i64(1)?);
+    let channel = spelled(words, row.i64(7)?)?;
+    if let SendResult::Refused { bad_address: Some(address), .. } = result {
+        let (channel, address) = (channel.clone(), address.clone());
+        let suppression = Suppression { channel, address, reason: "bounce".into(), at: now };
+        inputs.push((contact, Input::Suppress(suppression)));
+    }
+    let Some(outcome) = fate.outcome else { return Ok(()) };
+    if row.i64(9)? == 0 && !deployed.hears_of(outcome) {
+        return Ok(());
+    }
+    let fields = match (result, Kind::of(row.i64(6)?)) {
+        (SendResult::Answered { fields }, _) => fields.clone(),
+        (_, Kind::Message) => {
+            let named = [("channel", channel), ("template", spelled(words, row.i64(8)?)?)];
+            let reason = fate.reason.map(|reason| ("reason", Word::from(reason)));
+            let all = named.into_iter().chain(reason);
+            all.map(|(name, text)| (name.into(), Value::Text(text))).collect()
+        }
+        (_, Kind::Request) => {
+            fate.reason.map(|reason| ("reason".into(), Value::text(reason))).into_iter().collect()
+        }
+    };
+    let outcome = Outcome {
+        enrollment: EnrollmentId(row.i64(2)?),
+        step: spelled(words, row.i64(4)?)?,
+        round: u32::try_from(row.i64(5)?).unwrap_or(u32::MAX),
+        outcome: outcome.into(),
+        at: now,
+        fields,
+    };
+    inputs.push((contact, Input::Outcome(outcome)));
+    Ok(())
+}
+
+/// Makes everything that a former daemon had leased due at once. Only for a store of which this process is the one daemon: what was
+/// under way when the former one died is sent again, as doubtful. On PostgreSQL others may be at work, and leases end by themselves.
+pub async fn release_former(store: &Store) -> Result<u64> {
+    if store.dialect() == Dialect::Postgres {
+        return Ok(0);
+    }
+    const RELEASE: &str =
+        "UPDATE deliveries SET again_at = $1 WHERE again_at IS NOT NULL AND state = 'leased'";
+    let mut tx = store.write().await?;
+    let released = tx.exec(RELEASE, args![machine_now()]).await?;
+    tx.commit().await?;
+    Ok(released)
+}
+
+/// When to try for the next time after so many tries, with a tenth of jitter that the delivery's id decides; not before `asked`, the
+/// moment that the other side named. `None`: it has been tried for five days, give up.
+pub fn next_try(
+    id: DeliveryId,
+    attempts: u32,
+    first_tried_at: Timestamp,
+    now: Timestamp,
+    asked: Option<Timestamp>,
+) -> Option<Timestamp> {
+    let tries = usize::try_from(attempts).unwrap_or(usize::MAX).max(1);
+    let wait = BACKOFF[(tries - 1).min(BACKOFF.len() - 1)];
+    let jitter = crate::store::bucket_of(ContactId(id.0.rotate_left(attempts)), wait / 10 + 1);
+    let then = now.plus_ms(wait + jitter).max(asked.unwrap_or(now));
+    (then < first_tried_at.plus_ms(LONGEST_TRY)).then_some(then)
+}
+
+/// A link in the message was followed. Tells the enrollment, if it wants to hear of it and this link was not followed before.
+pub async fn clicked(
+    store: &Store,
+    bucket: i64,
+    delivery: DeliveryId,
+    link: &str,
+    now: Timestamp,
+) -> Result<()> {
+    const CLICKED: &str = "SELECT contact, enrollment, journey, step, round, channel, template, wants_outcome, clicked_at \
+        FROM deliveries WHERE bucket = $1 AND id = $2 AND kind = 0";
+    const NOTE: &str =
+        "UPDATE deliveries SET clicked_at = $1 WHERE bucket = $2 AND id = $3 AND clicked_at IS NULL";
+    let mut tx = store.write().await?;
+    let Some(row) = tx.fetch_first(CLICKED, args![bucket, delivery]).await? else { return Ok(()) };
+    if row.opt_i64(8)?.is_none() && tx.exec(NOTE, args![now, bucket, delivery]).await? == 1 {
+        let mut counts = Counts::default();
+        counts.add(bucket, row.i64(2)?, row.i64(5)?, row.i64(6)?, "clicked");
+        counts.write(&mut tx).await?;
+    }
+    let wanted = row.i64(7)? != 0 || journeys::deployed(&mut tx).await?.hears_of("clicked");
+    if wanted {
+        let words = names::spell(&mut tx, [row.i64(3)?, row.i64(5)?, row.i64(6)?]).await?;
+        let text = |text: &str| Value::text(text);
+        let outcome = Outcome {
+            enrollment: EnrollmentId(row.i64(1)?),
+            step: spelled(&words, row.i64(3)?)?,
+            round: u32::try_from(row.i64(4)?).unwrap_or(u32::MAX),
+            outcome: "clicked".into(),
+            at: now,
+            fields: Fields::from([
+                ("channel".into(), Value::Text(spelled(&words, row.i64(5)?)?)),
+                ("template".into(), Value::Text(spelled(&words, row.i64(6)?)?)),
+                ("link".into(), text(link)),
+            ]),
+        };
+        inbox::enqueue(&mut tx, vec![(ContactId(row.i64(0)?), Input::Outcome(outcome))], now).await?;
+    }
+    tx.commit().await?;
+    if wanted {
+        store.wake();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_come_more_and_more_rarely_and_end_after_five_days() {
+        let (id, start) = (DeliveryId(77), Timestamp(1_800_000_000_000));
+        let (mut now, mut attempts, mut waits) = (start, 1, Vec::new());
+        while let Some(then) = next_try(id, attempts, start, now, None) {
+            waits.push(then.0 - now.0);
+            (now, attempts) = (then, attempts + 1);
+        }
+        assert!((MINUTE..=MINUTE + MINUTE / 10).contains(&waits[0]), "{waits:?}");
+        assert!((6 * HOUR..=6 * HOUR + 36 * MINUTE).contains(waits.last().expect("several")), "{waits:?}");
+        assert!((20..40).contains(&waits.len()) && now.0 - start.0 < LONGEST_TRY, "{}", waits.len());
+        let asked = start.plus_ms(3 * HOUR);
+        assert_eq!(next_try(id, 1, start, start, Some(asked)), Some(asked));
+    }
+}
