@@ -3,3 +3,4 @@
 pub mod mailbox;
 pub mod message;
 pub mod smtp;
+pub mod template;

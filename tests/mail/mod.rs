@@ -1,5 +1,6 @@
 //! Mail from outside: our sender against real sockets, first of all the built-in mailbox with its faults.
 
+mod templates;
 mod tls;
 mod wire;
 

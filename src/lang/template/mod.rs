@@ -8,12 +8,14 @@
 //! mail channel asks where in the HTML each value stands, to escape it for that place. Pure: text in, places out.
 
 mod html;
+mod locales;
 mod scanner;
 mod tag;
 #[cfg(test)]
 mod tests;
 
 pub use html::Place;
+pub use locales::LocaleChain;
 
 use tag::Path;
 
@@ -44,6 +46,9 @@ pub const HELPERS: [Helper; 12] = [
     Helper { name: "url", block: false, takes: (1, 1), usage: "{{url link}}" },
     Helper { name: "with", block: true, takes: (1, 1), usage: "{{#with order}}…{{/with}}" },
 ];
+
+/// The forms of a date that `{{date issue "short"}}` may name; the first is taken where none is named.
+pub const DATE_FORMS: [&str; 5] = ["long", "short", "weekday", "month", "time"];
 
 /// What a template makes: HTML, where values are looked at in their place, or text.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -210,6 +215,8 @@ pub struct Scan {
     pub parts: Vec<PartUse>,
     /// All values written out, in order.
     pub outputs: Vec<Output>,
+    /// All tags from `{{` to `}}`, comments too, in order.
+    pub tags: Vec<(usize, usize)>,
     /// All mistakes, in order.
     pub mistakes: Vec<Mistake>,
     /// Characters of text outside of braces, white space at both ends of the source left out.

@@ -2,7 +2,9 @@
 
 use super::html::{Html, Place};
 use super::tag::{self, Call, Expr, Path};
-use super::{Format, Frame, HELPERS, HelperUse, Mistake, Output, PartUse, Role, Scan, Scope, Use, helper};
+use super::{
+    DATE_FORMS, Format, Frame, HELPERS, HelperUse, Mistake, Output, PartUse, Role, Scan, Scope, Use, helper,
+};
 
 /// Scans `source` from the first byte to the last.
 pub(super) fn run(source: &str, format: Format, scope: &Scope) -> Scan {
@@ -52,6 +54,7 @@ impl<'a> Scanner<'a> {
             let start = at + found;
             self.text(at, start, trimmed);
             at = self.tag(start).max(start + 2);
+            self.scan.tags.push((start, at));
         }
         self.text(at.min(self.source.len()), self.source.len(), trimmed);
         while let Some(block) = self.open.pop() {
@@ -250,6 +253,13 @@ impl<'a> Scanner<'a> {
             };
             let message = format!("`{}` takes {count}", helper.name);
             self.mistake((call.start, call.end), message, Some(format!("write `{}`", helper.usage)));
+        }
+        if let ("date", Some(Expr::Literal((start, end)))) = (helper.name, call.args.get(1)) {
+            let form = self.source[*start..*end].trim_matches(['"', '\'']);
+            if !DATE_FORMS.contains(&form) {
+                let help = format!("there are {}", DATE_FORMS.join(", "));
+                self.mistake((*start, *end), format!("dates have no form `{form}`"), Some(help));
+            }
         }
         self.scan.helpers.push(HelperUse { name: helper.name, start: name_span.0, end: name_span.1 });
         for (place, arg) in call.args.iter().enumerate() {

@@ -146,6 +146,7 @@ fn every_mistake_is_found_once_at_its_place() {
         ("{{#date a}}{{/date}}", "date|`date` is no block"),
         ("{{if a}}", "if|`if` opens a block"),
         ("{{money a}}", "money a|`money` takes 2 values"),
+        ("{{date a \"nice\"}}", "\"nice\"|dates have no form `nice`"),
         ("{{date}}", "date|`date` takes 1 or 2 values"),
         ("{{#each a as |b|}}{{/each}}", "as |b||names for elements are not available"),
         ("{{date a format=\"x\"}}", "format=\"x\"|values with names are not available"),
