@@ -62,6 +62,21 @@ impl Project {
         }
     }
 
+    /// Where the database is: a SQLite file is relative to the project.
+    pub fn database_url(&self) -> String {
+        let url = &self.config.database.url;
+        match url.strip_prefix("sqlite:") {
+            Some(path) => format!("sqlite:{}", self.root.join(path.trim_start_matches("//")).display()),
+            None => url.clone(),
+        }
+    }
+
+    /// The templates: path below `templates/`, text.
+    pub fn templates(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let text = |file: FileId| self.input.sources.text(file).to_owned();
+        self.input.templates.iter().map(move |(path, file)| (path.clone(), text(*file)))
+    }
+
     /// Reads the project in that directory.
     pub fn at(root: PathBuf) -> Result<Project, Failure> {
         let environment: BTreeMap<String, String> = std::env::vars_os()

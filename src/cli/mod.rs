@@ -3,7 +3,7 @@
 //! One file a command; each has `run(args)`, does its work through the floors below and says how it went. Only this room
 //! reads arguments and project files, prints, and chooses exit codes.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -234,6 +234,12 @@ pub struct ServeArgs {
     /// The project's file; its directory is the project
     #[arg(long, value_name = "FILE", default_value = crate::config::FILE)]
     pub config: PathBuf,
+    /// For rehearsals and tests: journey time stands where FILE says (RFC 3339), not at now
+    #[arg(long, value_name = "FILE")]
+    pub clock: Option<PathBuf>,
+    /// For rehearsals: messages count as sent, nothing leaves
+    #[arg(long)]
+    pub rehearse: bool,
 }
 
 #[derive(Debug, Args)]
@@ -421,6 +427,25 @@ fn report(failure: &Failure) {
     let _ = writeln!(err, "\u{1b}[1;31merror\u{1b}[0m: {}", failure.message);
     if let Some(help) = &failure.help {
         let _ = writeln!(err, "\u{1b}[1;36mhelp\u{1b}[0m: {help}");
+    }
+}
+
+/// Runs a command's future on a runtime of its own.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::world(format!("no runtime can be started: {error}")))?.block_on(command)
+}
+
+/// The failure for an error of the world: database, network, disk.
+fn world(error: impl std::fmt::Display) -> Failure {
+    Failure::world(error.to_string())
+}
+
+/// Tells how far a long command is: on a terminal only, a pipe stays silent.
+fn progress(text: &str) {
+    let mut err = std::io::stderr().lock();
+    if err.is_terminal() {
+        let _ = writeln!(err, "{text}");
     }
 }
 
