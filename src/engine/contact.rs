@@ -65,6 +65,7 @@ pub(super) struct Moving {
     pub enrollment: Enrollment,
     pub begins: Option<Timestamp>,
     pub ends: Option<Word>,
+    pub interrupted: bool,
 }
 
 /// The call under way.
@@ -158,18 +159,21 @@ impl<'a> Call<'_, 'a> {
         let mut moving = match self.moved.remove(&id) {
             Some(moving) => moving,
             None => match self.turn.facts.world.enrollments.get(&id) {
-                Some(enrollment) => Moving { enrollment: enrollment.clone(), begins: None, ends: None },
+                Some(enrollment) => {
+                    Moving { enrollment: enrollment.clone(), begins: None, ends: None, interrupted: false }
+                }
                 None => return Ok(Flow::Unmoved),
             },
         };
         let program = moving.enrollment.program.clone();
         let flow = step(&program, id, &mut moving.enrollment.state, input, &mut self.turn)?;
-        if let Flow::Ended(reason) = &flow {
+        if let Flow::Ended { reason, interrupted } = &flow {
             moving.ends = Some(reason.clone());
+            moving.interrupted = *interrupted;
         }
         let journey = program.journey.clone();
         self.moved.insert(id, moving);
-        if matches!(flow, Flow::Ended(_)) {
+        if matches!(flow, Flow::Ended { .. }) {
             self.ended(&journey)?;
         }
         Ok(flow)
@@ -500,8 +504,11 @@ impl<'a> Call<'_, 'a> {
 
     fn finish(self) -> Done {
         let facts = self.turn.facts;
-        let mut enrollments = Vec::new();
+        let (mut enrollments, mut cancel) = (Vec::new(), Vec::new());
         for (id, mut moving) in self.moved {
+            if moving.interrupted {
+                cancel.push(id);
+            }
             let before = facts.world.enrollments.get(&id);
             let after = &mut moving.enrollment;
             clear_orders(after);
@@ -523,7 +530,7 @@ impl<'a> Call<'_, 'a> {
                 after: moving.enrollment,
             });
         }
-        Done { enrollments, standing: self.standing, first: self.first, now: facts.now }
+        Done { enrollments, cancel, standing: self.standing, first: self.first, now: facts.now }
     }
 }
 
@@ -538,6 +545,7 @@ fn clear_orders(enrollment: &mut Enrollment) {
 /// What a call has done, ready to be written.
 struct Done {
     enrollments: Vec<EnrollmentChange>,
+    cancel: Vec<EnrollmentId>,
     standing: BTreeMap<(Word, u16), Standing>,
     first: BTreeSet<Word>,
     now: Timestamp,
@@ -595,11 +603,9 @@ impl Done {
                     world.enrollments.insert(change.after.id, change.after.clone());
                 }
             }
-            if change.ends.is_some() {
-                changes.cancel.push(change.after.id);
-            }
             changes.add_enrollment(change);
         }
+        changes.cancel.extend(self.cancel);
         changes.events.extend(effects.events);
         changes.deliveries.extend(effects.deliveries);
         changes.tasks.extend(effects.tasks);

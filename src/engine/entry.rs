@@ -183,7 +183,8 @@ impl<'a> Call<'_, 'a> {
             what: What::Entered,
         });
         let enrollment = Enrollment { id, program, key, state, wake_at: Timestamp::NEVER };
-        self.moved.insert(id, Moving { enrollment, begins: Some(entered_at), ends: None });
+        self.moved
+            .insert(id, Moving { enrollment, begins: Some(entered_at), ends: None, interrupted: false });
         self.step(id, StepInput::Enter)?;
         Ok(())
     }

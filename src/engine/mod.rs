@@ -45,7 +45,7 @@
 //! | [`wait`], [`cron`], [`schedule`] | moments; cron text; when entries fire |
 //! | [`policy`], [`split`] | the gate; stable chance |
 //! | [`contact`], `entry`, `standing` | one input through a contact; who enters; memberships and dates |
-//! | `memory` | all of it in memory with virtual time, for tests and simulations |
+//! | [`memory`] | all of it in memory with virtual time, for tests and simulations |
 
 mod aggregate;
 pub mod codec;
@@ -57,6 +57,7 @@ pub mod facts;
 pub mod hash;
 pub mod hear;
 pub mod index;
+pub mod memory;
 pub mod policy;
 pub mod program;
 pub mod programs;

@@ -25,8 +25,9 @@ pub enum Flow {
     Unmoved,
     /// It rests at [`State::step`].
     Rests,
-    /// It is over, with that reason.
-    Ended(Word),
+    /// It is over, with that reason. `interrupted`: it did not come to the end of its own way (an exit rule, a handler, consent,
+    /// `lasts`), so what it has queued and not yet sent is withdrawn.
+    Ended { reason: Word, interrupted: bool },
 }
 
 /// Where a step leads.
@@ -66,7 +67,7 @@ impl Walk<'_, '_, '_> {
                 self.run(next)
             }
             Next::Rest => self.rested(),
-            Next::End(reason) => Ok(self.end(reason)),
+            Next::End(reason) => Ok(self.finish(reason)),
         }
     }
 
@@ -80,7 +81,7 @@ impl Walk<'_, '_, '_> {
                     self.note_odd(Some(self.state.step));
                     return self.rested();
                 }
-                Next::End(reason) => return Ok(self.end(reason)),
+                Next::End(reason) => return Ok(self.finish(reason)),
             }
         }
         self.turn.facts.odd(format!("more than {FUEL} steps without a rest: the journey is stopped here"));
@@ -98,7 +99,16 @@ impl Walk<'_, '_, '_> {
         Ok(Flow::Rests)
     }
 
-    /// Ends the enrollment: undoes what was added until the exit, tells a waiting parent.
+    /// The enrollment came to its end by itself; out of a handler it interrupts the main line.
+    fn finish(&mut self, reason: Word) -> Flow {
+        let interrupted = self.state.suspended.is_some();
+        match self.end(reason) {
+            Flow::Ended { reason, .. } => Flow::Ended { reason, interrupted },
+            other => other,
+        }
+    }
+
+    /// Ends the enrollment from outside its own way: undoes what was added until the exit, tells a waiting parent.
     pub(super) fn end(&mut self, reason: Word) -> Flow {
         for (attribute, value) in std::mem::take(&mut self.state.undo) {
             take_out(self.turn, &attribute, &value);
@@ -117,7 +127,7 @@ impl Walk<'_, '_, '_> {
         self.state.recheck_at = Timestamp::NEVER;
         self.note_odd(Some(step));
         self.note(None, What::Exited { reason: reason.clone() });
-        Flow::Ended(reason)
+        Flow::Ended { reason, interrupted: true }
     }
 
     /// Follows an edge: backwards it counts as a jump, from a handler into the main line it gives up what was suspended.

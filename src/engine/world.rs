@@ -285,8 +285,8 @@ pub struct Changes {
     pub deliveries: Vec<Delivery>,
     pub tasks: Vec<NewTask>,
     pub requests: Vec<NewRequest>,
-    /// Enrollments that ended: their queued deliveries with a consent purpose that are not yet leased are cancelled, their open tasks
-    /// and requests too.
+    /// Enrollments that ended before the end of their own way: their queued deliveries with a consent purpose that are not yet
+    /// leased are cancelled, their open tasks and requests too. Who reaches an `exit` step keeps what was queued on the way.
     pub cancel: Vec<EnrollmentId>,
     pub consents: Vec<ConsentChange>,
     pub suppressions: Vec<Suppression>,

@@ -1,0 +1,4 @@
+//! The rules of the engine, one by one: journeys built in Rust, run in virtual time, told as lines of text.
+
+mod build;
+mod flow;
