@@ -1,6 +1,158 @@
 //! The ways out: what turns a delivery into something that reaches a person.
+//!
+//! The delivery loop takes three steps, each with its own kind of failure:
+//!
+//! ```text
+//! templates.render   a value is missing, a link is none      final: the message is refused
+//! channel.prepare    an address or header cannot be written  final; the hash must equal that of an earlier attempt
+//! channel.send       accepted | refused | deferred | unknown  see smtp::SendResult
+//! ```
+//!
+//! The first two are pure, so a retry repeats them and gets the same bytes; only the third touches the world.
+//!
+//! - `template`: files of handlebars to texts; `message`: texts to the bytes of a mail
+//! - `smtp`: bytes to a relay; `email`: the three together; `recording`: remembers instead
+//! - `mailbox`: the built-in mail server of `demo` and tests, never of `serve`
 
+pub mod email;
 pub mod mailbox;
 pub mod message;
+pub mod recording;
 pub mod smtp;
 pub mod template;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::time::Instant;
+
+use crate::id::DeliveryId;
+use crate::time::Timestamp;
+use email::Email;
+use message::{AddressError, MessageError};
+use recording::{Record, Recording};
+use smtp::{Envelope, SendResult};
+use template::Rendered;
+
+/// A way out. An enum, not a trait: there will never be more than a handful, and all are ours.
+#[derive(Clone)]
+pub enum Channel {
+    /// Mail through a relay.
+    Email(Box<Email>),
+    /// Nowhere, remembered.
+    Recording(Recording),
+}
+
+/// One message to one address, rendered, with what stands around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Its identity: Message-ID and idempotency keys come from it.
+    pub delivery: DeliveryId,
+    /// Where it goes, as stored.
+    pub address: &'a str,
+    /// The name shown beside the address.
+    pub name: Option<&'a str>,
+    /// When it was first to be sent: not the present attempt's moment, so that a retry makes the same bytes.
+    pub date: Timestamp,
+    /// What it is sent for; names the list.
+    pub purpose: &'a str,
+    /// The link that ends mail of this purpose by POST. `None` where there is nothing to unsubscribe from.
+    pub unsubscribe: Option<&'a str>,
+    /// The texts.
+    pub rendered: &'a Rendered,
+}
+
+/// A message as it will be handed over.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    envelope: Option<Envelope>,
+    bytes: Vec<u8>,
+    hash: [u8; 32],
+    record: Option<Record>,
+}
+
+impl Prepared {
+    fn new(envelope: Option<Envelope>, bytes: Vec<u8>) -> Prepared {
+        let hash = blake3::hash(&bytes).into();
+        Prepared { envelope, bytes, hash, record: None }
+    }
+
+    /// The message itself.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Of the bytes. A retry that comes to another one is to be stopped and shown.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+}
+
+/// Why a message cannot be prepared. Final.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unsendable {
+    /// The address cannot be used, now or later.
+    Address(AddressError),
+    /// A header cannot be written.
+    Message(MessageError),
+    /// The program has a fault that this message meets. The others go on.
+    Panicked,
+}
+
+impl Unsendable {
+    /// Whether the address is at fault and should not be tried again.
+    pub fn is_bad_address(&self) -> bool {
+        matches!(self, Unsendable::Address(_))
+    }
+}
+
+impl fmt::Display for Unsendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unsendable::Address(error) => error.fmt(f),
+            Unsendable::Message(error) => error.fmt(f),
+            Unsendable::Panicked => f.write_str("the program failed while it wrote this message"),
+        }
+    }
+}
+
+impl std::error::Error for Unsendable {}
+
+impl Channel {
+    /// Writes the message. Pure, and contained: a panic concerns this message only.
+    pub fn prepare(&self, outgoing: &Outgoing<'_>) -> Result<Prepared, Unsendable> {
+        let write = || match self {
+            Channel::Email(email) => email.write(outgoing),
+            Channel::Recording(recording) => Ok(recording.write(outgoing)),
+        };
+        catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(Unsendable::Panicked))
+    }
+
+    /// Hands the message over, in any case ending at `until`, which is where the delivery's lease ends. Await it to its
+    /// end, at shutdown too: a mail whose final dot is written may have been delivered.
+    pub async fn send(&self, prepared: &Prepared, until: Instant) -> SendResult {
+        match (self, &prepared.envelope) {
+            (Channel::Email(email), Some(envelope)) => {
+                email.sender().send(envelope, &prepared.bytes, until).await
+            }
+            (Channel::Email(_), None) => {
+                SendResult::unsendable(554, "5.6.0 this message was prepared for another channel", false)
+            }
+            (Channel::Recording(recording), _) => recording.send(prepared),
+        }
+    }
+
+    /// Closes what has long been idle; for upkeep.
+    pub async fn close_idle(&self) {
+        if let Channel::Email(email) = self {
+            email.sender().close_idle().await;
+        }
+    }
+
+    /// Awaits what is under way and takes no more.
+    pub async fn close(&self) {
+        if let Channel::Email(email) = self {
+            email.sender().close().await;
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Mail from outside: our sender against real sockets, first of all the built-in mailbox with its faults.
 
+mod email;
 mod templates;
 mod tls;
 mod wire;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Offer, Reaction};
 use fahrplan::channels::smtp::{Envelope, Phase, Relay, SendResult, SmtpConfig, SmtpSender};
+use tokio::time::Instant;
 
 pub(crate) fn envelope(to: &str) -> Envelope {
     Envelope { from: Some("bounces@example.org".parse().unwrap()), to: to.parse().unwrap() }
@@ -28,7 +30,12 @@ async fn mailbox() -> Mailbox {
 }
 
 async fn send(sender: &SmtpSender, to: &str) -> SendResult {
-    sender.send(&envelope(to), b"Subject: hello\r\n\r\nHello.\r\n").await
+    sender.send(&envelope(to), b"Subject: hello\r\n\r\nHello.\r\n", patient()).await
+}
+
+/// Later than any test ends.
+pub(crate) fn patient() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
 }
 
 pub(crate) fn is_accepted(result: &SendResult) -> bool {
@@ -40,7 +47,7 @@ async fn a_message_arrives_as_it_was_written() {
     let mailbox = mailbox().await;
     let sender = sender(&mailbox.url(), |_| {});
     let message = b"Subject: hello\r\n\r\n.dots\r\n..\r\n.\r\nlast line without end";
-    let result = sender.send(&envelope("anna@example.com"), message).await;
+    let result = sender.send(&envelope("anna@example.com"), message, patient()).await;
     let SendResult::Accepted { reply } = result else { panic!("{result:?}") };
     assert_eq!((reply.code, reply.text.as_str()), (250, "2.0.0 kept as 1"));
     let stored = &mailbox.messages()[0];
@@ -193,7 +200,8 @@ async fn a_relay_that_hangs_up_in_the_middle_of_a_large_body_has_not_got_it() {
     let mailbox = Mailbox::start(MailboxConfig { offer, ..MailboxConfig::default() }).await.unwrap();
     mailbox.follow(|moment| if *moment == Moment::Body { Reaction::HangUp } else { Reaction::Go });
     let large = "line after line\r\n".repeat(2_000_000);
-    let result = sender(&mailbox.url(), |_| {}).send(&envelope("a@example.com"), large.as_bytes()).await;
+    let result =
+        sender(&mailbox.url(), |_| {}).send(&envelope("a@example.com"), large.as_bytes(), patient()).await;
     assert!(matches!(result, SendResult::Deferred { phase: Phase::Body, .. }), "{result:?}");
 }
 
@@ -225,6 +233,29 @@ async fn silence_is_given_up_and_means_what_it_must_at_each_place() {
         });
         let result = send(&impatient, "a@example.com").await;
         assert_eq!(matches!(result, SendResult::Unknown { .. }), unknown, "{at:?}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_outlives_the_moment_given_and_what_it_means_depends_on_the_dot() {
+    let slow = |place: &'static str| {
+        move |moment: &Moment<'_>| match format!("{moment:?}").starts_with(place) {
+            true => Reaction::Wait(Duration::from_secs(3600)),
+            false => Reaction::Go,
+        }
+    };
+    for (place, unknown) in [("Rcpt", false), ("Dot", true)] {
+        let mailbox = mailbox().await;
+        mailbox.follow(slow(place));
+        let sender = sender(&mailbox.url(), |config| config.connections = 1);
+        let until = Instant::now() + Duration::from_millis(100);
+        let to = envelope("a@example.com");
+        let (first, second) = tokio::join!(sender.send(&to, b"x", until), sender.send(&to, b"x", until));
+        assert!(Instant::now() < until + Duration::from_secs(5));
+        assert_eq!(matches!(first, SendResult::Unknown { .. }), unknown, "{place}: {first:?}");
+        assert_eq!(matches!(first, SendResult::Deferred { .. }), !unknown, "{place}: {first:?}");
+        let waited = "no connection became free in time";
+        assert!(matches!(&second, SendResult::Deferred { reason, .. } if reason == waited), "{second:?}");
     }
 }
 
@@ -274,7 +305,7 @@ async fn a_message_larger_than_the_relay_takes_is_refused_without_sending_it() {
     let offer = Offer { size: 1000, ..Offer::default() };
     let mailbox = Mailbox::start(MailboxConfig { offer, ..MailboxConfig::default() }).await.unwrap();
     let sender = sender(&mailbox.url(), |_| {});
-    let result = sender.send(&envelope("a@example.com"), &[b'x'; 2000]).await;
+    let result = sender.send(&envelope("a@example.com"), &[b'x'; 2000], patient()).await;
     let SendResult::Refused { code: 552, text, .. } = result else { panic!("{result:?}") };
     assert!(text.contains("the mail server takes 1000"), "{text}");
     assert!(is_accepted(&send(&sender, "a@example.com").await), "the connection is still good");

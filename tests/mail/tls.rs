@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bi
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{envelope, is_accepted, sender};
+use super::{envelope, is_accepted, patient, sender};
 
 const AUTHORITY: &[u8] = include_bytes!("authority.pem");
 
@@ -92,10 +92,11 @@ async fn send_over(door: Door, url: &str, change: impl FnOnce(&mut SmtpConfig)) 
         config.authorities = Some(AUTHORITY.to_vec());
         change(config);
     });
-    let mut result = sender.send(&envelope("a@example.com"), b"Subject: x\r\n\r\nprivate\r\n").await;
+    let mut result =
+        sender.send(&envelope("a@example.com"), b"Subject: x\r\n\r\nprivate\r\n", patient()).await;
     if is_accepted(&result) {
         // Once more over the same, encrypted connection.
-        result = sender.send(&envelope("b@example.com"), b"Subject: x\r\n\r\nprivate\r\n").await;
+        result = sender.send(&envelope("b@example.com"), b"Subject: x\r\n\r\nprivate\r\n", patient()).await;
     }
     sender.close().await;
     (result, mailbox.messages().len())

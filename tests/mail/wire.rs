@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{envelope, is_accepted, sender};
+use super::{envelope, is_accepted, patient, sender};
 
 /// What the lenient server saw.
 #[derive(Debug, Eq, PartialEq)]
@@ -114,7 +114,10 @@ async fn no_body_breaks_out_of_its_message() {
     });
     for seed in 0..10_000 {
         let body = generated(seed);
-        assert!(is_accepted(&sender.send(&envelope("a@example.com"), body.as_bytes()).await), "{body:?}");
+        assert!(
+            is_accepted(&sender.send(&envelope("a@example.com"), body.as_bytes(), patient()).await),
+            "{body:?}"
+        );
         let mut commands = Vec::new();
         let got = loop {
             match seen.recv().await.unwrap() {

@@ -22,7 +22,7 @@ use lettre::Address;
 use lettre::transport::smtp::extension::ClientId;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub use relay::{Login, Protection, Relay, RelayError};
 pub use reply::{Enhanced, Phase, Reply, SendResult};
@@ -60,6 +60,20 @@ impl Default for Timeouts {
             dot: Duration::from_secs(600),
             quit: Duration::from_secs(2),
         }
+    }
+}
+
+/// The timeouts of one attempt, which as a whole may not outlive the lease of its delivery.
+#[derive(Clone, Copy)]
+struct Limits<'a> {
+    times: &'a Timeouts,
+    until: Instant,
+}
+
+impl Limits<'_> {
+    /// When to give up on something that may take so long.
+    fn at(&self, time: Duration) -> Instant {
+        (Instant::now() + time).min(self.until)
     }
 }
 
@@ -171,8 +185,9 @@ impl SmtpSender {
         Ok(SmtpSender { shared: Arc::new(Shared { config, hello, tls, slots, parked }) })
     }
 
-    /// Sends one message. Waits for a free connection, and to the end: see the head of this file.
-    pub async fn send(&self, envelope: &Envelope, message: &[u8]) -> SendResult {
+    /// Sends one message, in any case ending at `until`. Waits for a free connection; is to be awaited to its end, see
+    /// the head of this file.
+    pub async fn send(&self, envelope: &Envelope, message: &[u8], until: Instant) -> SendResult {
         let body = match Body::new(message) {
             Ok(body) => body,
             Err(BodyError::Encoding) => {
@@ -182,12 +197,14 @@ impl SmtpSender {
                 return SendResult::unsendable(554, "5.6.0 the message holds a NUL", false);
             }
         };
-        let Ok(_slot) = self.shared.slots.acquire().await else {
-            return SendResult::deferred(Phase::Connect, "the sender is shutting down");
+        let limits = Limits { times: &self.shared.config.timeouts, until };
+        let _slot = match timeout_at(until, self.shared.slots.acquire()).await {
+            Ok(Ok(slot)) => slot,
+            Ok(Err(_)) => return SendResult::deferred(Phase::Connect, "the sender is shutting down"),
+            Err(_) => return SendResult::deferred(Phase::Connect, "no connection became free in time"),
         };
-        let limits = &self.shared.config.timeouts;
         loop {
-            let mut session = match self.session().await {
+            let mut session = match self.session(limits).await {
                 Ok(session) => session,
                 Err(result) => return result,
             };
@@ -227,11 +244,11 @@ impl SmtpSender {
         }
     }
 
-    async fn session(&self) -> Result<Session, SendResult> {
+    async fn session(&self, limits: Limits<'_>) -> Result<Session, SendResult> {
         let Shared { config, hello, tls, .. } = &*self.shared;
         loop {
             let Some(session) = self.parked().pop() else {
-                return Session::open(&config.relay, tls, hello, &config.timeouts).await;
+                return Session::open(&config.relay, tls, hello, limits).await;
             };
             if !self.is_expired(&session, Instant::now()) {
                 return Ok(session);

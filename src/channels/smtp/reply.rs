@@ -179,7 +179,7 @@ impl SendResult {
     }
 
     /// Refused by ourselves, before anything was sent.
-    pub(super) fn unsendable(code: u16, text: impl Into<String>, bad_address: bool) -> SendResult {
+    pub(crate) fn unsendable(code: u16, text: impl Into<String>, bad_address: bool) -> SendResult {
         let Reply { code, enhanced, text } = Reply::new(code, text);
         SendResult::Refused { code, enhanced, text, bad_address }
     }

@@ -18,12 +18,12 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Quit, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
 use rustls::ClientConfig;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::Body;
 use super::reply::{Phase, Reply, SendResult};
 use super::wire::{Progress, Wire};
-use super::{Envelope, Relay, Timeouts};
+use super::{Envelope, Limits, Relay, Timeouts};
 
 /// How long a relay that has broken off a body may take to say why.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -80,12 +80,12 @@ impl Session {
         relay: &Relay,
         tls: &Arc<ClientConfig>,
         hello: &ClientId,
-        limits: &Timeouts,
+        limits: Limits<'_>,
     ) -> Result<Session, SendResult> {
         let (wire, progress) = Wire::open(relay, tls, hello, limits).await?;
         let private = wire.is_encrypted() || relay.is_loopback();
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(wire), hello);
-        let mut connection = match timeout(limits.greeting, greeting).await {
+        let mut connection = match timeout_at(limits.at(limits.times.greeting), greeting).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
                 return Err(match Reply::from_lettre(Err(error)) {
@@ -102,7 +102,10 @@ impl Session {
                 return Err(SendResult::deferred(Phase::Auth, reason));
             }
             let credentials = Credentials::new(login.name.clone(), login.password.clone());
-            let auth = timeout(limits.command, connection.auth(DEFAULT_MECHANISMS, &credentials));
+            let auth = timeout_at(
+                limits.at(limits.times.command),
+                connection.auth(DEFAULT_MECHANISMS, &credentials),
+            );
             let late = |_| SendResult::deferred(Phase::Auth, "the mail server does not answer the login");
             match Reply::from_lettre(auth.await.map_err(late)?) {
                 Ok(reply) if reply.is_done() => {}
@@ -110,13 +113,19 @@ impl Session {
                 Err(reason) => return Err(SendResult::deferred(Phase::Auth, reason)),
             }
         }
-        let offers = match timeout(limits.command, connection.command(Ehlo::new(hello.clone()))).await {
-            Ok(Ok(answer)) => Offers::read(answer.message()),
-            Ok(Err(error)) => return Err(SendResult::deferred(Phase::Greeting, error.to_string())),
-            Err(_) => {
-                return Err(SendResult::deferred(Phase::Greeting, "the mail server does not answer EHLO"));
-            }
-        };
+        let offers =
+            match timeout_at(limits.at(limits.times.command), connection.command(Ehlo::new(hello.clone())))
+                .await
+            {
+                Ok(Ok(answer)) => Offers::read(answer.message()),
+                Ok(Err(error)) => return Err(SendResult::deferred(Phase::Greeting, error.to_string())),
+                Err(_) => {
+                    return Err(SendResult::deferred(
+                        Phase::Greeting,
+                        "the mail server does not answer EHLO",
+                    ));
+                }
+            };
         let idle_since = Instant::now();
         Ok(Session {
             connection,
@@ -153,7 +162,7 @@ impl Session {
     }
 
     /// Sends one message to one recipient.
-    pub(super) async fn transact(&mut self, envelope: &Envelope, body: &Body, limits: &Timeouts) -> Outcome {
+    pub(super) async fn transact(&mut self, envelope: &Envelope, body: &Body, limits: Limits<'_>) -> Outcome {
         let mail = match self.mail_command(envelope, body) {
             Ok(mail) => mail,
             Err(refusal) => return Outcome::Result(refusal),
@@ -229,17 +238,18 @@ impl Session {
 
     /// Says the commands, all in one write where the relay offers PIPELINING (RFC 2920), and collects the answers.
     /// The last one may be a connection lost.
-    async fn ask(&mut self, steps: &[(Phase, String)], limits: &Timeouts) -> Vec<Answer> {
+    async fn ask(&mut self, steps: &[(Phase, String)], limits: Limits<'_>) -> Vec<Answer> {
         let mut answers = Vec::with_capacity(steps.len());
         for (place, (phase, command)) in steps.iter().enumerate() {
-            let limit = if *phase == Phase::Data { limits.data } else { limits.command };
+            let limit = if *phase == Phase::Data { limits.times.data } else { limits.times.command };
+            let limit = limits.at(limit);
             let answer = if !self.offers.pipelining {
-                timeout(limit, self.connection.command(command)).await
+                timeout_at(limit, self.connection.command(command)).await
             } else if place == 0 {
                 let together: String = steps.iter().map(|(_, command)| command.as_str()).collect();
-                timeout(limit, self.connection.command(together)).await
+                timeout_at(limit, self.connection.command(together)).await
             } else {
-                timeout(limit, self.connection.read_response()).await
+                timeout_at(limit, self.connection.read_response()).await
             };
             let answer = match answer {
                 Ok(answer) => Reply::from_lettre(answer).map_err(Lost::Broken),
@@ -258,22 +268,22 @@ impl Session {
     }
 
     /// A DATA that was answered with 354 although nobody is left to receive it ends with an empty message.
-    async fn end_empty(&mut self, limits: &Timeouts) {
-        let ended = timeout(limits.command, self.connection.command(".\r\n")).await;
+    async fn end_empty(&mut self, limits: Limits<'_>) {
+        let ended = timeout_at(limits.at(limits.times.command), self.connection.command(".\r\n")).await;
         self.usable &= matches!(ended.map(Reply::from_lettre), Ok(Ok(reply)) if !reply.is_closing());
     }
 
     /// Writes body and final dot in one go and awaits the answer.
-    async fn write_body(&mut self, body: &Body, limits: &Timeouts) -> SendResult {
+    async fn write_body(&mut self, body: &Body, limits: Limits<'_>) -> SendResult {
         let whole = self.progress.flushed() + body.wire.len() as u64;
         let progress = Arc::clone(&self.progress);
         let written = || progress.flushed() >= whole;
         let answer = {
             let mut sending = std::pin::pin!(self.connection.command(&body.wire));
-            match timeout(limits.body, &mut sending).await {
+            match timeout_at(limits.at(limits.times.body), &mut sending).await {
                 Ok(answer) => Some(answer),
                 Err(_) if !written() => None,
-                Err(_) => timeout(limits.dot, &mut sending).await.ok(),
+                Err(_) => timeout_at(limits.at(limits.times.dot), &mut sending).await.ok(),
             }
         };
         match answer.map(Reply::from_lettre) {

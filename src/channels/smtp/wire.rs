@@ -25,13 +25,13 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::relay::{Protection, Relay};
 use super::reply::{Phase, Reply, SendResult};
-use super::{SmtpError, Timeouts};
+use super::{Limits, SmtpError};
 
 /// The longest banner or EHLO answer read before TLS.
 const LONGEST_ANSWER: usize = 16 * 1024;
@@ -89,9 +89,12 @@ impl Wire {
         relay: &Relay,
         tls: &Arc<ClientConfig>,
         hello: &ClientId,
-        limits: &Timeouts,
+        limits: Limits<'_>,
     ) -> Result<(Wire, Arc<Progress>), SendResult> {
-        let connecting = timeout(limits.connect, TcpStream::connect((relay.host.as_str(), relay.port)));
+        let connecting = timeout_at(
+            limits.at(limits.times.connect),
+            TcpStream::connect((relay.host.as_str(), relay.port)),
+        );
         let mut socket = match connecting.await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => return Err(SendResult::deferred(Phase::Connect, error.to_string())),
@@ -102,7 +105,7 @@ impl Wire {
             Protection::Implicit => (protect(socket, relay, tls, limits).await?, &b""[..]),
             Protection::Opportunistic if relay.is_loopback() => (Stream::Plain(socket), &b""[..]),
             Protection::Opportunistic | Protection::StartTls => {
-                let asking = timeout(limits.greeting, ask_for_tls(&mut socket, hello));
+                let asking = timeout_at(limits.at(limits.times.greeting), ask_for_tls(&mut socket, hello));
                 let late = |_| SendResult::deferred(Phase::Greeting, "the mail server greets too slowly");
                 let stream = match asking.await.map_err(late)?? {
                     true => protect(socket, relay, tls, limits).await?,
@@ -131,13 +134,13 @@ async fn protect(
     socket: TcpStream,
     relay: &Relay,
     tls: &Arc<ClientConfig>,
-    limits: &Timeouts,
+    limits: Limits<'_>,
 ) -> Result<Stream, SendResult> {
     let name = ServerName::try_from(relay.host.clone()).map_err(|_| {
         SendResult::deferred(Phase::Tls, "the mail server's name can stand in no certificate")
     })?;
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, socket);
-    match timeout(limits.connect, handshake).await {
+    match timeout_at(limits.at(limits.times.connect), handshake).await {
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         Ok(Err(error)) => Err(SendResult::deferred(Phase::Tls, error.to_string())),
         Err(_) => Err(SendResult::deferred(Phase::Tls, "the TLS handshake takes too long")),
