@@ -254,8 +254,8 @@ async fn nothing_outlives_the_moment_given_and_what_it_means_depends_on_the_dot(
         assert!(Instant::now() < until + Duration::from_secs(5));
         assert_eq!(matches!(first, SendResult::Unknown { .. }), unknown, "{place}: {first:?}");
         assert_eq!(matches!(first, SendResult::Deferred { .. }), !unknown, "{place}: {first:?}");
-        let waited = "no connection became free in time";
-        assert!(matches!(&second, SendResult::Deferred { reason, .. } if reason == waited), "{second:?}");
+        // It waits for the one connection; should that fall free at the last moment, it cannot open it any more.
+        assert!(matches!(second, SendResult::Deferred { phase: Phase::Connect, .. }), "{second:?}");
     }
 }
 
