@@ -4,14 +4,48 @@
 //! kept under its span. Lowering walks the tree and fetches them; it resolves nothing by itself. A journey with an error
 //! is not [`JourneyInfo::sound`] and is not lowered.
 
+mod circles;
+mod conditions;
+mod consent;
+mod constant;
+mod cron;
+mod declarations;
+mod durations;
+mod entry;
+mod expr;
+mod facts;
+mod findings;
+mod flow;
+mod graph;
+mod history;
+mod journey;
+mod moments;
+mod names;
+mod narrow;
+mod paths;
+mod policy;
+mod properties;
+mod reasons;
+mod schema;
+mod sending;
+mod split;
+mod steps;
+mod time;
+mod visit;
 mod watch;
+mod ways;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::diagnostic::{FileId, Span};
+use super::{Input, ast};
+use crate::diagnostic::{Diagnostic, FileId, Span};
 use crate::engine::program::{Catalog, Expr, Signal, Slot, SlotIx, Word};
 use crate::value::{FieldType, Type};
+
+use declarations::Declarations;
+use findings::Findings;
+use schema::Schema;
 
 pub use watch::{Surroundings, watch_of};
 
@@ -67,4 +101,20 @@ pub struct JourneyInfo {
     pub channels: Vec<Word>,
     /// All reasons with which an enrollment can end: written ones first, then `expired`, `consent_withdrawn`, …
     pub reasons: Vec<Word>,
+}
+
+/// Checks all files. The findings are those of the checker alone, in no particular order.
+pub fn check(files: &[(FileId, ast::File)], input: &Input) -> (Checked, Vec<Diagnostic>) {
+    let mut out = Findings::default();
+    let mut exprs = HashMap::new();
+    let schema = Declarations { schema: Schema::new(input), out: &mut out, exprs: &mut exprs }.read(files);
+    let broken = out.errors() > 0;
+    let mut journeys = BTreeMap::new();
+    for (name, signature) in &schema.journeys {
+        let mut info = journey::check(&schema, signature.journey, &mut exprs, &mut out);
+        info.sound &= !broken;
+        journeys.insert(name.clone(), info);
+    }
+    circles::journeys(&schema, &mut out);
+    (Checked { catalog: schema.catalog, exprs, journeys }, out.list)
 }

@@ -2,9 +2,10 @@
 
 use super::Source;
 use crate::diagnostic::Span;
-use crate::engine::program::{Days, Expr, Moment, MomentKind, ZoneRef};
+use crate::engine::program::{Expr, Moment, MomentKind, ZoneRef};
 use crate::lang::ast;
 use crate::lang::types::calendar;
+pub(super) use crate::lang::types::{days, zone_ref as zone};
 use crate::time::{Calendar, Date, TimeOfDay};
 use crate::value::Value;
 
@@ -91,32 +92,4 @@ pub(super) fn signed(span: &ast::Duration, side: ast::Side) -> Calendar {
         ast::Side::After => calendar(span),
         ast::Side::Before => calendar(span).negate(),
     }
-}
-
-/// The zone that is written, or the usual one of the place.
-pub(super) fn zone(zone: Option<&ast::Zone>, usual: ZoneRef) -> ZoneRef {
-    match zone.map(|zone| &zone.kind) {
-        None => usual,
-        Some(ast::ZoneKind::Contact) => ZoneRef::Contact,
-        Some(ast::ZoneKind::Project) => ZoneRef::Project,
-        Some(ast::ZoneKind::Named(name)) => ZoneRef::Named(name.value.as_str().into()),
-    }
-}
-
-/// The days that a word such as `monday` or `weekday` means.
-pub(super) fn days(day: ast::Weekday) -> Days {
-    let (mask, working) = match day {
-        ast::Weekday::Monday => (0b000_0001, false),
-        ast::Weekday::Tuesday => (0b000_0010, false),
-        ast::Weekday::Wednesday => (0b000_0100, false),
-        ast::Weekday::Thursday => (0b000_1000, false),
-        ast::Weekday::Friday => (0b001_0000, false),
-        ast::Weekday::Saturday => (0b010_0000, false),
-        ast::Weekday::Sunday => (0b100_0000, false),
-        ast::Weekday::Weekday => (0b001_1111, false),
-        ast::Weekday::Weekend => (0b110_0000, false),
-        ast::Weekday::WorkingDay => (0b001_1111, true),
-        ast::Weekday::Day => (0b111_1111, false),
-    };
-    Days { mask, working }
 }

@@ -1,0 +1,625 @@
+//! The items of all files become the schema: first what they declare, then the segments and scores that use it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::expr::{Around, Reader};
+use super::findings::{Findings, finding, not_yet, twice, unknown};
+use super::names::Names;
+use super::narrow::Facts;
+use super::properties::Props;
+use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined, with_id_and_at};
+use super::watch::{Surroundings, watch_of};
+use crate::diagnostic::{Code, FileId, Span};
+use crate::engine::program::{Attribute, Event, Segment, Word};
+use crate::lang::Typed;
+use crate::lang::ast::{self, Field, ItemKind, Name};
+use crate::lang::types::{self, calendar};
+use crate::time::Calendar;
+use crate::value::{FieldType, Type, Value};
+
+/// Words that results use, so that no event field may have them.
+const OUTCOME_WORDS: [&str; 18] = [
+    "happened",
+    "missed",
+    "event",
+    "late",
+    "sent",
+    "delivered",
+    "opened",
+    "clicked",
+    "bounced",
+    "complained",
+    "replied",
+    "failed",
+    "skipped",
+    "unreachable",
+    "answered",
+    "outcome",
+    "exit",
+    "number",
+];
+
+/// How long events are kept where nothing is said.
+const KEEP: Calendar = Calendar { months: 0, days: 400, working_days: 0, ms: 0 };
+
+/// How late an event may come and still start something.
+const LATE: Calendar = Calendar { months: 0, days: 3, working_days: 0, ms: 0 };
+
+/// Reads all declarations.
+pub(super) struct Declarations<'c, 'a> {
+    pub(super) schema: Schema<'a>,
+    pub(super) out: &'c mut Findings,
+    pub(super) exprs: &'c mut HashMap<Span, Typed>,
+}
+
+impl<'a> Declarations<'_, 'a> {
+    /// Everything but the journeys' insides.
+    pub(super) fn read(mut self, files: &'a [(FileId, ast::File)]) -> Schema<'a> {
+        let items = || files.iter().flat_map(|(file, tree)| tree.items.iter().map(|item| (*file, item)));
+        for (_, item) in items() {
+            match &item.kind {
+                ItemKind::Error => self.schema.damaged.push(item.span),
+                ItemKind::Purpose { name, parent, .. } => self.purpose(name, parent),
+                _ => {}
+            }
+        }
+        self.purpose_parents(files);
+        for (_, item) in items() {
+            self.contact(item);
+        }
+        // Channels name attributes, events name nothing, everything else may name both.
+        for (_, item) in items() {
+            self.nouns(item);
+        }
+        self.message_events();
+        for (file, item) in items() {
+            self.journey(file, item);
+        }
+        self.message_event_fields();
+        for (_, item) in items() {
+            if let ItemKind::Policy { name, rules } = &item.kind {
+                self.declare(Noun::Policy, name);
+                self.policy(rules);
+            }
+        }
+        for (_, item) in items() {
+            self.conditions(item);
+        }
+        self.watches();
+        self.schema
+    }
+
+    // ---------------------------------------------------------------- names
+
+    /// Declares a name; false when it stands already.
+    fn declare(&mut self, noun: Noun, name: &Name) -> bool {
+        let key = (noun, Word::from(name.text.as_str()));
+        match self.schema.declared.get(&key) {
+            Some(first) => {
+                let finding = twice(&format!("the {}", noun.as_str()), name, *first);
+                self.out.push(finding);
+                false
+            }
+            None => {
+                self.schema.declared.insert(key, name.span);
+                true
+            }
+        }
+    }
+
+    fn purpose(&mut self, name: &Name, parent: &Name) {
+        if matches!(name.text.as_str(), "marketing" | "transactional") {
+            self.out.push(
+                finding(
+                    Code::E0102,
+                    name.span,
+                    format!("the purpose `{}` is there without being declared", name.text),
+                )
+                .label("declared by the language"),
+            );
+        } else if self.declare(Noun::Purpose, name) {
+            let parent = parent.text.as_str().into();
+            self.schema.catalog.purposes.insert(name.text.as_str().into(), parent);
+        }
+    }
+
+    /// Parents may stand after their children, so they are looked at when all are known.
+    fn purpose_parents(&mut self, files: &[(FileId, ast::File)]) {
+        for item in files.iter().flat_map(|(_, tree)| &tree.items) {
+            let ItemKind::Purpose { name, parent, .. } = &item.kind else { continue };
+            if !self.schema.is_purpose(&parent.text) {
+                if !self.schema.is_hidden(&parent.text) {
+                    self.out.push(unknown(Code::E0101, "purpose", parent, self.schema.purposes()));
+                }
+                self.schema.catalog.purposes.remove(name.text.as_str());
+                continue;
+            }
+            let word = Word::from(name.text.as_str());
+            let rooted =
+                self.schema.catalog.lineage(&word).any(|p| !self.schema.catalog.purposes.contains_key(p));
+            if !rooted {
+                let message = format!("the purpose `{}` is refined from itself", name.text);
+                self.out.push(finding(Code::E0101, parent.span, message).label("goes in a circle"));
+                self.schema.catalog.purposes.remove(name.text.as_str());
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------- contact and events
+
+    fn contact(&mut self, item: &ast::Item) {
+        let ItemKind::Contact(fields) = &item.kind else { return };
+        for field in fields {
+            if let Some(first) = self.schema.attributes.get(field.name.text.as_str()) {
+                self.out.push(twice("the attribute", &field.name, *first));
+                continue;
+            }
+            self.schema.attributes.insert(field.name.text.as_str().into(), field.name.span);
+            if field.name.text == "id" {
+                self.out.push(
+                    finding(Code::E0102, field.name.span, "every contact has an `id` of its own already")
+                        .label("declared by the language")
+                        .help("call it `customer_number`, say"),
+                );
+                continue;
+            }
+            self.attribute(field);
+        }
+    }
+
+    fn attribute(&mut self, field: &Field) {
+        for modifier in field.modifiers.iter().filter(|modifier| modifier.text == "dedupe") {
+            self.out.push(
+                finding(Code::E0103, modifier.span, "`dedupe` says which field makes an event unique")
+                    .label("not for attributes of the contact"),
+            );
+        }
+        let ty = field_type(self.out, &field.ty);
+        let list = matches!(field.ty.kind, ast::TypeKind::List(_));
+        if !field.ty.optional && field.default.is_none() && !list && ty.is_some() {
+            let message = format!("not everybody has `{}`: it needs `?` or a default", field.name.text);
+            let place = field.ty.span.shrink_to_end();
+            self.out.push(
+                finding(Code::E0114, field.name.span, message)
+                    .label("neither optional nor with a default")
+                    .help("write `?` behind its type, or `= …`")
+                    .fix("make it optional", place, "?"),
+            );
+        }
+        let Some(ty) = ty else { return };
+        let default = match &field.default {
+            Some(default) => self.constant(default, &ty),
+            None if list => Some(Value::List(Vec::new())),
+            None => Some(Value::Unknown),
+        };
+        let has = |word: &str| field.modifiers.iter().any(|modifier| modifier.text == word);
+        self.schema.catalog.attributes.push(Attribute {
+            name: field.name.text.as_str().into(),
+            ty,
+            default: default.unwrap_or_default(),
+            unique: has("unique"),
+            pii: has("pii"),
+        });
+    }
+
+    fn constant(&mut self, expr: &ast::Expr, want: &Type) -> Option<Value> {
+        let mut names = Names::empty();
+        let mut reader = self.reader(&mut names, Around::Constant);
+        let read = reader.value(expr, want.required())?;
+        super::expr::constant_of(&read.expr)
+    }
+
+    fn reader<'r>(&'r mut self, names: &'r mut Names<'a>, around: Around) -> Reader<'r, 'a> {
+        Reader {
+            schema: &self.schema,
+            out: self.out,
+            exprs: self.exprs,
+            names,
+            around,
+            facts: Facts::default(),
+            rows: Vec::new(),
+            live: true,
+        }
+    }
+
+    fn event(&mut self, event: &ast::EventDecl) {
+        let fields = fields_of(self.out, &event.fields, true);
+        let is_dedupe = |field: &&Field| field.modifiers.iter().any(|modifier| modifier.text == "dedupe");
+        let mut dedupe = event.fields.iter().filter(is_dedupe);
+        let first = dedupe.next();
+        if let (Some(first), Some(second)) = (first, dedupe.next()) {
+            let made = finding(Code::E0102, second.name.span, "one field makes an event unique, not two")
+                .label("`dedupe` again")
+                .related(first.name.span, "this one is it");
+            self.out.push(made);
+        }
+        let keep = event.keep.as_ref().map_or(KEEP, |keep| self.length(keep));
+        let late_after = event.late_after.as_ref().map_or(LATE, |late| self.length(late));
+        let name = Word::from(event.name.text.as_str());
+        self.schema.events.insert(name.clone(), with_id_and_at(fields.clone()));
+        let aliases = event.aliases.iter().map(|alias| alias.value.as_str().into()).collect();
+        let dedupe = first.map(|field| Word::from(field.name.text.as_str()));
+        self.schema.catalog.events.insert(name, Event { fields, dedupe, aliases, keep, late_after });
+        for alias in &event.aliases {
+            self.alias(&event.name, alias);
+        }
+    }
+
+    /// A name outside leads to one event.
+    fn alias(&mut self, event: &Name, alias: &ast::Text) {
+        let has = |(name, other): &(&Word, &Event)| {
+            ***name != *event.text && other.aliases.iter().any(|a| **a == *alias.value)
+        };
+        let other = self.schema.catalog.events.iter().find(has).map(|(name, _)| name.clone());
+        if let Some(other) = other {
+            let message = format!("\"{}\" is the name that `{other}` has outside already", alias.value);
+            self.out.push(finding(Code::E0102, alias.span, message).label("one name, two events"));
+        }
+    }
+
+    fn length(&mut self, duration: &ast::Duration) -> Calendar {
+        let mut names = Names::empty();
+        let mut reader = self.reader(&mut names, Around::Constant);
+        reader.duration(duration);
+        super::time::working_days(&mut reader, duration);
+        calendar(duration)
+    }
+
+    /// Events that the engine writes about messages; stored with plain text for names.
+    fn message_events(&mut self) {
+        let field = |name: &str, ty| FieldType { name: name.into(), ty };
+        for (name, _) in MESSAGE_EVENTS {
+            let fields = vec![
+                field("channel", Type::Text),
+                field("template", Type::Text),
+                field("journey", Type::Text),
+                field("purpose", Type::Text),
+                field("link", Type::Text.optional()),
+                field("text", Type::Text.optional()),
+            ];
+            let event = Event { fields, dedupe: None, aliases: Vec::new(), keep: KEEP, late_after: LATE };
+            if let Some(place) = self.schema.declared.get(&(Noun::Event, name.into())) {
+                let message = format!("the event `{name}` is there without being declared");
+                self.out.push(finding(Code::E0102, *place, message).label("declared by the language"));
+            }
+            self.schema.catalog.events.insert(name.into(), event);
+            let place = Span::default();
+            self.schema.declared.entry((Noun::Event, name.into())).or_insert(place);
+        }
+    }
+
+    /// Names in message events are listed values, so that they are written bare and near misses are found.
+    fn message_event_fields(&mut self) {
+        for (name, outcome) in MESSAGE_EVENTS {
+            let fields = self.schema.message_fields(outcome);
+            self.schema.events.insert(name.into(), fields);
+        }
+    }
+
+    // ---------------------------------------------------------------- the other nouns
+
+    fn nouns(&mut self, item: &'a ast::Item) {
+        match &item.kind {
+            ItemKind::Event(event) => {
+                if self.declare(Noun::Event, &event.name) {
+                    self.event(event);
+                }
+            }
+            ItemKind::Channel(channel) => {
+                if self.declare(Noun::Channel, &channel.name) {
+                    let read = Props::new(self, &channel.props).channel();
+                    self.schema.catalog.channels.insert(channel.name.text.as_str().into(), read);
+                }
+            }
+            ItemKind::Task(task) => {
+                if self.declare(Noun::Task, &task.name) {
+                    let read = Props::new(self, &task.props).task(&task.name);
+                    self.schema.catalog.tasks.insert(task.name.text.as_str().into(), read);
+                }
+            }
+            ItemKind::Team(team) => {
+                if self.declare(Noun::Team, &team.name) {
+                    let read = Props::new(self, &team.props).team();
+                    self.schema.catalog.teams.insert(team.name.text.as_str().into(), read);
+                }
+            }
+            ItemKind::Endpoint { path, props, .. } => {
+                let name = Name { text: joined(path), span: path.span };
+                if self.declare(Noun::Endpoint, &name) {
+                    let read = Props::new(self, props).endpoint(&name);
+                    self.schema.catalog.endpoints.insert(name.text.as_str().into(), read);
+                }
+            }
+            ItemKind::Audience(audience) => {
+                self.declare(Noun::Audience, &audience.name);
+            }
+            ItemKind::Survey { name, fields, .. } => {
+                self.declare(Noun::Survey, name);
+                fields_of(self.out, fields, true);
+            }
+            ItemKind::Pool { name, fields, .. } => {
+                self.declare(Noun::Pool, name);
+                fields_of(self.out, fields, true);
+            }
+            ItemKind::Segment(segment) => {
+                if self.declare(Noun::Segment, &segment.name) {
+                    self.schema.segments.insert(segment.name.text.as_str().into(), segment);
+                }
+            }
+            ItemKind::Score(score) => {
+                if let Some(first) =
+                    self.schema.declared.get(&(Noun::Segment, score.name.text.as_str().into()))
+                {
+                    let first = *first;
+                    self.out.push(twice("the name", &score.name, first));
+                } else if self.declare(Noun::Score, &score.name) {
+                    self.schema.scores.insert(score.name.text.as_str().into(), score);
+                }
+            }
+            ItemKind::Template { name, class, because } => self.template(name, class, because.as_ref()),
+            ItemKind::Import(path) => self.import(path),
+            ItemKind::Contact(_)
+            | ItemKind::Purpose { .. }
+            | ItemKind::Policy { .. }
+            | ItemKind::Journey(_)
+            | ItemKind::Test(_)
+            | ItemKind::Error => {}
+        }
+    }
+
+    fn import(&mut self, path: &ast::Text) {
+        let sources = &self.schema.input.sources;
+        let own = sources.path(path.span.file);
+        let folder = own.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let wanted = path.value.trim_start_matches("./");
+        let found = |candidate: &str| {
+            candidate == wanted
+                || candidate.strip_prefix(folder).is_some_and(|rest| rest.trim_start_matches('/') == wanted)
+                || candidate.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/'))
+        };
+        let all: Vec<&str> =
+            sources.iter().map(|(_, path, _)| path).filter(|path| path.ends_with(".journey")).collect();
+        if all.iter().any(|candidate| *candidate != own && found(candidate)) {
+            return;
+        }
+        let name = Name { text: path.value.clone(), span: path.span };
+        let near = crate::diagnostic::suggest::did_you_mean(&path.value, all.iter().copied());
+        let made =
+            finding(Code::E0101, name.span, format!("there is no file `{}`", path.value)).label("not found");
+        let made = match near {
+            Some(near) => made.help(format!("did you mean `{near}`?")).fix(
+                "name that file",
+                name.span,
+                format!("\"{near}\""),
+            ),
+            None => made,
+        };
+        self.out.push(made);
+    }
+
+    fn template(&mut self, name: &ast::Path, class: &Name, because: Option<&ast::Text>) {
+        let whole = Name { text: joined(name), span: name.span };
+        if !self.declare(Noun::Template, &whole) {
+            return;
+        }
+        if !self.schema.templates.contains(whole.text.as_str()) {
+            let all: Vec<&str> = self.schema.templates.iter().map(|name| &**name).collect();
+            self.out.push(unknown(Code::E0801, "template", &whole, all));
+        }
+        if !self.schema.is_purpose(&class.text) {
+            self.out.push(unknown(Code::E0101, "purpose", class, self.schema.purposes()));
+            return;
+        }
+        if !self.schema.is_transactional(&class.text.as_str().into()) {
+            let message = format!("only what is transactional stands here, not `{}`", class.text);
+            self.out.push(
+                finding(Code::E0103, class.span, message)
+                    .label("the purpose of a journey or a `for` says this")
+                    .help("leave the line out"),
+            );
+            return;
+        }
+        match because {
+            Some(because) if !because.value.trim().is_empty() => {
+                let reason = because.value.as_str().into();
+                self.schema.catalog.transactional_templates.insert(whole.text.as_str().into(), reason);
+            }
+            _ => self.out.push(without_reason(&whole)),
+        }
+    }
+
+    // ---------------------------------------------------------------- journeys, segments, scores
+
+    fn journey(&mut self, file: FileId, item: &'a ast::Item) {
+        let ItemKind::Journey(journey) = &item.kind else { return };
+        if !self.declare(Noun::Journey, &journey.name) {
+            return;
+        }
+        let purpose = journey.items.iter().find_map(|item| match &item.kind {
+            ast::JourneyItemKind::Purpose { name, .. } => Some(Word::from(name.text.as_str())),
+            _ => None,
+        });
+        let arguments = journey.items.iter().find_map(|item| match &item.kind {
+            ast::JourneyItemKind::Enter(enter) => match &enter.how {
+                ast::EnterHow::ByStart(fields) => Some(fields_quietly(fields)),
+                _ => None,
+            },
+            _ => None,
+        });
+        let marketing = purpose.as_ref().is_some_and(|purpose| !self.schema.is_transactional(purpose));
+        let reasons = super::reasons::of(journey, marketing);
+        let signature = Signature { file, journey, arguments, reasons };
+        self.schema.journeys.insert(journey.name.text.as_str().into(), signature);
+    }
+
+    fn conditions(&mut self, item: &ast::Item) {
+        let mut names = Names::empty();
+        match &item.kind {
+            ItemKind::Segment(segment) => {
+                let read = self.reader(&mut names, Around::Contact).value(&segment.expr, &Type::YesNo);
+                super::time::newcomers(&self.schema, &segment.expr, self.out);
+                super::constant::condition(&self.schema, &names, &Facts::default(), &segment.expr, self.out);
+                let Some(read) = read else { return };
+                let condition = read.expr;
+                let segment_ = Segment { condition, watch: Default::default() };
+                self.schema.catalog.segments.insert(segment.name.text.as_str().into(), segment_);
+            }
+            ItemKind::Score(score) => {
+                let mut reader = self.reader(&mut names, Around::Contact);
+                let Some(read) = reader.any(&score.expr) else { return };
+                let Some(read) = reader.required(read, score.expr.span) else { return };
+                if !types::is_numeric(&read.ty) {
+                    let message = format!("a score is a number, not {}", types::noun(&read.ty));
+                    self.out.push(finding(Code::E0103, score.expr.span, message).label("not a number"));
+                    return;
+                }
+                self.schema.catalog.scores.insert(score.name.text.as_str().into(), read.expr);
+            }
+            _ => {}
+        }
+    }
+
+    /// Segments may use each other in any order, so what they depend on is known when all are read.
+    fn watches(&mut self) {
+        let conditions: BTreeMap<Word, crate::engine::program::Expr> = self
+            .schema
+            .catalog
+            .segments
+            .iter()
+            .map(|(name, segment)| (name.clone(), segment.condition.clone()))
+            .collect();
+        let scores = self.schema.catalog.scores.clone();
+        let purposes = self.schema.catalog.purposes.clone();
+        let around = Surroundings { segments: &conditions, scores: &scores, purposes: &purposes, slots: &[] };
+        for segment in self.schema.catalog.segments.values_mut() {
+            segment.watch = watch_of(&segment.condition, &around);
+        }
+        super::circles::segments(&self.schema, self.out);
+    }
+
+    /// A rule of a later release, or a part of one.
+    pub(super) fn refuse(&mut self, span: Span, what: &str) {
+        self.out.push(not_yet(span, what));
+    }
+}
+
+/// A type as written, or E0102, E0103, E0113 for what makes no sense.
+pub(super) fn field_type(out: &mut Findings, ty: &ast::Type) -> Option<Type> {
+    if let ast::TypeKind::OneOf(names) = &ty.kind {
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        for name in names {
+            if let Some(first) = seen.insert(&name.text, name.span) {
+                out.push(twice("the value", name, first));
+            }
+        }
+    }
+    if let ast::TypeKind::Base { name, range: Some((low, high)) } = &ty.kind {
+        if !matches!(name.as_str(), "number" | "decimal") {
+            let message = format!("only numbers have a range, not {name}");
+            out.push(finding(Code::E0103, low.span.to(high.span), message).label("no range here"));
+            return None;
+        }
+        if low.value > high.value {
+            out.push(
+                finding(Code::E0113, low.span.to(high.span), "this range is empty: it begins above its end")
+                    .label("from the smaller to the larger"),
+            );
+            return None;
+        }
+    }
+    if let ast::TypeKind::Record(fields) = &ty.kind {
+        fields_of(out, fields, false);
+    }
+    if let ast::TypeKind::List(inner) = &ty.kind {
+        field_type(out, inner)?;
+    }
+    type_quietly(ty)
+}
+
+/// The fields of an event, of answers, of what a request returns.
+pub(super) fn fields_of(out: &mut Findings, fields: &[Field], of_event: bool) -> Vec<FieldType> {
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    let mut read = Vec::new();
+    for field in fields {
+        if let Some(first) = seen.insert(&field.name.text, field.name.span) {
+            out.push(twice("the field", &field.name, first));
+            continue;
+        }
+        if of_event && OUTCOME_WORDS.contains(&field.name.text.as_str()) {
+            let message = format!("`{}` is what the result of a step is asked for", field.name.text);
+            out.push(
+                finding(Code::E0112, field.name.span, message)
+                    .label("no name for a field")
+                    .help(format!("call it `{}_on` or `{}_by`, say", field.name.text, field.name.text)),
+            );
+            continue;
+        }
+        if of_event && matches!(field.name.text.as_str(), "id" | "at") {
+            let message = format!("every event has `{}` by itself", field.name.text);
+            out.push(
+                finding(Code::E0102, field.name.span, message)
+                    .label("declared by the language")
+                    .help(format!("call it `event_{}`, say", field.name.text)),
+            );
+            continue;
+        }
+        if let Some(default) = &field.default {
+            out.push(
+                finding(Code::E0103, default.span, "only attributes of the contact have defaults")
+                    .label("not here")
+                    .help("make the field optional, and use `otherwise` where it is read"),
+            );
+        }
+        if let Some(ty) = field_type(out, &field.ty) {
+            read.push(FieldType { name: field.name.text.as_str().into(), ty });
+        }
+    }
+    read
+}
+
+/// A transactional template without a reason.
+pub(super) fn without_reason(template: &Name) -> crate::diagnostic::Diagnostic {
+    let message = format!("`{}` leaves without consent, and nothing says why it may", template.text);
+    finding(Code::E0501, template.span, message)
+        .label("transactional without a reason")
+        .help("add the reason: `because \"…\"`")
+}
+
+/// The type as written, without a word about what is wrong with it.
+pub(super) fn type_quietly(ty: &ast::Type) -> Option<Type> {
+    let read = match &ty.kind {
+        ast::TypeKind::Base { name, range } => match (name.as_str(), range) {
+            ("text", _) => Type::Text,
+            ("email", _) => Type::Email,
+            ("phone", _) => Type::Phone,
+            ("id", _) => Type::Id,
+            ("locale", _) => Type::Locale,
+            ("timezone", _) => Type::Timezone,
+            ("address", _) => Type::Address,
+            ("number", range) => {
+                Type::Number(range.map(|(low, high)| (low.value.trunc(), high.value.trunc())))
+            }
+            ("decimal", range) => Type::Decimal(range.map(|(low, high)| (low.value, high.value))),
+            ("percent", _) => Type::Percent,
+            ("yesno", _) => Type::YesNo,
+            ("date", _) => Type::Date,
+            ("time", _) => Type::Time,
+            ("moment", _) => Type::Moment,
+            ("duration", _) => Type::Duration,
+            _ => return None,
+        },
+        ast::TypeKind::OneOf(names) => types::one_of(names.iter().map(|name| &name.text)),
+        ast::TypeKind::List(inner) => Type::List(type_quietly(inner)?.into()),
+        ast::TypeKind::Record(fields) => Type::Record(fields_quietly(fields).into()),
+        ast::TypeKind::Error => return None,
+    };
+    Some(if ty.optional { read.optional() } else { read })
+}
+
+/// The fields as written, without a word about what is wrong with them.
+pub(super) fn fields_quietly(fields: &[Field]) -> Vec<FieldType> {
+    let read = |field: &Field| {
+        Some(FieldType { name: field.name.text.as_str().into(), ty: type_quietly(&field.ty)? })
+    };
+    fields.iter().filter_map(read).collect()
+}

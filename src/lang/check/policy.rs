@@ -1,0 +1,166 @@
+//! The rules of the policies: consent, quiet hours, caps. Rules of later releases are refused by name.
+
+use std::collections::btree_map::Entry;
+
+use super::declarations::Declarations;
+use super::findings::{finding, unknown};
+use crate::diagnostic::{Code, Span};
+use crate::engine::program::{CalendarUnit, Cap, CapWindow, Quiet, Then, Word, ZoneRef};
+use crate::lang::ast::{self, Name, Rule, RuleKind};
+use crate::lang::types::{calendar, zone_ref};
+use crate::time::{TimeOfDay, Zone};
+
+impl Declarations<'_, '_> {
+    /// The rules of one `policy` block.
+    pub(super) fn policy(&mut self, rules: &[Rule]) {
+        for rule in rules {
+            match &rule.kind {
+                RuleKind::Consent { purpose, channels } => self.consent_rule(rule.span, purpose, channels),
+                RuleKind::Quiet { from, to, zone, purpose, channels, then } => {
+                    let read = self.quiet(from, to, zone.as_ref(), purpose, channels, then);
+                    self.schema.catalog.policy.quiet.extend(read);
+                }
+                RuleKind::Cap { words, number, window, then } => {
+                    let read = self.cap(words, number, window, then);
+                    self.schema.catalog.policy.caps.extend(read);
+                }
+                RuleKind::Rate { .. } => self.refuse(rule.span, "`rate`"),
+                RuleKind::MaxAudience { .. } => self.refuse(rule.span, "`max audience`"),
+                RuleKind::Priority(_) => self.refuse(rule.span, "`priority`"),
+                RuleKind::Holdout { .. } => self.refuse(rule.span, "`holdout`"),
+                RuleKind::Error => self.schema.damaged.push(rule.span),
+            }
+        }
+    }
+
+    fn consent_rule(&mut self, span: Span, purpose: &Name, channels: &[Name]) {
+        let channels: Vec<Option<Word>> =
+            channels.iter().map(|channel| self.known_channel(channel)).collect();
+        let Some(purpose) = self.known_purpose(purpose) else { return };
+        let channels = channels.into_iter().flatten().collect();
+        match self.schema.catalog.policy.consent.entry(purpose.clone()) {
+            Entry::Occupied(_) => {
+                let mut made = finding(Code::E0102, span, format!("consent for `{purpose}` is stated twice"))
+                    .label("again");
+                if let Some(first) = self.schema.consent_lines.get(&purpose) {
+                    made = made.related(*first, "stated here first");
+                }
+                self.out.push(made.help("put all channels into one line"));
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(channels);
+                self.schema.consent_lines.insert(purpose, span);
+            }
+        }
+    }
+
+    fn quiet(
+        &mut self,
+        from: &ast::Clock,
+        to: &ast::Clock,
+        zone: Option<&ast::Zone>,
+        purpose: &Name,
+        channels: &[Name],
+        then: &ast::Then,
+    ) -> Option<Quiet> {
+        let (from_time, to_time) = (self.clock(from), self.clock(to));
+        let purpose = self.known_purpose(purpose);
+        let channels: Vec<Option<Word>> =
+            channels.iter().map(|channel| self.known_channel(channel)).collect();
+        if let Some(ast::Zone { kind: ast::ZoneKind::Named(name), .. }) = zone
+            && Zone::named(&name.value).is_none()
+        {
+            let message = format!("there is no time zone `{}`", name.value);
+            self.out.push(finding(Code::E0101, name.span, message).label("not in the time zone database"));
+        }
+        Some(Quiet {
+            from: from_time?,
+            to: to_time?,
+            zone: zone_ref(zone, ZoneRef::Contact),
+            purpose: purpose?,
+            channels: channels.into_iter().flatten().collect(),
+            then: read_then(then),
+        })
+    }
+
+    fn clock(&mut self, clock: &ast::Clock) -> Option<TimeOfDay> {
+        let found = TimeOfDay::new(clock.hour, clock.minute, clock.second);
+        if found.is_none() {
+            self.out
+                .push(finding(Code::E0113, clock.span, "no clock shows this").label("from 00:00 to 23:59"));
+        }
+        found
+    }
+
+    /// `cap [CHANNEL] PURPOSE at N per …`
+    fn cap(
+        &mut self,
+        words: &[Name],
+        number: &ast::Number,
+        window: &ast::CapWindow,
+        then: &ast::Then,
+    ) -> Option<Cap> {
+        let (channel, purpose) = match words {
+            [purpose] => (None, self.known_purpose(purpose)?),
+            [channel, purpose] => {
+                let (channel, purpose) = (self.known_channel(channel), self.known_purpose(purpose));
+                (Some(channel?), purpose?)
+            }
+            _ => return None,
+        };
+        let count = u32::try_from(number.value.trunc()).ok().filter(|n| *n > 0 && number.value.is_whole());
+        let Some(count) = count else {
+            self.out.push(
+                finding(Code::E0113, number.span, "a cap is a whole number of at least 1")
+                    .label("not possible"),
+            );
+            return None;
+        };
+        let window = match window {
+            ast::CapWindow::Rolling(duration) => CapWindow::Rolling(calendar(duration)),
+            ast::CapWindow::Calendar(unit) => CapWindow::Calendar(match unit {
+                ast::Unit::Day => CalendarUnit::Day,
+                ast::Unit::Week => CalendarUnit::Week,
+                ast::Unit::Month => CalendarUnit::Month,
+                ast::Unit::Year => CalendarUnit::Year,
+                ast::Unit::Second | ast::Unit::Minute | ast::Unit::Hour | ast::Unit::WorkingDay => {
+                    self.out.push(
+                        finding(Code::E0103, number.span, "calendars count days, weeks, months and years")
+                            .label("per calendar …"),
+                    );
+                    return None;
+                }
+            }),
+        };
+        Some(Cap { channel, purpose, number: count, window, then: read_then(then) })
+    }
+
+    fn known_purpose(&mut self, name: &Name) -> Option<Word> {
+        if self.schema.is_purpose(&name.text) {
+            return Some(name.text.as_str().into());
+        }
+        if !self.schema.is_hidden(&name.text) {
+            self.out.push(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
+        }
+        None
+    }
+
+    /// `phone`, the channel of telephone work, needs no declaration.
+    fn known_channel(&mut self, name: &Name) -> Option<Word> {
+        if self.schema.channels().contains(&name.text.as_str()) {
+            return Some(name.text.as_str().into());
+        }
+        if !self.schema.is_hidden(&name.text) {
+            self.out.push(unknown(Code::E0101, "channel", name, self.schema.channels()));
+        }
+        None
+    }
+}
+
+fn read_then(then: &ast::Then) -> Then {
+    match then {
+        ast::Then::Wait(limit) => Then::Wait(limit.as_ref().map(calendar)),
+        ast::Then::Skip => Then::Skip,
+        ast::Then::Exit => Then::Exit,
+    }
+}

@@ -1,0 +1,305 @@
+//! The properties between the braces of channels, tasks, teams and endpoints.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::declarations::{Declarations, fields_of};
+use super::findings::{finding, twice, unknown};
+use crate::diagnostic::{Code, Span};
+use crate::engine::program::{Channel, Endpoint, Hours, Task, Team, Word, ZoneRef};
+use crate::lang::ast::{self, ExprKind, Name, Prop, PropValue};
+use crate::lang::types::{calendar, days, zone_ref};
+use crate::time::{Calendar, SECOND, TimeOfDay, Zone};
+use crate::value::FieldType;
+
+const CLASSES: [&str; 3] = ["message", "task", "letter"];
+const ABILITIES: [&str; 3] = ["opens", "clicks", "replies"];
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Reads the properties of one declaration.
+pub(super) struct Props<'p, 'c, 'd, 'a> {
+    all: &'p mut Declarations<'c, 'a>,
+    props: &'d [Prop],
+}
+
+impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
+    pub(super) fn new(all: &'p mut Declarations<'c, 'a>, props: &'d [Prop]) -> Self {
+        Props { all, props }
+    }
+
+    pub(super) fn channel(mut self) -> Channel {
+        self.known(&["sends", "address", "class", "cost", "takes", "hours", "abilities"]);
+        self.money("cost");
+        self.length("takes");
+        Channel {
+            address: self.address(),
+            class: self.word("class", &CLASSES).unwrap_or_else(|| "message".into()),
+            sends: self.text("sends").unwrap_or_else(|| "".into()),
+            hours: self.hours(),
+            abilities: self.words("abilities", &ABILITIES),
+        }
+    }
+
+    pub(super) fn task(mut self, name: &Name) -> Task {
+        self.known(&["script", "outcomes", "answers", "cost", "takes"]);
+        self.money("cost");
+        self.length("takes");
+        let outcomes = self.words("outcomes", &[]);
+        if outcomes.is_empty() && self.find("outcomes").is_none() {
+            self.all.out.push(
+                finding(Code::E0103, name.span, format!("the task `{}` has no outcomes", name.text))
+                    .label("nothing can come of it")
+                    .help("add `outcomes [done]`, say"),
+            );
+        }
+        Task { script: self.text("script"), outcomes, answers: self.fields("answers") }
+    }
+
+    pub(super) fn team(mut self) -> Team {
+        self.known(&["hours"]);
+        Team { hours: self.hours() }
+    }
+
+    pub(super) fn endpoint(mut self, name: &Name) -> Endpoint {
+        self.known(&["method", "url", "timeout", "retries", "returns"]);
+        let url = self.text("url");
+        if url.is_none() && self.find("url").is_none() {
+            self.all.out.push(
+                finding(Code::E0103, name.span, format!("the endpoint `{}` has no `url`", name.text))
+                    .label("nowhere to ask"),
+            );
+        }
+        let method = self.method();
+        Endpoint {
+            method,
+            url: url.unwrap_or_else(|| "".into()),
+            timeout: self.length("timeout").unwrap_or(Calendar::elapsed(10 * SECOND)),
+            retries: self.count("retries").unwrap_or(3),
+            returns: self.fields("returns"),
+        }
+    }
+
+    /// Reports properties that are unknown or stand twice.
+    fn known(&mut self, names: &[&str]) {
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        for prop in self.props {
+            if !names.contains(&prop.name.text.as_str()) {
+                self.all.out.push(unknown(Code::E0101, "property", &prop.name, names.iter().copied()));
+            } else if let Some(first) = seen.insert(&prop.name.text, prop.name.span) {
+                self.all.out.push(twice("the property", &prop.name, first));
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<&'d Prop> {
+        self.props.iter().find(|prop| prop.name.text == name)
+    }
+
+    fn expr(&mut self, name: &str) -> Option<&'d ast::Expr> {
+        let prop = self.find(name)?;
+        match &prop.value {
+            PropValue::Expr(expr) => Some(expr),
+            PropValue::Fields(_) | PropValue::Hours(_) => self.wrong(prop.span, name, "a value"),
+        }
+    }
+
+    fn wrong<T>(&mut self, span: Span, name: &str, what: &str) -> Option<T> {
+        self.all
+            .out
+            .push(finding(Code::E0103, span, format!("`{name}` needs {what}")).label(format!("not {what}")));
+        None
+    }
+
+    fn text(&mut self, name: &str) -> Option<Arc<str>> {
+        let expr = self.expr(name)?;
+        match &expr.kind {
+            ExprKind::Text(text) => Some(text.as_str().into()),
+            ExprKind::Error => None,
+            _ => self.wrong(expr.span, name, "a text in quotes"),
+        }
+    }
+
+    fn method(&mut self) -> Arc<str> {
+        let Some(method) = self.text("method") else { return "POST".into() };
+        if !METHODS.contains(&&*method)
+            && let Some(expr) = self.expr("method")
+        {
+            let message = format!("there is no method `{method}`");
+            self.all.out.push(
+                finding(Code::E0104, expr.span, message).help(format!("possible are {}", METHODS.join(", "))),
+            );
+        }
+        method
+    }
+
+    /// `contact.email`
+    fn address(&mut self) -> Option<Word> {
+        let expr = self.expr("address")?;
+        let ExprKind::Path(path) = &expr.kind else {
+            return self.wrong(expr.span, "address", "an attribute such as `contact.email`");
+        };
+        let [contact, name] = path.parts.as_slice() else {
+            return self.wrong(expr.span, "address", "an attribute such as `contact.email`");
+        };
+        if contact.text != "contact" {
+            return self.wrong(expr.span, "address", "an attribute such as `contact.email`");
+        }
+        let Some(attribute) = self.all.schema.catalog.attribute(&name.text) else {
+            if !self.all.schema.is_hidden(&name.text)
+                && !self.all.schema.attributes.contains_key(name.text.as_str())
+            {
+                let all = self.all.schema.catalog.attributes.iter().map(|attribute| &*attribute.name);
+                self.all.out.push(unknown(Code::E0101, "attribute", name, all));
+            }
+            return None;
+        };
+        let word = attribute.name.clone();
+        if !crate::lang::types::is_textual(&attribute.ty) {
+            let what = crate::lang::types::noun(&attribute.ty);
+            let message = format!("`{}` is {what}, which is no address", name.text);
+            self.all.out.push(finding(Code::E0103, name.span, message).label("not an address"));
+            return None;
+        }
+        Some(word)
+    }
+
+    /// A bare word out of a list.
+    fn word(&mut self, name: &str, all: &[&str]) -> Option<Word> {
+        let expr = self.expr(name)?;
+        self.listed(expr, name, all)
+    }
+
+    /// Bare words in brackets; any when the list of possible ones is empty.
+    fn words(&mut self, name: &str, all: &[&str]) -> Vec<Word> {
+        let Some(expr) = self.expr(name) else { return Vec::new() };
+        let ExprKind::List(items) = &expr.kind else {
+            self.wrong::<()>(expr.span, name, "a list in brackets");
+            return Vec::new();
+        };
+        let mut words: Vec<Word> = Vec::new();
+        for item in items {
+            let Some(word) = self.listed(item, name, all) else { continue };
+            if words.contains(&word) {
+                let message = format!("`{word}` stands twice");
+                self.all.out.push(finding(Code::E0102, item.span, message).label("again"));
+            } else {
+                words.push(word);
+            }
+        }
+        words
+    }
+
+    fn listed(&mut self, expr: &ast::Expr, name: &str, all: &[&str]) -> Option<Word> {
+        let word = match &expr.kind {
+            ExprKind::Path(path) if path.parts.len() == 1 => &path.parts[0],
+            ExprKind::Error => return None,
+            _ => return self.wrong(expr.span, name, "bare words"),
+        };
+        if !all.is_empty() && !all.contains(&word.text.as_str()) {
+            let near = crate::diagnostic::suggest::did_you_mean(&word.text, all.iter().copied());
+            let message = format!("`{}` is not one of the listed values", word.text);
+            let made = finding(Code::E0104, word.span, message).label("not in the list");
+            self.all.out.push(super::findings::with_near_miss(made, near, all, word.span));
+            return None;
+        }
+        Some(word.text.as_str().into())
+    }
+
+    fn count(&mut self, name: &str) -> Option<i64> {
+        let expr = self.expr(name)?;
+        match &expr.kind {
+            ExprKind::Number(number)
+                if number.value.is_whole() && (0..=50).contains(&number.value.trunc()) =>
+            {
+                Some(number.value.trunc())
+            }
+            ExprKind::Error => None,
+            _ => self.wrong(expr.span, name, "a whole number from 0 to 50"),
+        }
+    }
+
+    fn money(&mut self, name: &str) {
+        if let Some(expr) = self.expr(name)
+            && !matches!(expr.kind, ExprKind::Number(_) | ExprKind::Error)
+        {
+            self.wrong::<()>(expr.span, name, "a number");
+        }
+    }
+
+    fn length(&mut self, name: &str) -> Option<Calendar> {
+        let expr = self.expr(name)?;
+        match &expr.kind {
+            ExprKind::Duration(duration) => Some(calendar(duration)),
+            ExprKind::Error => None,
+            _ => self.wrong(expr.span, name, "a duration such as `10 seconds`"),
+        }
+    }
+
+    fn fields(&mut self, name: &str) -> Vec<FieldType> {
+        let Some(prop) = self.find(name) else { return Vec::new() };
+        match &prop.value {
+            PropValue::Fields(fields) => fields_of(self.all.out, fields, true),
+            PropValue::Expr(ast::Expr { kind: ExprKind::Error, .. }) => Vec::new(),
+            PropValue::Expr(_) | PropValue::Hours(_) => {
+                self.wrong::<()>(prop.span, name, "fields in braces");
+                Vec::new()
+            }
+        }
+    }
+
+    fn hours(&mut self) -> Option<Hours> {
+        let prop = self.find("hours")?;
+        let PropValue::Hours(hours) = &prop.value else {
+            return match &prop.value {
+                PropValue::Expr(ast::Expr { kind: ExprKind::Error, .. }) => None,
+                _ => self.wrong(prop.span, "hours", "days and times: `monday to friday 09:00 to 18:00`"),
+            };
+        };
+        let time = |clock: &ast::Clock| TimeOfDay::new(clock.hour, clock.minute, clock.second);
+        let (Some(from), Some(to)) = (time(&hours.from), time(&hours.to)) else {
+            let bad = if time(&hours.from).is_none() { hours.from.span } else { hours.to.span };
+            self.all.out.push(finding(Code::E0113, bad, "no clock shows this").label("from 00:00 to 23:59"));
+            return None;
+        };
+        if let Some(ast::Zone { kind: ast::ZoneKind::Named(name), .. }) = &hours.zone
+            && Zone::named(&name.value).is_none()
+        {
+            let message = format!("there is no time zone `{}`", name.value);
+            self.all
+                .out
+                .push(finding(Code::E0101, name.span, message).label("not in the time zone database"));
+        }
+        let mut mask = days(hours.from_day.0);
+        if let Some((last, _)) = &hours.to_day {
+            mask.mask |= between(mask.mask, days(*last).mask);
+        }
+        Some(Hours { days: mask, from, to, zone: zone_ref(hours.zone.as_ref(), ZoneRef::Contact) })
+    }
+}
+
+/// All days from the first of one mask to the last of another, over the weekend where need be.
+fn between(from: u8, to: u8) -> u8 {
+    let (first, last) = (from.trailing_zeros() % 7, 7u32.saturating_sub(to.leading_zeros()));
+    let mut mask = 0;
+    let mut day = first;
+    for _ in 0..7 {
+        mask |= 1 << day;
+        if day == last {
+            break;
+        }
+        day = (day + 1) % 7;
+    }
+    mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::between;
+
+    #[test]
+    fn days_run_over_the_weekend() {
+        assert_eq!(between(0b000_0001, 0b001_0000), 0b001_1111, "monday to friday");
+        assert_eq!(between(0b010_0000, 0b000_0001), 0b110_0001, "saturday to monday");
+        assert_eq!(between(0b000_0100, 0b000_0100), 0b000_0100, "wednesday alone");
+    }
+}
