@@ -5,6 +5,7 @@ mod engine;
 mod explain;
 mod house;
 mod journeys;
+mod lang;
 mod mail;
 mod parse;
 mod store;

@@ -76,3 +76,49 @@ pub struct Compilation {
     /// The trees, in order of files.
     pub files: Vec<(FileId, ast::File)>,
 }
+
+/// Reads, checks and lowers all journey files of the input.
+pub fn compile(input: &Input) -> Compilation {
+    let mut files = Vec::new();
+    let mut diagnostics = Vec::new();
+    for (file, path, text) in input.sources.iter() {
+        if path.ends_with(".journey") {
+            let (tree, findings) = parse::parse(file, text);
+            files.push((file, tree));
+            diagnostics.extend(findings);
+        }
+    }
+    let (mut checked, findings) = check::check(&files, &diagnostics, input);
+    diagnostics.extend(findings);
+    let mut programs = Vec::new();
+    let mut tests = Vec::new();
+    for item in files.iter().flat_map(|(_, tree)| &tree.items) {
+        match &item.kind {
+            ast::ItemKind::Journey(journey) => {
+                let lowered = lower_sound(journey, &checked);
+                match lowered {
+                    Some(Ok(lowered)) => programs.push(lowered.program),
+                    Some(Err(findings)) => {
+                        diagnostics.extend(findings);
+                        if let Some(info) = checked.journeys.get_mut(journey.name.text.as_str()) {
+                            info.sound = false;
+                        }
+                    }
+                    None => {}
+                }
+            }
+            ast::ItemKind::Test(test) => tests.push(test.clone()),
+            _ => {}
+        }
+    }
+    programs.sort_by(|a, b| a.journey.cmp(&b.journey));
+    check::suppress(&input.sources, &files, &mut diagnostics);
+    crate::diagnostic::tidy(&mut diagnostics);
+    Compilation { catalog: checked.catalog.clone(), programs, tests, diagnostics, checked, files }
+}
+
+/// Lowers a journey if it is sound and the first of its name.
+fn lower_sound(journey: &ast::Journey, checked: &Checked) -> Option<Result<lower::Lowered, Vec<Diagnostic>>> {
+    let info = checked.journeys.get(journey.name.text.as_str())?;
+    (info.sound && info.span == journey.span).then(|| lower::lower(journey, checked))
+}

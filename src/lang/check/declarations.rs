@@ -402,10 +402,6 @@ impl<'a> Declarations<'_, 'a> {
         if !self.declare(Noun::Template, &whole) {
             return;
         }
-        if !self.schema.templates.contains(whole.text.as_str()) {
-            let all: Vec<&str> = self.schema.templates.iter().map(|name| &**name).collect();
-            self.out.push(unknown(Code::E0801, "template", &whole, all));
-        }
         if !self.schema.is_purpose(&class.text) {
             self.out.push(unknown(Code::E0101, "purpose", class, self.schema.purposes()));
             return;

@@ -1,7 +1,7 @@
 //! What is known at each node of a journey: facts carried along the ways and met where ways join.
 
 use super::conditions::Conditions;
-use super::graph::{At, Graph, START, Turn, What};
+use super::graph::{At, Graph, START, Turn, What, is_wait};
 use super::names::{Form, Names};
 use super::narrow::{Fact, Facts, Place};
 use super::schema::Schema;
@@ -46,7 +46,12 @@ impl<'a> Carry<'_, 'a> {
         let mut facts = before.clone();
         let node = &self.graph.nodes[at];
         match node.what {
-            What::Stmt(stmt) => self.stmt(stmt, &mut facts),
+            What::Stmt(stmt) => {
+                self.stmt(stmt, &mut facts);
+                if is_wait(stmt) {
+                    facts.time_passes(|place| self.is_live(place));
+                }
+            }
             What::Handler(event) => {
                 if let Some(slot) = self.slot(event.span) {
                     facts.assign(slot);
@@ -66,6 +71,15 @@ impl<'a> Carry<'_, 'a> {
         }
         let possible = self.turn(node.what, turn, &mut facts);
         (facts, possible)
+    }
+
+    /// What can change while somebody waits.
+    pub(super) fn is_live(&self, place: &Place) -> bool {
+        match place {
+            Place::Attribute(_) | Place::Segment(_) => true,
+            Place::Field(slot, _) => matches!(self.names.slot(*slot).form, Form::Message { .. }),
+            Place::Value(_) | Place::Row(..) => false,
+        }
     }
 
     /// What is known of a condition where the facts hold.

@@ -10,6 +10,7 @@ use super::graph::{At, Graph, What};
 use super::names::{Form, Names};
 use super::narrow::{Fact, Facts, Place};
 use super::schema::{Noun, Schema};
+use super::templates::Templates;
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::{Signal, SlotIx, Word};
 use crate::lang::Typed;
@@ -40,12 +41,15 @@ pub(super) struct Journey<'c, 'a> {
     pub(super) signals: HashMap<Span, Signal>,
     pub(super) purposes: HashMap<Span, Word>,
     pub(super) channels: Vec<Word>,
+    /// Something that it needs is broken elsewhere.
+    pub(super) unsound: bool,
 }
 
 /// Checks a journey and says what lowering needs to know of it.
 pub(super) fn check<'a>(
     schema: &Schema<'a>,
     journey: &'a ast::Journey,
+    templates: &Templates,
     exprs: &mut HashMap<Span, Typed>,
     out: &mut Findings,
 ) -> JourneyInfo {
@@ -67,14 +71,15 @@ pub(super) fn check<'a>(
         signals: HashMap::new(),
         purposes: HashMap::new(),
         channels: Vec::new(),
+        unsound: false,
     };
-    journey.whole();
-    let sound = journey.out.errors() == errors && journey.names.damaged.is_empty();
+    journey.whole(templates);
+    let sound = journey.out.errors() == errors && journey.names.damaged.is_empty() && !journey.unsound;
     journey.info(sound)
 }
 
 impl<'a> Journey<'_, 'a> {
-    fn whole(&mut self) {
+    fn whole(&mut self, templates: &Templates) {
         self.start.learn(&Fact::Assigned(0));
         self.head();
         let carry = Carry { schema: self.schema, names: &self.names, graph: &self.graph };
@@ -89,6 +94,7 @@ impl<'a> Journey<'_, 'a> {
         super::sending::check(self);
         super::time::check(self);
         super::split::check(self);
+        super::supply::check(self, templates);
     }
 
     fn info(self, sound: bool) -> JourneyInfo {
@@ -136,6 +142,10 @@ impl<'a> Journey<'_, 'a> {
 
     /// A condition with what is known, and whether it can be both true and false.
     pub(super) fn condition(&mut self, expr: &'a ast::Expr, facts: Facts, live: bool) {
+        let mut facts = facts;
+        if live {
+            facts.time_passes(|place| self.carry().is_live(place));
+        }
         let mut reader = self.reader(facts);
         reader.live = live;
         if reader.value(expr, &Type::YesNo).is_some() {

@@ -4,6 +4,7 @@
 //! kept under its span. Lowering walks the tree and fetches them; it resolves nothing by itself. A journey with an error
 //! is not [`JourneyInfo::sound`] and is not lowered.
 
+mod allow;
 mod circles;
 mod conditions;
 mod consent;
@@ -30,6 +31,8 @@ mod schema;
 mod sending;
 mod split;
 mod steps;
+mod supply;
+mod templates;
 mod time;
 mod visit;
 mod watch;
@@ -39,14 +42,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Input, ast};
-use crate::diagnostic::{Diagnostic, FileId, Span};
+use crate::diagnostic::{Diagnostic, FileId, Severity, Span};
 use crate::engine::program::{Catalog, Expr, Signal, Slot, SlotIx, Word};
 use crate::value::{FieldType, Type};
 
 use declarations::Declarations;
 use findings::Findings;
 use schema::Schema;
+use templates::Templates;
 
+pub use allow::suppress;
 pub use watch::{Surroundings, watch_of};
 
 /// What the checker knows of a project.
@@ -103,18 +108,41 @@ pub struct JourneyInfo {
     pub reasons: Vec<Word>,
 }
 
-/// Checks all files. The findings are those of the checker alone, in no particular order.
-pub fn check(files: &[(FileId, ast::File)], input: &Input) -> (Checked, Vec<Diagnostic>) {
+/// Checks all files. `parsed` are the findings of the parser: what they touch is not sound. The findings are those of the
+/// checker alone, in no particular order.
+pub fn check(
+    files: &[(FileId, ast::File)],
+    parsed: &[Diagnostic],
+    input: &Input,
+) -> (Checked, Vec<Diagnostic>) {
     let mut out = Findings::default();
     let mut exprs = HashMap::new();
     let schema = Declarations { schema: Schema::new(input), out: &mut out, exprs: &mut exprs }.read(files);
-    let broken = out.errors() > 0;
+    let unread = unread_places(files, parsed);
+    let broken = out.errors() > 0 || unread.iter().any(|place| place.is_none());
+    let templates = Templates::scan(input);
     let mut journeys = BTreeMap::new();
+    let mut sent = Vec::new();
     for (name, signature) in &schema.journeys {
-        let mut info = journey::check(&schema, signature.journey, &mut exprs, &mut out);
-        info.sound &= !broken;
+        let mut info = journey::check(&schema, signature.journey, &templates, &mut exprs, &mut out);
+        sent.extend(supply::sent(signature.journey));
+        info.sound &= !broken && !unread.contains(&Some(signature.journey.span));
         journeys.insert(name.clone(), info);
     }
     circles::journeys(&schema, &mut out);
+    supply::declared(&schema, &templates, &sent, &mut out);
+    templates.findings.into_iter().for_each(|finding| out.push(finding));
     (Checked { catalog: schema.catalog, exprs, journeys }, out.list)
+}
+
+/// The journeys and tests in which the parser found errors; `None` for an error in a declaration, which touches all.
+fn unread_places(files: &[(FileId, ast::File)], parsed: &[Diagnostic]) -> Vec<Option<Span>> {
+    let spans = files.iter().flat_map(|(_, tree)| &tree.items).filter_map(|item| match &item.kind {
+        ast::ItemKind::Journey(journey) => Some(journey.span),
+        ast::ItemKind::Test(test) => Some(test.span.to(item.span)),
+        _ => None,
+    });
+    let spans: Vec<Span> = spans.collect();
+    let errors = parsed.iter().filter(|finding| finding.severity() == Severity::Error);
+    errors.map(|finding| spans.iter().copied().find(|span| span.contains(finding.primary.span))).collect()
 }

@@ -5,10 +5,9 @@
 
 use std::collections::HashSet;
 
-use super::graph::{At, Turn, What, is_wait};
+use super::graph::{At, Turn, What};
 use super::journey::Journey;
-use super::names::Form;
-use super::narrow::{Facts, Place};
+use super::narrow::Facts;
 use crate::lang::ast::{self, Stmt, StmtKind};
 use crate::lang::types::calendar;
 
@@ -35,12 +34,7 @@ impl<'a> Journey<'_, 'a> {
             }
             if !matches!(self.graph.nodes[at].what, What::Unread) {
                 for (to, turn) in &self.graph.nodes[at].out {
-                    let (mut after, possible) = carry.along(at, *turn, &facts);
-                    if let What::Stmt(stmt) = self.graph.nodes[at].what
-                        && is_wait(stmt)
-                    {
-                        after.time_passes(|place| self.is_live(place));
-                    }
+                    let (after, possible) = carry.along(at, *turn, &facts);
                     if possible && !after.unsure && seen.insert((*to, after.clone())) {
                         states.push((*to, after, Some((next, *turn))));
                     }
@@ -49,15 +43,6 @@ impl<'a> Journey<'_, 'a> {
             next += 1;
         }
         None
-    }
-
-    /// What can change while somebody waits.
-    fn is_live(&self, place: &Place) -> bool {
-        match place {
-            Place::Attribute(_) | Place::Segment(_) => true,
-            Place::Field(slot, _) => matches!(self.names.slot(*slot).form, Form::Message { .. }),
-            Place::Value(_) | Place::Row(..) => false,
-        }
     }
 
     /// The way in words: `enter → confirm (l. 10) → click happened → hello_offer`.

@@ -1,0 +1,339 @@
+//! What a send supplies against what its template uses: E0801 to E0805, E0507.
+
+use std::collections::BTreeSet;
+
+use super::findings::{finding, with_near_miss};
+use super::graph::At;
+use super::journey::Journey;
+use super::names::channel_names;
+use super::narrow::Place;
+use super::schema::{Noun, Schema, joined};
+use super::templates::{Placed, Templates, Variant};
+use crate::diagnostic::{Code, Span, suggest};
+use crate::engine::program::Word;
+use crate::lang::ast::{Name, Send, Stmt, StmtKind};
+use crate::lang::template::LocaleChain;
+use crate::lang::types;
+use crate::value::Type;
+
+/// What stands at `links`.
+const LINKS: [&str; 4] = ["browser", "confirm", "preferences", "unsubscribe"];
+
+/// Checks every send of the journey. Templates that cannot be read make the journey unsound without another word.
+pub(super) fn check(journey: &mut Journey, templates: &Templates) {
+    let mut missing: BTreeSet<Word> = BTreeSet::new();
+    for (at, stmt) in journey.reached_stmts() {
+        let StmtKind::Send(send) = &stmt.kind else { continue };
+        let template = Name { text: joined(&send.template), span: send.template.span };
+        let Some(channels) = templates.all.get(template.text.as_str()) else {
+            if missing.insert(template.text.as_str().into()) {
+                let all: Vec<&str> = templates.all.keys().map(|name| &**name).collect();
+                journey.out.push(no_template(&template, send, &all));
+            }
+            continue;
+        };
+        let mut used: BTreeSet<&str> = BTreeSet::new();
+        let mut readable = true;
+        for channel in channel_names(&send.channels) {
+            let Some(variants) = channels.get(channel.text.as_str()) else {
+                if journey.schema.has(Noun::Channel, &channel.text) {
+                    journey.out.push(no_channel(&template, channel));
+                }
+                readable = false;
+                continue;
+            };
+            let has: Vec<&str> = variants.keys().map(String::as_str).collect();
+            locales(journey, &template, channel, &has);
+            for variant in variants.values() {
+                readable &= !variant.damaged;
+                used.extend(variant.uses().map(|used| used.path[0].as_str()));
+                supplied(journey, at, stmt, send, variant);
+                unsubscribe(journey, stmt, send, &channel.text, variant);
+            }
+        }
+        if readable {
+            unused(journey, send, &template, &used);
+        } else {
+            journey.unsound = true;
+        }
+    }
+}
+
+/// Lines of the policies that speak of templates which no send could tell about.
+pub(super) fn declared(
+    schema: &Schema,
+    templates: &Templates,
+    told: &[Span],
+    out: &mut super::findings::Findings,
+) {
+    let spoken: BTreeSet<&str> = told.iter().map(|span| schema.input.sources.slice(*span)).collect();
+    for ((noun, name), span) in &schema.declared {
+        if *noun == Noun::Template && !templates.all.contains_key(name) && !spoken.contains(&**name) {
+            let all: Vec<&str> = templates.all.keys().map(|name| &**name).collect();
+            let near = suggest::did_you_mean(name, all.iter().copied());
+            let made = finding(Code::E0801, *span, format!("there is no template `{name}`"))
+                .label(format!("no folder `templates/{name}`"));
+            out.push(with_near_miss(made, near, &[], *span));
+        }
+    }
+}
+
+fn no_template(template: &Name, send: &Send, all: &[&str]) -> crate::diagnostic::Diagnostic {
+    let near = suggest::did_you_mean(&template.text, all.iter().copied());
+    let channel = channel_names(&send.channels).first().map_or("email", |channel| &channel.text);
+    let made = finding(Code::E0801, template.span, format!("there is no template `{}`", template.text))
+        .label(format!("no folder `templates/{}`", template.text));
+    match near {
+        Some(_) => with_near_miss(made, near, &[], template.span),
+        None => made.help(format!(
+            "write `templates/{0}/{channel}.LOCALE.PART.hbs`, such as `{channel}.en.{1}.hbs`",
+            template.text,
+            if channel == "email" { "subject" } else { "text" }
+        )),
+    }
+}
+
+fn no_channel(template: &Name, channel: &Name) -> crate::diagnostic::Diagnostic {
+    let message = format!("the template `{}` has nothing for {}", template.text, channel.text);
+    finding(Code::E0801, template.span, message)
+        .label(format!("no file `templates/{}/{}.…`", template.text, channel.text))
+}
+
+/// E0802: every language that a contact can have finds files, its own or those of a fallback.
+fn locales(journey: &mut Journey, template: &Name, channel: &Name, has: &[&str]) {
+    let settings = &journey.schema.input.settings;
+    let attribute = journey.schema.catalog.attribute("locale");
+    let mut wanted: Vec<String> = match attribute.map(|attribute| attribute.ty.required()) {
+        Some(Type::OneOf(values)) => values.iter().map(|value| value.to_string()).collect(),
+        _ => Vec::new(),
+    };
+    if !wanted.contains(&settings.locale) {
+        wanted.push(settings.locale.clone());
+    }
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|locale| {
+            // The project's language as a last resort is for locales that nobody knew; a declared one is meant.
+            let chain = LocaleChain { project: (*locale).clone(), fallbacks: settings.fallbacks.clone() };
+            chain.choose(Some(locale), |candidate| has.contains(&candidate)).is_none()
+        })
+        .map(String::as_str)
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let list = missing.join(", ");
+    let message =
+        format!("the template `{}` has no {} in {list}, and no fallback", template.text, channel.text);
+    let help = format!(
+        "write `templates/{}/{}.{}.….hbs`, or name a fallback in fahrplan.toml: `[locales]`, `{} = [\"{}\"]`",
+        template.text,
+        channel.text,
+        missing[0],
+        missing[0],
+        has.first().unwrap_or(&"en")
+    );
+    journey
+        .out
+        .push(finding(Code::E0802, template.span, message).label(format!("missing: {list}")).help(help));
+}
+
+// ---------------------------------------------------------------- variables
+
+fn supplied(journey: &mut Journey, at: At, stmt: &Stmt, send: &Send, variant: &Variant) {
+    let place = Span::new(stmt.span.file, stmt.span.start, send.template.span.end);
+    for used in variant.uses() {
+        match used.path[0].as_str() {
+            "links" => listed(journey, used, "links", &LINKS),
+            "brand" => {
+                let brand: Vec<String> = journey.schema.input.settings.brand.iter().cloned().collect();
+                let all: Vec<&str> = brand.iter().map(String::as_str).collect();
+                listed(journey, used, "brand", &all);
+            }
+            "contact" => contact(journey, at, used),
+            name => {
+                let pairs = send.with.iter().flat_map(|record| &record.pairs);
+                let given = pairs.clone().find(|(given, _)| given.text == name);
+                match given {
+                    Some((_, value)) => {
+                        let ty = journey.exprs.get(&value.span).map(|read| read.ty.clone());
+                        if let Some(ty) = ty {
+                            let optional = ty.is_optional();
+                            walk(journey, used, &ty, 1, optional, Some(value.span));
+                        }
+                    }
+                    None => {
+                        let all: Vec<&str> = pairs.map(|(given, _)| given.text.as_str()).collect();
+                        not_supplied(journey, used, &all, place);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn listed(journey: &mut Journey, used: &Placed, root: &str, all: &[&str]) {
+    let Some(name) = used.path.get(1) else { return };
+    if !all.contains(&name.as_str()) {
+        let message = format!("there is no `{root}.{name}`");
+        let near = suggest::did_you_mean(name, all.iter().copied());
+        let made = finding(Code::E0803, used.span, message).label("not supplied");
+        let near = near.map(|near| format!("{root}.{near}"));
+        journey.out.push(with_near_miss(made, near.as_deref(), all, used.span));
+    }
+}
+
+fn contact(journey: &mut Journey, at: At, used: &Placed) {
+    let Some(name) = used.path.get(1) else { return };
+    if name == "id" {
+        return;
+    }
+    let Some(attribute) = journey.schema.catalog.attribute(name) else {
+        if !journey.schema.is_hidden(name) {
+            let all: Vec<&str> = journey.schema.catalog.attributes.iter().map(|a| &*a.name).collect();
+            let near = suggest::did_you_mean(name, all.iter().copied()).map(|near| format!("contact.{near}"));
+            let made = finding(Code::E0803, used.span, format!("contacts have no attribute `{name}`"))
+                .label("not declared");
+            journey.out.push(with_near_miss(made, near.as_deref(), &[], used.span));
+        }
+        return;
+    };
+    let known = journey.facts_at(at).is_known(&Place::Attribute(attribute.name.clone()));
+    let ty = attribute.ty.clone();
+    let optional = ty.is_optional() && !known;
+    walk(journey, used, &ty, 2, optional, None);
+}
+
+/// Goes down the path through records and lists; a value that may be missing needs a guard on the way.
+fn walk(journey: &mut Journey, used: &Placed, ty: &Type, from: usize, optional: bool, given: Option<Span>) {
+    let mut ty = ty.clone();
+    let mut missing = (optional && used.known < from).then_some(from);
+    for (n, part) in used.path.iter().enumerate().skip(from) {
+        let inner = match (ty.required(), part.as_str()) {
+            (Type::List(element), "[]") => (**element).clone(),
+            (Type::List(_), "length") => Type::Number(None),
+            (Type::Record(fields), name) => match types::field(fields, name) {
+                Some(ty) => ty.clone(),
+                None => {
+                    let all: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
+                    return no_field(journey, used, n, &all);
+                }
+            },
+            (other, name) => {
+                let message =
+                    format!("`{}` is {} and has no `{name}`", used.path[..n].join("."), types::noun(other));
+                journey.out.push(
+                    finding(Code::E0803, used.span, message.replace(".[]", "[]")).label("not supplied"),
+                );
+                return;
+            }
+        };
+        ty = inner;
+        if ty.is_optional() && used.known < n + 1 && missing.is_none() {
+            missing = Some(n + 1);
+        }
+    }
+    if let Some(length) = missing {
+        let name = used.path[..length].join(".").replace(".[]", "[]");
+        let made = finding(Code::E0805, used.span, format!("`{name}` may be missing, and nothing guards it"))
+            .label("may be missing");
+        let made = match given {
+            Some(span) => made.related(span, "supplied here"),
+            None => made,
+        };
+        let help = match used.path.len() {
+            n if n == length => {
+                format!("write `{{{{#if {name}}}}}…{{{{/if}}}}` around it, or `{{{{default {name} \"…\"}}}}`")
+            }
+            _ => format!("write `{{{{#if {name}}}}}…{{{{/if}}}}` around it"),
+        };
+        journey.out.push(made.help(help));
+    }
+}
+
+fn no_field(journey: &mut Journey, used: &Placed, at: usize, all: &[&str]) {
+    let message = format!("`{}` has no `{}`", used.path[..at].join("."), used.path[at]).replace(".[]", "[]");
+    let near = suggest::did_you_mean(&used.path[at], all.iter().copied());
+    let made = finding(Code::E0803, used.span, message).label("not supplied");
+    // The place may be written relative to a list, so a fix could not say the whole path.
+    journey.out.push(match near {
+        Some(near) => made.help(format!("did you mean `{near}`?")),
+        None => made.help(format!("possible are {}", types::some_of(all.iter().copied()))),
+    });
+}
+
+fn not_supplied(journey: &mut Journey, used: &Placed, all: &[&str], place: Span) {
+    let name = &used.path[0];
+    let near = suggest::did_you_mean(name, all.iter().copied());
+    let made = finding(Code::E0803, used.span, format!("`{name}` is not supplied by every send"))
+        .label("not supplied")
+        .related(place, "sent here");
+    let written = journey.schema.input.sources.slice(used.span) == name;
+    journey.out.push(match near {
+        Some(near) if written => with_near_miss(made, Some(near), &[], used.span),
+        Some(near) => made.help(format!("did you mean `{near}`?")),
+        None => made.help(format!("add `with {{ {name}: … }}` to the send, or leave it out of the template")),
+    });
+}
+
+/// W0804: supplied for nothing.
+fn unused(journey: &mut Journey, send: &Send, template: &Name, used: &BTreeSet<&str>) {
+    for (name, _) in send.with.iter().flat_map(|record| &record.pairs) {
+        if !used.contains(name.text.as_str()) {
+            let message = format!("the template `{}` does not use `{}`", template.text, name.text);
+            let near = suggest::did_you_mean(&name.text, used.iter().copied());
+            let made = finding(Code::W0804, name.span, message).label("supplied for nothing");
+            journey.out.push(match near {
+                Some(near) => made.help(format!("the template uses `{near}`: was that meant?")),
+                None => made.help("leave it out, or use it in the template"),
+            });
+        }
+    }
+}
+
+// ---------------------------------------------------------------- the way out
+
+/// E0507: whoever gets marketing mail can end it in the mail itself.
+fn unsubscribe(journey: &mut Journey, stmt: &Stmt, send: &Send, channel: &str, variant: &Variant) {
+    let Some(purpose) = journey.purposes.get(&stmt.span) else { return };
+    let mail = journey
+        .schema
+        .catalog
+        .channels
+        .get(channel)
+        .is_some_and(|c| channel == "email" || &*c.sends == "smtp");
+    if !mail || variant.damaged || journey.schema.is_transactional(purpose) {
+        return;
+    }
+    let place = Span::new(stmt.span.file, stmt.span.start, send.template.span.end);
+    for part in
+        variant.parts.iter().filter(|(name, _)| matches!(**name, "html" | "text")).map(|(_, part)| part)
+    {
+        let leads_out = |used: &Placed| {
+            used.path[0] == "links"
+                && used.path.get(1).is_some_and(|name| name == "unsubscribe" || name == "preferences")
+        };
+        if part.uses.iter().any(leads_out) {
+            continue;
+        }
+        let text = journey.schema.input.sources.text(part.file);
+        let end = text.rfind("</body>").unwrap_or_else(|| text.trim_end().len());
+        let message = "this marketing mail has no link to end it";
+        let made = finding(Code::E0507, Span::at(part.file, end as u32), message)
+            .label("no way out down to here")
+            .related(place, "sent here")
+            .help("add a link to `{{links.unsubscribe}}`; the law wants it, and so do mail providers");
+        journey.out.push(made);
+    }
+}
+
+/// The names of all templates that a journey sends, for those that were told already.
+pub(super) fn sent(journey: &crate::lang::ast::Journey) -> Vec<Span> {
+    let mut spans = Vec::new();
+    super::visit::each_stmt_of(journey, &mut |stmt, _| {
+        if let StmtKind::Send(send) = &stmt.kind {
+            spans.push(send.template.span);
+        }
+    });
+    spans
+}

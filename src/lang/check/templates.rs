@@ -1,0 +1,291 @@
+//! All templates of a project, scanned once: what each uses, with its parts put in their place.
+//!
+//! What is wrong with a file itself is found here (E0807, W0806, W0808); what a send must supply is asked in `supply`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::findings::finding;
+use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
+use crate::engine::program::Word;
+use crate::lang::Input;
+use crate::lang::template::{Format, Mistake, Role, Scope, scan_in};
+
+/// Parts within parts.
+const DEEPEST: usize = 16;
+
+/// Mail programs cut longer subjects.
+const LONGEST_SUBJECT: usize = 78;
+
+/// Parts of a template as they are written.
+const PARTS: [&str; 5] = ["subject", "preheader", "html", "text", "txt"];
+
+/// A variable at its place, in the template or in one of its parts.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    /// From the top; `[]` stands for an element of a list.
+    pub(super) path: Vec<String>,
+    pub(super) span: Span,
+    /// How many leading names are known to be there.
+    pub(super) known: usize,
+    pub(super) role: Role,
+}
+
+/// One file of a template.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) file: FileId,
+    pub(super) uses: Vec<Placed>,
+    blank: bool,
+    literal_chars: usize,
+}
+
+/// A template on one channel in one language.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Variant {
+    pub(super) parts: BTreeMap<&'static str, Part>,
+    /// A file could not be read: nothing is said about what it does not use.
+    pub(super) damaged: bool,
+}
+
+impl Variant {
+    /// Every variable of every part.
+    pub(super) fn uses(&self) -> impl Iterator<Item = &Placed> {
+        self.parts.values().flat_map(|part| &part.uses)
+    }
+}
+
+/// All templates: by name, channel and locale.
+#[derive(Default)]
+pub(super) struct Templates {
+    pub(super) all: BTreeMap<Word, BTreeMap<Word, BTreeMap<String, Variant>>>,
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+impl Templates {
+    /// Scans all templates of the input.
+    pub(super) fn scan(input: &Input) -> Templates {
+        let mut scanner =
+            Scanner { input, parts: BTreeMap::new(), findings: Vec::new(), told: BTreeSet::new() };
+        let mut templates = Templates::default();
+        for (path, file) in &input.templates {
+            if let Some(name) = path.strip_prefix("_parts/").and_then(|name| name.strip_suffix(".hbs")) {
+                scanner.parts.insert(name.to_owned(), *file);
+            }
+        }
+        for (path, file) in &input.templates {
+            if path.starts_with("_parts/") {
+                continue;
+            }
+            let Some((name, channel, locale, part)) = read_path(path) else {
+                scanner.no_template(*file);
+                continue;
+            };
+            let (read, damaged) = scanner.part(*file, part, &locale);
+            let variants = templates.all.entry(name).or_default().entry(channel).or_default();
+            let variant = variants.entry(locale).or_default();
+            variant.parts.insert(part, read);
+            variant.damaged |= damaged;
+        }
+        templates.findings = scanner.findings;
+        templates.whole();
+        templates
+    }
+
+    /// What is told of templates as a whole.
+    fn whole(&mut self) {
+        let mut findings = Vec::new();
+        for (name, channels) in &self.all {
+            for (channel, variants) in channels {
+                for variant in variants.values() {
+                    subject(channel, variant, &mut findings);
+                }
+                uneven(name, variants, &mut findings);
+            }
+        }
+        self.findings.extend(findings);
+    }
+}
+
+/// Name, channel, locale and part of `welcome/email.de.subject.hbs`.
+fn read_path(path: &str) -> Option<(Word, Word, String, &'static str)> {
+    let (name, file) = path.strip_suffix(".hbs")?.split_once('/')?;
+    let mut fields = file.split('.');
+    let (channel, locale, part) = (fields.next()?, fields.next()?, fields.next()?);
+    let part = PARTS.iter().find(|known| **known == part)?;
+    let part = if *part == "txt" { "text" } else { part };
+    let whole = fields.next().is_none() && !name.is_empty() && !channel.is_empty() && !locale.is_empty();
+    whole.then(|| (name.into(), channel.into(), locale.to_owned(), part))
+}
+
+// ---------------------------------------------------------------- scanning
+
+struct Scanner<'a> {
+    input: &'a Input,
+    /// `footer`, `footer.de`
+    parts: BTreeMap<String, FileId>,
+    findings: Vec<Diagnostic>,
+    /// A part is read wherever it is used; its mistakes are told once.
+    told: BTreeSet<(Span, String)>,
+}
+
+impl Scanner<'_> {
+    fn no_template(&mut self, file: FileId) {
+        let message = "the name of this file is not one of a template";
+        self.findings.push(
+            finding(Code::E0807, Span::at(file, 0), message)
+                .help("name it `NAME/CHANNEL.LOCALE.PART.hbs`, such as `welcome/email.de.subject.hbs`"),
+        );
+    }
+
+    /// Reads a file with its parts.
+    fn part(&mut self, file: FileId, part: &str, locale: &str) -> (Part, bool) {
+        let before = self.told.len();
+        let mut uses = Vec::new();
+        let format = Format::of_part(part);
+        let mut within = Vec::new();
+        let (blank, literal_chars) = self.source(file, locale, format, &Scope::top(), &mut within, &mut uses);
+        let damaged = self.told.len() > before || self.told.iter().any(|(span, _)| span.file == file);
+        (Part { file, uses, blank, literal_chars }, damaged)
+    }
+
+    fn source(
+        &mut self,
+        file: FileId,
+        locale: &str,
+        format: Format,
+        scope: &Scope,
+        within: &mut Vec<String>,
+        uses: &mut Vec<Placed>,
+    ) -> (bool, usize) {
+        let scan = scan_in(self.input.sources.text(file), format, scope);
+        let place = |start: usize, end: usize| Span::new(file, start as u32, end as u32);
+        for mistake in &scan.mistakes {
+            self.mistake(place(mistake.start, mistake.end), mistake);
+        }
+        uses.extend(scan.uses.iter().map(|used| Placed {
+            path: used.path.clone(),
+            span: place(used.start, used.end),
+            known: used.known,
+            role: used.role.clone(),
+        }));
+        for part in &scan.parts {
+            let span = place(part.start, part.end);
+            if within.contains(&part.name) || within.len() >= DEEPEST {
+                let message = format!("the part `{}` contains itself", part.name);
+                self.tell(finding(Code::E0807, span, message).label("goes in a circle"));
+                continue;
+            }
+            let own = format!("{}.{locale}", part.name);
+            let Some(inner) = self.parts.get(&own).or_else(|| self.parts.get(&part.name)).copied() else {
+                self.unknown_part(&part.name, span);
+                continue;
+            };
+            within.push(part.name.clone());
+            self.source(inner, locale, format, &part.scope, within, uses);
+            within.pop();
+        }
+        (scan.is_blank(), scan.literal_chars)
+    }
+
+    fn mistake(&mut self, span: Span, mistake: &Mistake) {
+        let made = finding(Code::E0807, span, mistake.message.clone());
+        self.tell(match &mistake.help {
+            Some(help) => made.help(help.clone()),
+            None => made,
+        });
+    }
+
+    fn unknown_part(&mut self, name: &str, span: Span) {
+        let near = suggest::did_you_mean(name, self.parts.keys().map(String::as_str)).map(str::to_owned);
+        let message = format!("there is no part `templates/_parts/{name}.hbs`");
+        let made = finding(Code::E0807, span, message).label("not found");
+        self.tell(super::findings::with_near_miss(made, near.as_deref(), &[], span));
+    }
+
+    fn tell(&mut self, finding: Diagnostic) {
+        if self.told.insert((finding.primary.span, finding.message.clone())) {
+            self.findings.push(finding);
+        }
+    }
+}
+
+// ---------------------------------------------------------------- single files
+
+/// W0808, and mails that cannot be sent at all.
+fn subject(channel: &str, variant: &Variant, findings: &mut Vec<Diagnostic>) {
+    if variant.damaged {
+        return;
+    }
+    let Some(first) = variant.parts.values().next() else { return };
+    if !variant.parts.contains_key("html") && !variant.parts.contains_key("text") {
+        let message = "this template has neither HTML nor text in this language";
+        let help = "add a file `….html.hbs` or `….text.hbs` beside it";
+        findings.push(finding(Code::E0807, Span::at(first.file, 0), message).help(help));
+    }
+    if channel != "email" {
+        return;
+    }
+    let Some(subject) = variant.parts.get("subject") else {
+        let message = "this mail has no subject in this language";
+        let help = "add a file `….subject.hbs` beside it";
+        findings.push(finding(Code::E0807, Span::at(first.file, 0), message).help(help));
+        return;
+    };
+    if subject.blank {
+        let message = "this subject is empty";
+        findings.push(
+            finding(Code::W0808, Span::at(subject.file, 0), message)
+                .label("nothing here")
+                .help("say in a few words what the mail is about; mails without a subject end as junk"),
+        );
+    }
+    if subject.literal_chars > LONGEST_SUBJECT {
+        let message =
+            format!("this subject has {} characters, and mail programs cut them", subject.literal_chars);
+        findings.push(
+            finding(Code::W0808, Span::at(subject.file, 0), message)
+                .label(format!("at most {LONGEST_SUBJECT}"))
+                .help("say it in fewer words"),
+        );
+    }
+    for (name, part) in variant.parts.iter().filter(|(name, _)| matches!(**name, "html" | "text")) {
+        if part.blank {
+            let what = if *name == "html" { "the HTML part" } else { "the text part" };
+            findings.push(
+                finding(Code::W0808, Span::at(part.file, 0), format!("{what} of this mail is empty"))
+                    .label("nothing here")
+                    .help("write it, or remove the file: a text is made from the HTML where none is written"),
+            );
+        }
+    }
+}
+
+/// W0806: what one language says, the others say too.
+fn uneven(name: &Word, variants: &BTreeMap<String, Variant>, findings: &mut Vec<Diagnostic>) {
+    if variants.values().any(|variant| variant.damaged) {
+        return;
+    }
+    let own = |used: &&Placed| !matches!(used.path[0].as_str(), "contact" | "links" | "brand");
+    let mut first: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
+    for (locale, variant) in variants {
+        for used in variant.uses().filter(own) {
+            first.entry(&used.path[0]).or_insert((locale, used.span));
+        }
+    }
+    for (variable, (locale, span)) in first {
+        let lacks = variants
+            .iter()
+            .filter(|(_, variant)| !variant.uses().any(|used| used.path[0] == *variable))
+            .map(|(other, _)| other.as_str());
+        let lacks: Vec<&str> = lacks.collect();
+        if !lacks.is_empty() {
+            let (verb, others) = (if lacks.len() == 1 { "has" } else { "have" }, lacks.join(", "));
+            let message = format!("`{name}` uses `{variable}` in {locale}, but {others} {verb} it not");
+            findings.push(
+                finding(Code::W0806, span, message)
+                    .label(format!("in {locale} alone"))
+                    .help("say the same in every language, or leave it out of all"),
+            );
+        }
+    }
+}
