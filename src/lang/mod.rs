@@ -3,6 +3,7 @@
 //! - `ast`: the tree that the parser makes; `parse`: text to tree
 //! - `types`: what fits what, durations, the words of the schema as types
 //! - `template`: the scanner of templates: variables, helpers, places
+//! - `lower`: checked journeys to programs; `testing`: `test` blocks in virtual time
 //! - `check`: names, types, flow, consent, templates; elaborates each expression once
 //!
 //! [`Input`] is everything one compilation looks at, [`Compilation`] everything it makes.
@@ -18,6 +19,7 @@ pub mod check;
 pub mod lower;
 pub mod parse;
 pub mod template;
+pub mod testing;
 pub mod types;
 
 pub use check::{Checked, JourneyInfo, Typed};

@@ -1,0 +1,382 @@
+//! A test block as a script: who is there, what is given, and beat by beat what happens and what is expected.
+//!
+//! What can never pass is found here, before anything runs (E1003): time that goes back, people, templates, exits and steps
+//! that do not exist.
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::{Code, Diagnostic, Span, suggest};
+use crate::engine::program::{Program, StepKind, Word};
+use crate::lang::ast::{self, AtWhat, Expect, Given, Name, TestLineKind, TestTime};
+use crate::lang::types::calendar;
+use crate::time::{Date, Holidays, TimeOfDay, Timestamp, Zone};
+
+/// One test, ready to run.
+pub(super) struct Script<'t> {
+    pub(super) test: &'t ast::Test,
+    /// At least one; the unnamed person has an empty name.
+    pub(super) people: Vec<Person<'t>>,
+    /// What is given before the clock is first set.
+    pub(super) given: Vec<&'t Given>,
+    pub(super) beats: Vec<Beat<'t>>,
+    pub(super) loose: bool,
+    /// Some line expects no more sends, so the play goes on until all enrollments have ended.
+    pub(super) to_the_end: bool,
+}
+
+/// Somebody in a test.
+pub(super) struct Person<'t> {
+    pub(super) name: &'t str,
+    pub(super) record: Option<&'t ast::Record>,
+}
+
+/// One `at` line with the bare `expect` lines below it.
+pub(super) struct Beat<'t> {
+    pub(super) at: Timestamp,
+    pub(super) span: Span,
+    pub(super) actions: Vec<Action<'t>>,
+    pub(super) expects: Vec<Expected<'t>>,
+}
+
+/// What a line does to the world.
+pub(super) struct Action<'t> {
+    pub(super) span: Span,
+    pub(super) person: usize,
+    pub(super) what: Doing<'t>,
+}
+
+/// See [`Action`].
+#[derive(Clone, Copy)]
+pub(super) enum Doing<'t> {
+    /// An event, an attribute, consent, a start, the outcome of work.
+    What(&'t AtWhat),
+    /// `given` in the middle of a test.
+    Given(&'t Given),
+}
+
+/// What a line expects, and of whom.
+pub(super) struct Expected<'t> {
+    pub(super) span: Span,
+    /// `None`: of anybody.
+    pub(super) person: Option<usize>,
+    pub(super) what: &'t Expect,
+}
+
+/// What a test may speak of: its journey, and the journeys that it starts.
+pub(super) struct Cast<'p> {
+    pub(super) journey: &'p Program,
+    pub(super) all: Vec<&'p Program>,
+    pub(super) zone: Zone,
+    pub(super) holidays: &'p Holidays,
+}
+
+/// Reads a test. The findings are mistakes with which it can never pass; the script is there all the same.
+pub(super) fn read<'t>(test: &'t ast::Test, cast: &Cast<'_>) -> (Script<'t>, Vec<Diagnostic>) {
+    let mut reader = Reader {
+        cast,
+        script: Script {
+            test,
+            people: Vec::new(),
+            given: Vec::new(),
+            beats: Vec::new(),
+            loose: false,
+            to_the_end: false,
+        },
+        zero: None,
+        findings: Vec::new(),
+    };
+    reader.people();
+    for line in &test.lines {
+        reader.line(line);
+    }
+    (reader.script, reader.findings)
+}
+
+struct Reader<'t, 'c> {
+    cast: &'c Cast<'c>,
+    script: Script<'t>,
+    /// The first absolute `at`.
+    zero: Option<(Timestamp, Span)>,
+    findings: Vec<Diagnostic>,
+}
+
+impl<'t> Reader<'t, '_> {
+    fn people(&mut self) {
+        for line in &self.script.test.lines {
+            if let TestLineKind::Given(Given::Contact { person, record }) = &line.kind {
+                let name = person.as_ref().map_or("", |name| name.text.as_str());
+                if self.script.people.iter().any(|known| known.name == name) {
+                    let place = person.as_ref().map_or(record.span, |name| name.span);
+                    let who = if name.is_empty() { "the contact".to_owned() } else { format!("`{name}`") };
+                    self.never(place, format!("{who} is given twice"));
+                } else {
+                    self.script.people.push(Person { name, record: Some(record) });
+                }
+            }
+        }
+        if self.script.people.is_empty() {
+            self.script.people.push(Person { name: "", record: None });
+        }
+    }
+
+    fn never(&mut self, span: Span, message: String) {
+        self.findings.push(Diagnostic::new(Code::E1003, span, message));
+    }
+
+    fn unknown(&mut self, span: Span, message: String, word: &str, known: &BTreeSet<String>) {
+        let mut finding = Diagnostic::new(Code::E1003, span, message);
+        let names = known.iter().map(String::as_str);
+        if let Some(near) = suggest::did_you_mean(word, names.clone()) {
+            finding = finding.help(format!("did you mean `{near}`?")).fix(
+                format!("write `{near}`"),
+                span,
+                near.to_owned(),
+            );
+        } else if !known.is_empty() && known.len() <= 12 {
+            finding = finding.help(format!("there are {}", names.collect::<Vec<_>>().join(", ")));
+        }
+        self.findings.push(finding);
+    }
+
+    fn line(&mut self, line: &'t ast::TestLine) {
+        match &line.kind {
+            TestLineKind::Given(given) => self.given(given, line.span),
+            TestLineKind::At { at, person, what } => self.at(at, person.as_ref(), what.as_ref(), line.span),
+            TestLineKind::Expect { person, expect } => {
+                let person = person.as_ref().and_then(|name| self.person(name));
+                self.expect(expect, person, line.span);
+            }
+            TestLineKind::Error => {}
+        }
+    }
+
+    fn given(&mut self, given: &'t Given, span: Span) {
+        match given {
+            Given::Contact { .. } => {}
+            Given::Loose => self.script.loose = true,
+            Given::Variant { split, variant } => {
+                self.variant(split, variant);
+                self.script.given.push(given);
+            }
+            Given::Consent { person: Some(name), .. } if self.person(name).is_none() => {}
+            _ => match self.script.beats.last_mut() {
+                Some(beat) => beat.actions.push(Action { span, person: 0, what: Doing::Given(given) }),
+                None => self.script.given.push(given),
+            },
+        }
+    }
+
+    fn variant(&mut self, split: &Name, variant: &Name) {
+        let mut splits = BTreeSet::new();
+        let mut variants = BTreeSet::new();
+        for step in self.cast.all.iter().flat_map(|program| &program.steps) {
+            if let StepKind::Split { name, variants: all } = &step.kind {
+                splits.insert(name.to_string());
+                if **name == split.text {
+                    variants.extend(all.iter().map(|(name, ..)| name.to_string()));
+                }
+            }
+        }
+        if !splits.contains(&split.text) {
+            self.unknown(split.span, format!("there is no split `{}`", split.text), &split.text, &splits);
+        } else if !variants.contains(&variant.text) {
+            let message = format!("`{}` has no variant `{}`", split.text, variant.text);
+            self.unknown(variant.span, message, &variant.text, &variants);
+        }
+    }
+
+    fn at(&mut self, at: &'t TestTime, person: Option<&'t Name>, what: Option<&'t AtWhat>, span: Span) {
+        let Some(at) = self.moment(at, span) else { return };
+        if let Some(before) = self.script.beats.last()
+            && at < before.at
+        {
+            let finding = Diagnostic::new(Code::E1003, span, "time goes back in this test")
+                .related(before.span, "this is later already")
+                .help("put the lines in the order of time");
+            self.findings.push(finding);
+            return;
+        }
+        let person = match person {
+            Some(name) => self.person(name),
+            None => Some(0),
+        };
+        self.script.beats.push(Beat { at, span, actions: Vec::new(), expects: Vec::new() });
+        match what {
+            None => {}
+            Some(AtWhat::Expect(expect)) => self.expect(expect, person.filter(|_| self.many()), span),
+            Some(AtWhat::Given(given)) => self.given(given, span),
+            Some(what) => {
+                if let Some(person) = person
+                    && let Some(beat) = self.script.beats.last_mut()
+                {
+                    beat.actions.push(Action { span, person, what: Doing::What(what) });
+                }
+            }
+        }
+    }
+
+    fn many(&self) -> bool {
+        self.script.people.len() > 1
+    }
+
+    fn moment(&mut self, at: &TestTime, span: Span) -> Option<Timestamp> {
+        match at {
+            TestTime::Moment(date, clock, zone) => {
+                let zone = match zone.as_ref().map(|zone| &zone.kind) {
+                    Some(ast::ZoneKind::Named(name)) => Zone::named(&name.value),
+                    _ => None,
+                };
+                let at = instant(date, clock, zone.as_ref().unwrap_or(&self.cast.zone));
+                match at {
+                    Some(at) => {
+                        self.zero.get_or_insert((at, span));
+                    }
+                    None => self.never(span, "this moment does not exist".to_owned()),
+                }
+                at
+            }
+            TestTime::Plus(duration) => match self.zero {
+                Some((zero, _)) => Some(calendar(duration).after(zero, &self.cast.zone, self.cast.holidays)),
+                None => {
+                    let finding =
+                        Diagnostic::new(Code::E1003, span, "nothing sets the clock before this line")
+                            .help("begin with a moment, such as `at 2026-03-27T10:00`");
+                    self.findings.push(finding);
+                    None
+                }
+            },
+        }
+    }
+
+    fn person(&mut self, name: &Name) -> Option<usize> {
+        let found = self.script.people.iter().position(|person| person.name == name.text);
+        if found.is_none() {
+            let known = self.script.people.iter().map(|person| person.name.to_owned()).collect();
+            self.unknown(
+                name.span,
+                format!("nobody is called `{}` in this test", name.text),
+                &name.text,
+                &known,
+            );
+        }
+        found
+    }
+
+    fn expect(&mut self, expect: &'t Expect, person: Option<usize>, span: Span) {
+        self.can_be(expect);
+        if matches!(expect, Expect::NoMoreSend) {
+            self.script.to_the_end = true;
+        }
+        match self.script.beats.last_mut() {
+            Some(beat) => beat.expects.push(Expected { span, person, what: expect }),
+            None => {
+                let finding = Diagnostic::new(Code::E1003, span, "nothing has happened yet at this line")
+                    .help("set the clock first: `at 2026-03-27T10:00`");
+                self.findings.push(finding);
+            }
+        }
+    }
+
+    /// Whether anything in the journeys can do what is expected.
+    fn can_be(&mut self, expect: &Expect) {
+        let journey = self.cast.journey.journey.clone();
+        let (phrase, word, span, known): (_, _, _, BTreeSet<String>) = match expect {
+            Expect::Send { channel, template, .. } => return self.can_send(channel, template),
+            Expect::Exit { reason } => {
+                let reasons = self.cast.journey.reasons.iter().map(|reason| reason.to_string()).collect();
+                ("has no exit", reason.text.clone(), reason.span, reasons)
+            }
+            Expect::Goal { name } => {
+                let goals = self.cast.journey.goals.iter().map(|goal| goal.name.to_string()).collect();
+                ("has no goal", name.text.clone(), name.span, goals)
+            }
+            Expect::WaitingAt { step } => {
+                let resting = self.cast.journey.steps.iter().filter(|step| rests(&step.kind));
+                let steps = resting.map(|step| step.id.to_string()).filter(|id| !id.contains('/')).collect();
+                ("never waits at a step", step.text.clone(), step.span, steps)
+            }
+            Expect::Start { journey } => {
+                let started = self.steps().filter_map(|kind| match kind {
+                    StepKind::StartJourney { journey, .. } | StepKind::RunJourney { journey, .. } => {
+                        Some(journey.to_string())
+                    }
+                    _ => None,
+                });
+                ("never starts", journey.text.clone(), journey.span, started.collect())
+            }
+            Expect::Did { verb, name } => {
+                let phrase = match verb.text.as_str() {
+                    "call" => "never calls",
+                    "assign" => "never assigns",
+                    "request" => "never requests",
+                    "record" => "never records",
+                    _ => return,
+                };
+                let done = self.steps().filter_map(|kind| did(kind, &verb.text)).collect();
+                (phrase, dotted(name), name.span, done)
+            }
+            Expect::Holds(_) | Expect::No { .. } | Expect::NoMoreSend => return,
+        };
+        if !known.contains(&word) {
+            self.unknown(span, format!("`{journey}` {phrase} `{word}`"), &word, &known);
+        }
+    }
+
+    fn can_send(&mut self, channel: &Name, template: &ast::Path) {
+        let journey = self.cast.journey.journey.clone();
+        let name = dotted(template);
+        let sends = self.steps().filter_map(|kind| match kind {
+            StepKind::Send(send) => Some((send.template.clone(), send.channels.clone())),
+            _ => None,
+        });
+        let sends: Vec<(Word, Vec<Word>)> = sends.collect();
+        let of_template: Vec<&Vec<Word>> =
+            sends.iter().filter(|(template, _)| **template == *name).map(|(_, channels)| channels).collect();
+        if of_template.is_empty() {
+            let known = sends.iter().map(|(template, _)| template.to_string()).collect();
+            self.unknown(template.span, format!("`{journey}` never sends `{name}`"), &name, &known);
+        } else if !of_template.iter().any(|channels| channels.iter().any(|c| **c == *channel.text)) {
+            let known =
+                of_template.iter().flat_map(|channels| channels.iter().map(|c| c.to_string())).collect();
+            let message = format!("`{journey}` never sends `{name}` by {}", channel.text);
+            self.unknown(channel.span, message, &channel.text, &known);
+        }
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &StepKind> {
+        self.cast.all.iter().flat_map(|program| &program.steps).map(|step| &step.kind)
+    }
+}
+
+fn did(kind: &StepKind, verb: &str) -> Option<String> {
+    match kind {
+        StepKind::Work(work) if *work.verb == *verb => Some(work.task.to_string()),
+        StepKind::Request { endpoint, .. } if verb == "request" => Some(endpoint.to_string()),
+        StepKind::Record { event, .. } if verb == "record" => Some(event.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether an enrollment can be found standing at such a step.
+pub(super) fn rests(kind: &StepKind) -> bool {
+    matches!(
+        kind,
+        StepKind::Request { .. }
+            | StepKind::RunJourney { .. }
+            | StepKind::Send(_)
+            | StepKind::WaitEvent(_)
+            | StepKind::WaitFor { .. }
+            | StepKind::WaitUntil { .. }
+            | StepKind::Work(_)
+    )
+}
+
+pub(super) fn dotted(path: &ast::Path) -> String {
+    path.parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".")
+}
+
+/// The instant of a date and a clock time in a zone.
+pub(super) fn instant(date: &ast::Date, clock: &ast::Clock, zone: &Zone) -> Option<Timestamp> {
+    let date = Date::new(date.year, date.month, date.day)?;
+    Some(zone.at(date, TimeOfDay::new(clock.hour, clock.minute, clock.second)?))
+}
