@@ -1,6 +1,7 @@
 //! Mail from outside: our sender against real sockets, first of all the built-in mailbox with its faults.
 
 mod email;
+mod login;
 mod templates;
 mod tls;
 mod wire;
