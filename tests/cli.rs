@@ -83,3 +83,140 @@ fn init_writes_a_project_and_touches_nothing_that_is_there() {
     );
     assert_eq!(std::fs::read(dir.path().join("shop/fahrplan.toml")).expect("still there"), before);
 }
+
+// ---------------------------------------------------------------- projects
+
+/// A new project, as `init` makes it.
+fn project() -> tempfile::TempDir {
+    let dir = empty_dir();
+    let ran = fahrplan(dir.path(), &["init"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    dir
+}
+
+fn write(dir: &Path, file: &str, text: &[u8]) {
+    std::fs::write(dir.join(file), text).expect("the directory is writable");
+}
+
+fn read(dir: &Path, file: &str) -> String {
+    std::fs::read_to_string(dir.join(file)).expect("the file is there")
+}
+
+const WELCOME: &str = "journeys/welcome.journey";
+
+#[test]
+fn a_new_project_passes_check_and_test() {
+    let dir = project();
+    let check = fahrplan(dir.path(), &["check", "--deny", "warnings"]);
+    assert_eq!((check.code, check.out.as_str()), (0, "1 journey, 2 templates, 5 tests: no findings\n"));
+    let test = fahrplan(dir.path(), &["test", "--coverage"]);
+    assert_eq!((test.code, test.err.as_str()), (0, ""), "{}", test.out);
+    assert!(test.out.contains("\n5 tests: 5 passed; "), "{}", test.out);
+    assert!(test.out.contains("welcome  3 of 3 exits, 4 of 4 branches"), "{}", test.out);
+}
+
+#[test]
+fn commands_find_the_project_from_below_and_say_when_there_is_none() {
+    let dir = project();
+    let check = fahrplan(&dir.path().join("journeys"), &["check"]);
+    assert_eq!(check.code, 0, "{}", check.err);
+    let nowhere = empty_dir();
+    let check = fahrplan(nowhere.path(), &["check"]);
+    assert_eq!((check.code, check.out.as_str()), (2, ""));
+    assert!(check.err.starts_with("error: no fahrplan.toml here or above"), "{}", check.err);
+    assert!(check.err.ends_with("help: `fahrplan init` makes a new project\n"), "{}", check.err);
+    let check = fahrplan(dir.path(), &["check", "nothing.journey"]);
+    assert_eq!((check.code, check.err.as_str()), (2, "error: there is no nothing.journey\n"));
+}
+
+#[test]
+fn a_mistake_in_fahrplan_toml_is_told_with_its_line() {
+    let dir = project();
+    let text = read(dir.path(), "fahrplan.toml").replace("locale = ", "locael = ");
+    write(dir.path(), "fahrplan.toml", text.as_bytes());
+    let check = fahrplan(dir.path(), &["check"]);
+    assert_eq!(check.code, 1);
+    assert!(
+        check.err.contains("error: unknown key `locael` in `[project]`\n --> fahrplan.toml:7:1\n"),
+        "{}",
+        check.err
+    );
+    assert!(check.err.contains("= help: did you mean `locale`?\n"), "{}", check.err);
+    assert!(check.err.ends_with("error: fahrplan.toml has a mistake\n"), "{}", check.err);
+}
+
+#[test]
+fn check_tells_every_mistake_and_fails_and_fix_mends_what_needs_no_thought() {
+    let dir = project();
+    let good = read(dir.path(), WELCOME);
+    let bad = good
+        .replace("send email first_order with {", "sned email first_order with {")
+        .replace("14 days", "14 dyas");
+    write(dir.path(), WELCOME, bad.as_bytes());
+    let check = fahrplan(dir.path(), &["check", "--format", "concise"]);
+    assert_eq!(check.code, 1);
+    let codes: Vec<&str> = check.out.lines().filter_map(|line| line.split(['[', ']']).nth(1)).collect();
+    assert_eq!(codes, ["E0006", "E0001"], "{}", check.out);
+    let fixed = fahrplan(dir.path(), &["check", "--fix"]);
+    assert_eq!(fixed.code, 0, "{}", fixed.out);
+    assert!(fixed.out.contains("mended 2 findings\n"), "{}", fixed.out);
+    assert_eq!(read(dir.path(), WELCOME), good);
+}
+
+#[test]
+fn every_format_of_check_is_what_its_readers_expect() {
+    let dir = project();
+    let bad = read(dir.path(), WELCOME).replace("14 days", "14 dyas");
+    write(dir.path(), WELCOME, bad.as_bytes());
+    let run = |format: &str| {
+        let ran = fahrplan(dir.path(), &["check", "--format", format]);
+        assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{format}");
+        ran.out
+    };
+    let json: Vec<serde_json::Value> =
+        run("json").lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
+    assert_eq!((json.len(), &json[0]["code"], &json[0]["file"]), (1, &"E0001".into(), &WELCOME.into()));
+    let sarif: serde_json::Value = serde_json::from_str(&run("sarif")).expect("JSON");
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "E0001");
+    assert!(run("github").starts_with("::error "));
+    let gitlab: serde_json::Value = serde_json::from_str(&run("gitlab")).expect("JSON");
+    assert_eq!(gitlab.as_array().map(Vec::len), Some(1));
+    assert!(run("human").contains(&format!("--> {WELCOME}:")));
+}
+
+#[test]
+fn a_file_in_another_encoding_costs_its_line_and_the_rest_goes_on() {
+    let dir = project();
+    let text = read(dir.path(), "schema.journey")
+        .replace("Somebody opened an account", "Jemand er@ffnete ein Konto");
+    let bytes: Vec<u8> = text.bytes().map(|byte| if byte == b'@' { 0xf6 } else { byte }).collect();
+    write(dir.path(), "schema.journey", &bytes);
+    let bad = read(dir.path(), WELCOME).replace("14 days", "14 dyas");
+    write(dir.path(), WELCOME, bad.as_bytes());
+    let check = fahrplan(dir.path(), &["check", "--format", "concise"]);
+    assert_eq!(check.code, 1);
+    let lines: Vec<&str> = check.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", check.out);
+    assert!(lines[0].starts_with("schema.journey:") && lines[0].contains("is not UTF-8"), "{}", check.out);
+    assert!(lines[1].starts_with(WELCOME), "{}", check.out);
+}
+
+#[test]
+fn a_failing_test_shows_expected_and_happened_on_one_time_line() {
+    let dir = project();
+    let text = read(dir.path(), WELCOME)
+        .replace("expect send email first_order at 09:00", "expect send email first_order at 10:00");
+    write(dir.path(), WELCOME, text.as_bytes());
+    let ran = fahrplan(dir.path(), &["test"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    assert!(ran.out.contains("5 tests: 4 passed, 1 failed; "), "{}", ran.out);
+    let json = fahrplan(dir.path(), &["test", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!((&document["passed"], &document["failed"]), (&4.into(), &1.into()));
+    let junit = fahrplan(dir.path(), &["test", "--format", "junit"]);
+    assert!(
+        junit.out.contains("<testsuites name=\"fahrplan\" tests=\"5\" failures=\"1\" errors=\"0\">"),
+        "{}",
+        junit.out
+    );
+}

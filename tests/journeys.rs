@@ -97,3 +97,28 @@ fn templates_of_the_shop_are_read_and_small() {
         assert!(source.len() < 30_000, "{} is too long for a mail", path.display());
     }
 }
+
+fn in_the_shop(args: &[&str]) -> (i32, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_fahrplan"))
+        .args(args)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("journeys"))
+        .env_clear()
+        .output()
+        .expect("the binary is built before the tests");
+    let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    (done.status.code().unwrap_or(-1), text)
+}
+
+#[test]
+fn the_shop_has_no_error_and_no_warning() {
+    let (code, text) = in_the_shop(&["check", "--deny", "warnings"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn the_shop_passes_its_tests_and_they_reach_every_exit() {
+    let (code, text) = in_the_shop(&["test", "--coverage"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("22 tests: 22 passed; "), "{text}");
+    assert!(!text.contains("no test ends with"), "{text}");
+}

@@ -6,6 +6,8 @@ mod explain;
 mod house;
 mod journeys;
 mod lang;
+mod lowering;
 mod mail;
 mod parse;
 mod store;
+mod testing;

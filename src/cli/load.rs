@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Failure;
 use crate::config::{self, Config, Problem, Secrets};
-use crate::diagnostic::{Code, Diagnostic, FileId, Sources, Span};
-use crate::lang::{Input, Settings};
+use crate::diagnostic::{Code, Diagnostic, FileId, Group, Sources, Span, tidy};
+use crate::lang::{self, Compilation, Input, Settings};
 use crate::time::Holidays;
 
 /// A file of a project is text that somebody wrote; what is larger was put there by mistake.
@@ -27,7 +27,7 @@ pub struct Project {
     pub environment: BTreeMap<String, String>,
     pub input: Input,
     /// What could not be read as text.
-    pub unreadable: Vec<Diagnostic>,
+    unreadable: Vec<Diagnostic>,
 }
 
 impl Project {
@@ -105,6 +105,22 @@ impl Project {
         Ok(Project { root, config, environment, input, unreadable })
     }
 
+    /// Compiles the project; what could not be read as text is among the findings.
+    pub fn compile(&self) -> Compilation {
+        let mut compilation = lang::compile(&self.input);
+        let sources = &self.input.sources;
+        let line = |span: Span| (span.file, sources.line_col(span.file, span.start).0);
+        let broken: BTreeSet<_> = self.unreadable.iter().map(|finding| line(finding.primary.span)).collect();
+        // A byte that is no text makes the statement around it unreadable; that is the same mistake.
+        let is_echo = |finding: &Diagnostic| {
+            finding.code.group() == Group::Text && broken.contains(&line(finding.primary.span))
+        };
+        compilation.diagnostics.retain(|finding| !is_echo(finding));
+        compilation.diagnostics.extend(self.unreadable.iter().cloned());
+        tidy(&mut compilation.diagnostics);
+        compilation
+    }
+
     /// The files among or below the paths; all of them where there are none.
     pub fn selected(&self, paths: &[PathBuf]) -> Result<BTreeSet<FileId>, Failure> {
         let all = self.input.sources.iter().map(|(file, path, _)| (file, path));
@@ -128,6 +144,19 @@ impl Project {
     /// Where its secrets are found.
     pub fn secrets(&self) -> Secrets {
         Secrets::new(&self.config, &self.root, &self.environment)
+    }
+
+    /// Compiles, and refuses a project with errors: for all commands that run journeys.
+    pub fn sound(&self) -> Result<Compilation, Failure> {
+        let compilation = self.compile();
+        match crate::diagnostic::count(&compilation.diagnostics)[0] {
+            0 => Ok(compilation),
+            1 => Err(Failure::findings("the project has an error").help("`fahrplan check` shows it")),
+            n => {
+                Err(Failure::findings(format!("the project has {n} errors"))
+                    .help("`fahrplan check` shows them"))
+            }
+        }
     }
 }
 

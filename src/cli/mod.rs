@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::diagnostic::suggest;
 
 pub mod bench;
+pub mod check;
 pub mod contact;
 pub mod demo;
 pub mod deploy;
@@ -23,6 +24,7 @@ pub mod key;
 pub mod load;
 pub mod serve;
 pub mod status;
+pub mod test;
 
 /// How a command ended; the number is an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -394,7 +396,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Outcome {
     match command {
         Command::Bench(args) => bench::run(&args),
-        Command::Check(_) => Err(Failure::not_available("`check`")),
+        Command::Check(args) => check::run(&args),
         Command::Contact(args) => contact::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Deploy(args) => deploy::run(&args),
@@ -407,7 +409,7 @@ fn run(command: Command) -> Outcome {
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Test(_) => Err(Failure::not_available("`test`")),
+        Command::Test(args) => test::run(&args),
     }
 }
 
@@ -447,6 +449,12 @@ fn progress(text: &str) {
     if err.is_terminal() {
         let _ = writeln!(err, "{text}");
     }
+}
+
+/// Whether standard output is a terminal that wants colors.
+fn color() -> bool {
+    let wanted = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    wanted && std::io::stdout().is_terminal()
 }
 
 /// Writes to standard output; a closed pipe is no failure.

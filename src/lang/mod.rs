@@ -114,9 +114,12 @@ pub fn compile(input: &Input) -> Compilation {
         }
     }
     programs.sort_by(|a, b| a.journey.cmp(&b.journey));
-    check::suppress(&input.sources, &files, &mut diagnostics);
-    crate::diagnostic::tidy(&mut diagnostics);
-    Compilation { catalog: checked.catalog.clone(), programs, tests, diagnostics, checked, files }
+    let catalog = checked.catalog.clone();
+    let mut compilation = Compilation { catalog, programs, tests, diagnostics, checked, files };
+    testing::check(&mut compilation);
+    check::suppress(&input.sources, &compilation.files, &mut compilation.diagnostics);
+    crate::diagnostic::tidy(&mut compilation.diagnostics);
+    compilation
 }
 
 /// Lowers a journey if it is sound and the first of its name.

@@ -11,12 +11,12 @@ mod script;
 mod stage;
 mod timeline;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::ast::{self, ItemKind};
 use super::lower::lower;
 use super::{Checked, Compilation};
-use crate::diagnostic::{Code, Diagnostic, FileId, Sources, Span};
+use crate::diagnostic::{Diagnostic, FileId, Sources, Span};
 use crate::engine::program::{Program, StepKind, Word};
 use crate::time::{Timestamp, Zone};
 use matching::{Seen, Verdict};
@@ -116,25 +116,21 @@ pub fn run(compilation: &Compilation, sources: &Sources, chosen: &dyn Fn(Span) -
     report
 }
 
-/// What can be said of tests without playing them: those that can never pass, and journeys without any.
-pub fn check(compilation: &Compilation) -> Vec<Diagnostic> {
+/// Finds tests that can never pass, without playing them. Where the checker has spoken already, it stays silent.
+pub fn check(compilation: &mut Compilation) {
     let house = House::new(compilation);
+    let told: Vec<Span> = compilation.diagnostics.iter().map(|finding| finding.primary.span).collect();
+    let is_new = |finding: &Diagnostic| {
+        let span = finding.primary.span;
+        !told.iter().any(|told| !told.is_empty() && (told.contains(span) || span.contains(*told)))
+    };
     let mut findings = Vec::new();
     for test in &compilation.tests {
         if let Some(cast) = house.cast(test) {
-            findings.extend(script::read(test, &cast).1);
+            findings.extend(script::read(test, &cast).1.into_iter().filter(is_new));
         }
     }
-    let tested: BTreeSet<&str> = compilation.tests.iter().map(|test| test.journey.text.as_str()).collect();
-    for (_, journey) in journeys(&compilation.files) {
-        if !tested.contains(journey.name.text.as_str()) {
-            let message = format!("`{}` has no test", journey.name.text);
-            let finding = Diagnostic::new(Code::I1001, journey.name.span, message)
-                .help(format!("write `test \"…\" for {} {{ … }}` below it", journey.name.text));
-            findings.push(finding);
-        }
-    }
-    findings
+    compilation.diagnostics.extend(findings);
 }
 
 impl Report {

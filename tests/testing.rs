@@ -1,0 +1,419 @@
+//! Test blocks: what passes, what fails, and what the author is told.
+
+use fahrplan::diagnostic::{Code, Look, Sources, render_all};
+use fahrplan::lang::testing::{self, Report};
+use fahrplan::lang::{self, Compilation, Input};
+
+const SCHEMA: &str = r#"
+contact { email: email?, first_name: text?, plan: one of [free, pro] = free, tags: list of text, timezone: timezone = "Europe/Berlin" }
+event signed_up { source: text }
+event order_placed { order_id: id, value: decimal }
+channel email { sends "smtp", address contact.email, class message, abilities [clicks, replies] }
+channel phone { sends "desk", class task }
+team desk { hours monday to friday 09:00 to 18:00 project time }
+task ring { outcomes [reached, voicemail], answers { note: text? } }
+endpoint voucher.issue { method "POST", url "secret:v", timeout 10 seconds, retries 3, returns { code: text } }
+purpose news under marketing "News"
+policy rules {
+  consent marketing on email
+  quiet hours 21:00 to 08:00 contact time for marketing on email then wait
+}
+"#;
+
+/// A transactional journey with these lines after its head, and tests below it.
+fn journey(body: &str, tests: &str) -> String {
+    format!(
+        "journey j {{\n  purpose transactional because \"a test\"\n  reenter never\n  lasts up to 90 days\n{body}\n}}\n{tests}\n"
+    )
+}
+
+fn compile(text: &str) -> (Sources, Compilation) {
+    let mut input = Input::default();
+    input.settings.zone = "Europe/Berlin".into();
+    input.sources.add("schema.journey".into(), SCHEMA.into());
+    input.sources.add("journeys/j.journey".into(), text.into());
+    for name in ["a", "b", "c"] {
+        let variables = if name == "c" { "{{code}}{{links.unsubscribe}}" } else { "x {{links.unsubscribe}}" };
+        for (part, text) in [("subject", "s"), ("html", variables)] {
+            let path = format!("{name}/email.en.{part}.hbs");
+            let file = input.sources.add(format!("templates/{path}"), text.into());
+            input.templates.insert(path, file);
+        }
+    }
+    let compilation = lang::compile(&input);
+    (input.sources, compilation)
+}
+
+fn errors(sources: &Sources, compilation: &Compilation) -> String {
+    let mut found = compilation.diagnostics.clone();
+    found.retain(|finding| finding.code.as_str().starts_with('E'));
+    render_all(sources, &found, Look::PLAIN)
+}
+
+fn run(text: &str) -> (Report, String) {
+    let (sources, compilation) = compile(text);
+    let found = errors(&sources, &compilation);
+    assert!(found.is_empty(), "{found}");
+    let report = testing::run(&compilation, &sources, &|_| true);
+    let human = report.human(&sources, false);
+    (report, human)
+}
+
+fn passes(body: &str, test: &str) {
+    let (report, human) = run(&journey(body, test));
+    assert!(report.passed() && !report.plays.is_empty(), "{human}");
+}
+
+/// The sentences of all failures, with their lines as numbers from the top of the test.
+fn fails(body: &str, test: &str) -> Vec<String> {
+    let (sources, compilation) = compile(&journey(body, test));
+    let found = errors(&sources, &compilation);
+    assert!(found.is_empty(), "{found}");
+    let report = testing::run(&compilation, &sources, &|_| true);
+    assert!(!report.passed(), "it passes");
+    let failures = report.plays.iter().flat_map(|play| play.failures().into_iter().map(|f| (play.span, f)));
+    failures
+        .map(|(test, (span, sentence))| {
+            let line = |offset| sources.line_col(test.file, offset).0;
+            format!("{}: {sentence}", line(span.start) - line(test.start))
+        })
+        .collect()
+}
+
+const GREET: &str = r#"
+  enter on signed_up as signup
+  send email a as hello
+  if hello.unreachable { exit as no_address }
+  wait up to 3 days for hello.clicked as look
+  if look.happened { exit as interested }
+  send email b as again
+  exit as done
+"#;
+
+const GIVEN: &str = "test \"t\" for j {\n  given contact { email: \"ada@example.org\" }\n";
+
+fn with_given(lines: &str) -> String {
+    format!("{GIVEN}{lines}}}\n")
+}
+
+#[test]
+fn a_click_is_an_event_of_the_own_message() {
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  \
+                 at +1 day event hello.clicked\n  expect exit as interested\n  expect no more send\n";
+    passes(GREET, &with_given(lines));
+}
+
+#[test]
+fn what_is_missing_is_told_with_where_everybody_waits() {
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  \
+                 at +2 days expect send email b\n  at +4 days expect exit as done\n";
+    assert_eq!(
+        fails(GREET, &with_given(lines)),
+        [
+            "4: `send email b` did not happen between Mon 2 Mar 10:00 and Wed 4 Mar 10:00, but at Thu 5 Mar 10:00"
+        ]
+    );
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  \
+                 at +2 days expect exit as done\n";
+    assert_eq!(
+        fails(GREET, &with_given(lines)),
+        [
+            "4: `exit as done` did not happen between Mon 2 Mar 10:00 and Wed 4 Mar 10:00; it waits at `look` until \
+             Thu 5 Mar 10:00"
+        ]
+    );
+}
+
+#[test]
+fn what_no_line_expects_fails_unless_loose() {
+    let lines =
+        "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  at +4 days expect exit as done\n";
+    assert_eq!(
+        fails(GREET, &with_given(lines)),
+        [
+            "0: `send email a` happened at Mon 2 Mar 10:00, and no line expects it",
+            "0: `send email b` happened at Thu 5 Mar 10:00, and no line expects it"
+        ]
+    );
+    passes(GREET, &with_given(&format!("  given loose\n{lines}")));
+}
+
+#[test]
+fn expectations_look_back_to_the_line_before_and_no_further() {
+    // The second mail is sent at +3 days, which lies between +2 days and +4 days; what is expected at +5 days is too late for it.
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  at +2 days\n  \
+                 at +4 days expect send email b at 10:00\n  expect exit as done\n";
+    passes(GREET, &with_given(lines));
+    let late = lines.replace("at +4 days expect", "at +4 days\n  at +5 days expect");
+    let told = fails(GREET, &with_given(&late));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("between Fri 6 Mar 10:00 and Sat 7 Mar 10:00, but at Thu 5 Mar 10:00"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn no_send_and_no_more_send_are_told_with_what_came() {
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  expect no more send\n";
+    assert_eq!(
+        fails(GREET, &with_given(lines)),
+        ["4: `no more send`: `send email b` happened at Thu 5 Mar 10:00"]
+    );
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  \
+                 at +3 days expect no send b\n  expect no call\n";
+    assert_eq!(
+        fails(GREET, &with_given(lines)),
+        ["4: `no send b`: `send email b` happened at Thu 5 Mar 10:00"]
+    );
+}
+
+#[test]
+fn values_clock_and_address_are_compared_and_the_difference_is_told() {
+    let body = r#"
+  enter on signed_up as signup
+  wait 30 minutes as moment_of_rest
+  send email c to "desk@example.org" with { code: signup.source } as hello
+  exit as done
+"#;
+    let head = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  at +1 hour expect send email c";
+    passes(body, &with_given(&format!("{head} to \"desk@example.org\" with {{ code: \"web\" }} at 10:30\n")));
+    assert_eq!(
+        fails(body, &with_given(&format!("{head} with {{ code: \"shop\" }}\n"))),
+        ["3: `send email c with { code: \"shop\" }`: on Mon 2 Mar `code` was \"web\""]
+    );
+    assert_eq!(
+        fails(body, &with_given(&format!("{head} at 10:00\n"))),
+        ["3: `send email c at 10:00`: on Mon 2 Mar it was sent at 10:30 (the contact's clock)"]
+    );
+    assert_eq!(
+        fails(body, &with_given(&format!("{head} to \"x@example.org\"\n"))),
+        ["3: `send email c to \"x@example.org\"`: on Mon 2 Mar it went to \"desk@example.org\""]
+    );
+}
+
+#[test]
+fn requests_are_answered_by_stubs_and_a_later_one_replaces_it() {
+    let body = r#"
+  enter on signed_up
+  request voucher.issue as first else { exit as no_voucher }
+  send email c with { code: first.code } as one
+  if one.unreachable { exit as no_address }
+  wait 1 day as night
+  request voucher.issue as second else { exit as only_one }
+  exit as done
+"#;
+    let lines = "  given request voucher.issue returns { code: \"A1\" }\n  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  \
+                 expect request voucher.issue\n  expect send email c with { code: \"A1\" }\n  at +2 hours given request voucher.issue fails\n  \
+                 at +1 day expect exit as only_one\n";
+    passes(body, &with_given(lines));
+    let told = fails(body, &with_given("  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n"));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("`request voucher.issue` has no answer: add `given request voucher.issue returns"),
+        "{told:?}"
+    );
+    assert!(told[1].contains("`request voucher.issue` happened"), "{told:?}");
+}
+
+#[test]
+fn work_comes_back_with_its_outcome() {
+    let body = r#"
+  enter on signed_up
+  call ring by desk up to 5 working days as talk
+  switch talk.outcome {
+    case reached { exit as talked }
+    case voicemail, expired { exit as not_reached }
+  }
+"#;
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect call ring\n  \
+                 at +2 hours call ring returns reached { note: \"friendly\" }\n  expect exit as talked\n";
+    passes(body, &with_given(lines));
+    let expired = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect call ring\n  at +8 days expect exit as not_reached\n";
+    passes(body, &with_given(expired));
+    let told = fails(
+        body,
+        &with_given(
+            "  at 2026-03-02T08:00 call ring returns reached\n  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect call ring\n",
+        ),
+    );
+    assert_eq!(told, ["2: `ring` is not open at this moment"]);
+}
+
+#[test]
+fn several_people_are_told_apart() {
+    let test = r#"test "two" for j {
+  given contact ada { email: "ada@example.org" }
+  given contact bo { first_name: "Bo" }
+  at 2026-03-02T10:00 ada event signed_up { source: "web" }
+  ada expect send email a
+  at +1 hour bo event signed_up { source: "web" }
+  bo expect exit as no_address
+  at +2 hours ada event hello.clicked
+  ada expect exit as interested
+}
+"#;
+    let test = test.replace("  ada expect", "  expect ada").replace("  bo expect", "  expect bo");
+    passes(GREET, &test);
+    let told = fails(GREET, &test.replace("expect bo exit as no_address", "expect ada exit as no_address"));
+    assert!(told[0].starts_with("6: `exit as no_address` did not happen"), "{told:?}");
+}
+
+#[test]
+fn started_journeys_run_and_nobody_enters_them_by_another_door() {
+    let text = journey(
+        "  enter on signed_up\n  send email a as hello\n  if hello.unreachable { exit as no_address }\n  start journey k with { gift: \"cup\" }\n  exit as done",
+        "",
+    ) + r#"journey k {
+  purpose transactional because "a test"
+  enter by start with { gift: text }
+  reenter never
+  wait 1 day as night
+  send email b as note
+  if note.unreachable { exit as no_address }
+  exit as greeted
+}
+test "both" for j {
+  given contact { email: "ada@example.org" }
+  at 2026-03-02T10:00 event signed_up { source: "web" }
+  expect send email a
+  expect start k
+  expect exit as done
+  at +1 day expect send email b
+}
+test "alone" for k {
+  given contact { email: "ada@example.org" }
+  at 2026-03-02T10:00 start with { gift: "cup" }
+  at +1 day expect send email b
+  expect exit as greeted
+}
+"#;
+    let (report, human) = run(&text);
+    assert!(report.passed() && report.plays.len() == 2, "{human}");
+}
+
+#[test]
+fn consent_comes_and_goes_and_quiet_hours_hold() {
+    let text = r#"journey j {
+  purpose marketing
+  enter on signed_up
+  reenter never
+  wait 1 day as night
+  send email a as hello
+  if hello.unreachable { exit as no_address }
+  wait 1 day as day
+  exit as done
+}
+test "held until the morning, and ended by a withdrawal" for j {
+  given contact { email: "ada@example.org", timezone: "America/New_York" }
+  given consent marketing on email
+  # nine in the evening in Berlin is three in the afternoon in New York
+  at 2026-06-01T21:00 event signed_up { source: "web" }
+  at +26 hours expect send email a at 15:00
+  at +30 hours withdraw consent marketing on email
+  expect exit as consent_withdrawn
+}
+test "granted on the way in" for j {
+  given contact { email: "ada@example.org" }
+  at 2026-06-01T10:00 grant consent marketing on email
+  at 2026-06-01T21:30 event signed_up { source: "web" }
+  at +30 hours expect no send
+  at +2 days expect send email a at 08:00
+}
+"#;
+    let (report, human) = run(text);
+    assert!(report.passed(), "{human}");
+}
+
+#[test]
+fn history_given_before_enters_nobody_and_counts() {
+    let body = r#"
+  enter on signed_up
+  if any(order_placed within 30 days) { exit as customer }
+  exit as newcomer
+"#;
+    let lines = "  given event order_placed { order_id: \"o1\", value: 10 } at 2026-02-20T10:00\n  \
+                 at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect exit as customer\n";
+    passes(body, &with_given(lines));
+    passes(
+        body,
+        &with_given(&lines.replace("2026-02-20", "2026-01-20").replace("as customer", "as newcomer")),
+    );
+}
+
+#[test]
+fn what_can_never_pass_is_found_without_playing() {
+    let lines = r#"  given variant style = bold
+  expect exit as done
+  at +1 day expect exit as done
+  at 2026-03-02T10:00 event signed_up { source: "web" }
+  at +2 days expect send email d
+  at +1 day expect exit as doen
+  at +2 days expect goal bought
+  expect waiting at lok
+  expect call ring
+  at +3 days eve event signed_up { source: "web" }
+"#;
+    let (_, compilation) = compile(&journey(GREET, &with_given(lines)));
+    let told: Vec<&str> = compilation
+        .diagnostics
+        .iter()
+        .filter(|finding| finding.code == Code::E1003)
+        .map(|finding| finding.message.as_str())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "there is no split `style`",
+            "nothing has happened yet at this line",
+            "nothing sets the clock before this line",
+            "`j` never sends `d`",
+            "time goes back in this test",
+            "`j` has no goal `bought`",
+            "`j` never waits at a step `lok`",
+            "`j` never calls `ring`",
+            "nobody is called `eve` in this test",
+        ]
+    );
+}
+
+#[test]
+fn coverage_names_the_exits_and_branches_that_no_test_reaches() {
+    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  \
+                 at +3 days expect send email b\n  expect exit as done\n";
+    let text = journey(GREET, &with_given(lines));
+    let (sources, compilation) = compile(&text);
+    let report = testing::run(&compilation, &sources, &|_| true);
+    let coverage = report.coverage(&compilation);
+    assert_eq!(coverage[0].summary(), "1 of 3 exits, 2 of 4 branches");
+    let told: Vec<&str> = coverage[0].findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "no test has this condition true",
+            "no test ends with `exit as no_address`",
+            "no test has this condition true",
+            "no test ends with `exit as interested`",
+        ]
+    );
+}
+
+#[test]
+fn the_time_line_shows_both_sides_in_local_time() {
+    let lines = "  at 2026-03-27T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  \
+                 at +4 days expect send email b at 09:00\n  expect exit as interested\n";
+    let (_, human) = run(&journey(GREET, &with_given(lines)));
+    let timeline = human.split("\n\n").nth(2).expect("list, failures, time line").trim_start();
+    assert_eq!(
+        timeline,
+        "\
+Europe/Berlin           what happened                      what was expected
+  Fri 27 Mar 2026  10:00  event signed_up { source: \"web\" }    line 17
+                   10:00  enters
+                   10:00  send email a                       ✓ line 18
+                          (the clocks went forward)
+  Mon 30 Mar       10:00  send email b                       ✗ line 19: send email b at 09:00, but it was sent at 10:00 (the contact's clock)
+                   10:00  exit as done
+  Tue 31 Mar       10:00  nobody is inside at this moment    ✗ line 20: exit as interested"
+    );
+}
