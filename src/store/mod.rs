@@ -9,7 +9,7 @@
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts
-//! - `deliveries`: the outbox; `keys`: who may come in; `rejected`: what could not be read
+//! - `deliveries`, `tasks`: the outbox; `keys`: who may come in; `rejected`: what could not be read
 
 pub mod contacts;
 pub mod deliveries;
@@ -25,6 +25,7 @@ pub mod names;
 pub mod rejected;
 pub mod settings;
 mod sql;
+pub mod tasks;
 mod workers;
 
 use std::fmt;

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fahrplan::clock::machine_now;
-use fahrplan::engine::program::{Attribute, Catalog, Channel, FORMAT, Policy};
-use fahrplan::engine::world::{Delivery, Fields, NewRequest};
-use fahrplan::id::{ContactId, DeliveryId, EnrollmentId};
+use fahrplan::engine::program::{Attribute, Catalog, Channel, FORMAT, Policy, Task};
+use fahrplan::engine::world::{Delivery, Fields, NewRequest, NewTask};
+use fahrplan::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use fahrplan::intake::{self, Who};
 use fahrplan::store::deliveries::{self, Claim, Claimed, Finished, Kind, SendResult};
 use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::keys::{self, Scope};
+use fahrplan::store::tasks::{self, Refused};
 use fahrplan::store::{Arg, Store, journeys, names, rejected};
 use fahrplan::time::{DAY, Holidays, MINUTE, Timestamp};
-use fahrplan::value::{Type, Value};
+use fahrplan::value::{FieldType, Type, Value};
 
 use super::on_all;
 
@@ -121,6 +122,11 @@ fn catalog() -> Catalog {
         hours: None,
         abilities: Vec::new(),
     };
+    let welcome_call = Task {
+        script: None,
+        outcomes: vec!["reached".into(), "busy".into()],
+        answers: vec![FieldType { name: "beans".into(), ty: Type::Number(None).optional() }],
+    };
     let watched = fahrplan::engine::program::Expr::Segment("message_bounced".into());
     Catalog {
         format: FORMAT,
@@ -135,7 +141,7 @@ fn catalog() -> Catalog {
         events: BTreeMap::new(),
         purposes: BTreeMap::new(),
         channels: BTreeMap::from([("email".into(), email)]),
-        tasks: BTreeMap::new(),
+        tasks: BTreeMap::from([("welcome_call".into(), welcome_call)]),
         teams: BTreeMap::new(),
         endpoints: BTreeMap::new(),
         segments: BTreeMap::new(),
@@ -545,7 +551,7 @@ fn a_withdrawal_is_seen_at_the_send_point() {
 }
 
 #[test]
-fn a_click_is_told_and_counted_once() {
+fn a_click_is_told_each_time_and_counted_once() {
     on_all(async |database| {
         let store = open(&database).await;
         let ada = contact(&store, "ada").await;
@@ -562,5 +568,77 @@ fn a_click_is_told_and_counted_once() {
         let told = told(&store, ada).await;
         assert!(told[1].contains(r#""outcome":"clicked""#), "{told:?}");
         assert!(told[1].contains("https://shop.example/beans?a=1"), "{told:?}");
+        assert_eq!(told.len(), 3, "{told:?}");
+    });
+}
+
+// ---------------------------------------------------------------- tasks
+
+#[test]
+fn a_task_is_open_until_its_outcome_is_told() {
+    on_all(async |database| {
+        let store = open(&database).await;
+        let (ada, bob) = (contact(&store, "ada").await, contact(&store, "bob").await);
+        let bucket = |contact| fahrplan::store::bucket_of(contact, store.settings().buckets);
+        let task = |team: &str, due: i64| NewTask {
+            id: TaskId(store.new_id()),
+            enrollment: EnrollmentId(store.new_id()),
+            journey: "welcome".into(),
+            step: "talk".into(),
+            round: 3,
+            verb: "call".into(),
+            task: "welcome_call".into(),
+            team: team.into(),
+            with: Fields::from([("name".into(), Value::text("Ada"))]),
+            due_at: NOW.plus_ms(due),
+            expires_at: NOW.plus_ms(DAY),
+        };
+        let (first, second, later) = (task("cafe", -1), task("cafe", 0), task("night", MINUTE));
+        let mut tx = store.write().await.expect("a transaction");
+        tasks::insert(&mut tx, bucket(ada), &[(ada, &second), (ada, &first)]).await.expect("queued");
+        tasks::insert(&mut tx, bucket(bob), &[(bob, &later)]).await.expect("queued");
+        tx.commit().await.expect("committed");
+        let open_at = async |team: Option<&str>, ms: i64| {
+            let mut conn = store.read().await.expect("a connection");
+            let open = tasks::list_open(&mut conn, team, NOW.plus_ms(ms), 10).await.expect("listed");
+            open.iter().map(|task| task.id).collect::<Vec<_>>()
+        };
+        assert_eq!(open_at(None, 0).await, [first.id, second.id]);
+        assert_eq!(open_at(None, MINUTE).await, [first.id, second.id, later.id]);
+        assert_eq!(open_at(Some("night"), MINUTE).await, [later.id]);
+        assert_eq!(open_at(Some("nobody"), MINUTE).await, []);
+        assert_eq!(open_at(None, DAY).await, [], "they have expired");
+
+        let answer = |json: &str| serde_json::from_str(json).expect("an object");
+        let tell = async |id, outcome: &str, answers: &str| {
+            tasks::outcome(&store, id, outcome, &answer(answers), NOW).await.expect("no failure")
+        };
+        assert_eq!(tell(TaskId(1), "reached", "{}").await, Err(Refused::Unknown));
+        let known = vec!["reached".into(), "busy".into()];
+        assert_eq!(tell(first.id, "sold", "{}").await, Err(Refused::WrongOutcome(known)));
+        let wrong = tell(first.id, "reached", r#"{"beans":"many"}"#).await;
+        assert!(matches!(&wrong, Err(Refused::WrongAnswer(name, _)) if &**name == "beans"), "{wrong:?}");
+        assert_eq!(told(&store, ada).await, [""; 0]);
+        assert_eq!(tell(first.id, "reached", r#"{"beans":2}"#).await, Ok(()));
+        assert_eq!(tell(first.id, "busy", "{}").await, Err(Refused::Settled("done".to_owned())));
+        let heard = told(&store, ada).await;
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        assert!(heard[0].contains(r#""outcome":"reached""#) && heard[0].contains("beans"), "{heard:?}");
+
+        let mut tx = store.write().await.expect("a transaction");
+        let left = [(ada, first.enrollment), (ada, second.enrollment)];
+        assert_eq!(tasks::cancel(&mut tx, bucket(ada), &left, NOW).await.expect("cancelled"), 1);
+        tx.commit().await.expect("committed");
+        assert_eq!(tasks::expire(&store, NOW.plus_ms(DAY)).await.expect("expired"), 1);
+        let mut conn = store.read().await.expect("a connection");
+        let states: Vec<String> = tasks::of_contact(&mut conn, ada)
+            .await
+            .expect("listed")
+            .into_iter()
+            .map(|task| format!("{} {:?}", task.state, task.outcome))
+            .collect();
+        assert_eq!(states.len(), 2);
+        assert!(states.contains(&"done Some(\"reached\")".to_owned()), "{states:?}");
+        assert!(states.contains(&"cancelled None".to_owned()), "{states:?}");
     });
 }

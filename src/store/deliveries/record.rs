@@ -171,7 +171,7 @@ async fn record_bucket(
         result = COALESCE(n.result, deliveries.result), settled_at = n.settled_at \
         FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
         AND deliveries.settled_at IS NULL \
-        RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome";
+        RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose";
     let mut rows = Rows::with_capacity(finished.len() * 9);
     for finished in finished.values() {
         let fate = finished.result.fate();
@@ -190,7 +190,7 @@ async fn record_bucket(
     let rows = tx.fetch_rows(RECORD, rows, &args![bucket]).await?;
     let mut words = BTreeSet::new();
     for row in &rows {
-        words.extend([row.i64(4)?, row.i64(7)?, row.i64(8)?]);
+        words.extend([row.i64(3)?, row.i64(4)?, row.i64(7)?, row.i64(8)?, row.i64(10)?]);
     }
     let words = names::spell(tx, words).await?;
     let (mut counts, mut freed) = (Counts::default(), Vec::new());
@@ -235,10 +235,9 @@ fn tell(
     let fields = match (result, Kind::of(row.i64(6)?)) {
         (SendResult::Answered { fields }, _) => fields.clone(),
         (_, Kind::Message) => {
-            let named = [("channel", channel), ("template", spelled(words, row.i64(8)?)?)];
-            let reason = fate.reason.map(|reason| ("reason", Word::from(reason)));
-            let all = named.into_iter().chain(reason);
-            all.map(|(name, text)| (name.into(), Value::Text(text))).collect()
+            let mut fields = message_fields(row, [7, 8, 3, 10], words)?;
+            fields.extend(fate.reason.map(|reason| ("reason".into(), Value::text(reason))));
+            fields
         }
         (_, Kind::Request) => {
             fate.reason.map(|reason| ("reason".into(), Value::text(reason))).into_iter().collect()
@@ -254,6 +253,12 @@ fn tell(
     };
     inputs.push((contact, Input::Outcome(outcome)));
     Ok(())
+}
+
+/// What every outcome of a message says, from these columns: channel, template, journey, purpose.
+fn message_fields(row: &Row, columns: [usize; 4], words: &HashMap<i64, Arc<str>>) -> Result<Fields> {
+    let names = ["channel", "template", "journey", "purpose"].into_iter().zip(columns);
+    names.map(|(name, column)| Ok((name.into(), Value::Text(spelled(words, row.i64(column)?)?)))).collect()
 }
 
 /// Makes everything that a former daemon had leased due at once. Only for a store of which this process is the one daemon: what was
@@ -286,7 +291,7 @@ pub fn next_try(
     (then < first_tried_at.plus_ms(LONGEST_TRY)).then_some(then)
 }
 
-/// A link in the message was followed. Tells the enrollment, if it wants to hear of it and this link was not followed before.
+/// A link in the message was followed. Tells the enrollment, if it wants to hear of it; a message counts as clicked once.
 pub async fn clicked(
     store: &Store,
     bucket: i64,
@@ -294,7 +299,8 @@ pub async fn clicked(
     link: &str,
     now: Timestamp,
 ) -> Result<()> {
-    const CLICKED: &str = "SELECT contact, enrollment, journey, step, round, channel, template, wants_outcome, clicked_at \
+    const CLICKED: &str = "SELECT contact, enrollment, journey, step, round, channel, template, wants_outcome, clicked_at, \
+        purpose \
         FROM deliveries WHERE bucket = $1 AND id = $2 AND kind = 0";
     const NOTE: &str =
         "UPDATE deliveries SET clicked_at = $1 WHERE bucket = $2 AND id = $3 AND clicked_at IS NULL";
@@ -307,19 +313,17 @@ pub async fn clicked(
     }
     let wanted = row.i64(7)? != 0 || journeys::deployed(&mut tx).await?.hears_of("clicked");
     if wanted {
-        let words = names::spell(&mut tx, [row.i64(3)?, row.i64(5)?, row.i64(6)?]).await?;
-        let text = |text: &str| Value::text(text);
+        let numbers = [row.i64(2)?, row.i64(3)?, row.i64(5)?, row.i64(6)?, row.i64(9)?];
+        let words = names::spell(&mut tx, numbers).await?;
+        let mut fields = message_fields(&row, [5, 6, 2, 9], &words)?;
+        fields.insert("link".into(), Value::text(link));
         let outcome = Outcome {
             enrollment: EnrollmentId(row.i64(1)?),
             step: spelled(&words, row.i64(3)?)?,
             round: u32::try_from(row.i64(4)?).unwrap_or(u32::MAX),
             outcome: "clicked".into(),
             at: now,
-            fields: Fields::from([
-                ("channel".into(), Value::Text(spelled(&words, row.i64(5)?)?)),
-                ("template".into(), Value::Text(spelled(&words, row.i64(6)?)?)),
-                ("link".into(), text(link)),
-            ]),
+            fields,
         };
         inbox::enqueue(&mut tx, vec![(ContactId(row.i64(0)?), Input::Outcome(outcome))], now).await?;
     }
