@@ -155,6 +155,11 @@ impl Memory {
         self.apply(contact, input);
     }
 
+    /// Gives a contact an input now, whatever timers are overdue.
+    pub fn take_raw(&mut self, contact: ContactId, input: &Input) {
+        self.apply(contact, input);
+    }
+
     /// An event that occurs and is accepted at that moment. Gives its id.
     pub fn event(&mut self, contact: ContactId, name: &str, fields: Fields, at: Timestamp) -> i64 {
         let id = self.new_id();
@@ -191,6 +196,11 @@ impl Memory {
     /// Runs everything that is due up to that moment, and puts the clock there.
     pub fn advance_to(&mut self, to: Timestamp) {
         self.run(to);
+        self.now = self.now.max(to);
+    }
+
+    /// The clock goes on without anybody looking at it: what was due meanwhile is overdue afterwards.
+    pub fn sleep_to(&mut self, to: Timestamp) {
         self.now = self.now.max(to);
     }
 

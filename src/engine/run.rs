@@ -168,7 +168,11 @@ impl Walk<'_, '_, '_> {
             StepKind::WaitFor { .. } | StepKind::WaitUntil { .. } => return self.wait_timer(here, step),
             StepKind::WaitEvent(wait) => return self.wait_event(here, step, wait),
             StepKind::Branch { condition, yes, no } => {
-                let holds = self.scope().holds(condition)?;
+                let value = self.scope().eval(condition)?;
+                if !value.is_known() {
+                    self.turn.facts.odd("a value in the condition is missing, so it does not hold");
+                }
+                let holds = value == Value::Bool(true);
                 let choice = if holds { word!("yes") } else { word!("no") };
                 self.note(Some(here), What::Took { choice });
                 return Ok(Next::To(if holds { *yes } else { *no }));

@@ -1,4 +1,10 @@
 //! The rules of the engine, one by one: journeys built in Rust, run in virtual time, told as lines of text.
 
 mod build;
+mod cron;
+mod entry;
+mod events;
 mod flow;
+mod gate;
+mod time;
+mod work;
