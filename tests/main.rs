@@ -3,6 +3,7 @@
 mod cli;
 mod engine;
 mod explain;
+mod format;
 mod house;
 mod journeys;
 mod lang;

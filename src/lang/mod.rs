@@ -1,6 +1,6 @@
 //! The language: text to tree to checked program. Pure.
 //!
-//! - `ast`: the tree that the parser makes; `parse`: text to tree
+//! - `ast`: the tree that the parser makes; `parse`: text to tree; `format`: tree to the one layout
 //! - `types`: what fits what, durations, the words of the schema as types
 //! - `template`: the scanner of templates: variables, helpers, places
 //! - `lower`: checked journeys to programs; `testing`: `test` blocks in virtual time
@@ -16,6 +16,7 @@ use crate::time::Holidays;
 
 pub mod ast;
 pub mod check;
+pub mod format;
 pub mod lower;
 pub mod parse;
 pub mod template;

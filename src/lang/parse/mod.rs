@@ -29,6 +29,7 @@ mod scenes;
 mod steps;
 mod words;
 
+pub(super) use exprs::strength;
 use scan::Scan;
 
 /// One node of the grammar's tree.

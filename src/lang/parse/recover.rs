@@ -600,8 +600,10 @@ impl<'s> Reader<'s> {
                 }
                 Rule::bad_pair if !quiet => self.unreadable_pair(c, bounds(c).1, entry),
                 Rule::stray_comma if !quiet => {
-                    let place = self.place_of(c);
-                    self.tell_lost(
+                    // commas have no place in the tree, so the whole list stays as it is
+                    let (place, list) = (self.place_of(c), self.place(open, bounds(p).1));
+                    self.lost.push(list);
+                    self.tell(
                         Diagnostic::new(Code::E0001, place, "one comma too many")
                             .label("nothing stands before it")
                             .fix("take it out", place, ""),
@@ -635,7 +637,7 @@ impl<'s> Reader<'s> {
             return;
         }
         let here = self.place(open, open + 1);
-        self.lost.push(self.place(open, at));
+        self.lost.push(self.place(open, open + text[open..at].trim_end().len()));
         let line = text[next..].lines().next().unwrap_or("").trim_end();
         self.tell(
             Diagnostic::new(Code::E0002, here, "this `{` is not closed")

@@ -214,6 +214,7 @@ impl<'a> Scanner<'a> {
             .label("write `\"`")
             .fix("write straight quotes", span, "\""),
         );
+        self.lost.push(self.span(start, place));
         self.at = place;
         self.replace(quote.len_utf8(), "\"");
     }
@@ -239,6 +240,7 @@ impl<'a> Scanner<'a> {
                 .fix("write double quotes", open, "\"")
                 .fix("", close, "\""),
         );
+        self.lost.push(open.to(close));
         self.replace(1, "\"");
         self.at += length;
         self.replace(1, "\"");
@@ -270,6 +272,7 @@ impl<'a> Scanner<'a> {
             finding = finding.fix("", close, "\"");
         }
         self.findings.push(finding);
+        self.lost.push(open.to(close));
         self.hidden_in(start + quote.len_utf8(), inner, true);
         self.replace(quote.len_utf8(), "\"");
         self.at += length;
@@ -338,6 +341,7 @@ impl<'a> Scanner<'a> {
                     .label("write `-`")
                     .fix("write `-`", span, "-"),
             );
+            self.lost.push(span);
             self.replace(length, "-");
         } else if is_space(c) {
             let message = format!("a blank that is not a plain blank ({})", code_point(c));
@@ -400,6 +404,7 @@ impl<'a> Scanner<'a> {
                 .label("names are made of the letters a to z, digits and `_`"),
         };
         self.findings.push(finding.fix(format!("write `{plain}`"), span, plain.clone()));
+        self.lost.push(span);
         self.at = start;
         self.replace(word.len(), &plain);
     }
