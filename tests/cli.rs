@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a command did.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-fn fahrplan(dir: &Path, args: &[&str]) -> Ran {
+pub(crate) fn fahrplan(dir: &Path, args: &[&str]) -> Ran {
     with_input(dir, args, "")
 }
 
@@ -32,7 +32,7 @@ fn with_input(dir: &Path, args: &[&str], input: &str) -> Ran {
     Ran { code: done.status.code().unwrap_or(-1), out: text(done.stdout), err: text(done.stderr) }
 }
 
-fn empty_dir() -> tempfile::TempDir {
+pub(crate) fn empty_dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 

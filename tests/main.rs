@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod cli;
+mod commands;
 mod engine;
 mod explain;
 mod format;

@@ -1,8 +1,116 @@
-//! Keys for the HTTP interface.
+//! `fahrplan key`: keys for the HTTP interface, shown once and stored hashed.
 
-use super::{Failure, KeyArgs, Outcome};
+use std::collections::BTreeSet;
 
-/// Refuses, since it is not built yet.
-pub fn run(_: &KeyArgs) -> Outcome {
-    Err(Failure::not_available("`key`"))
+use serde_json::json;
+
+use super::load::Project;
+use super::{
+    Exit, Failure, KeyArgs, KeyCommand, Outcome, OutputFormat, Scope, block_on, print, progress, table, world,
+};
+use crate::clock::machine_now;
+use crate::store::keys::{self, Key};
+use crate::store::{self, Store};
+use crate::time::Timestamp;
+
+/// Runs the command.
+pub fn run(args: &KeyArgs) -> Outcome {
+    block_on(async {
+        let store = Store::open(&Project::of(&[])?.database_url()).await.map_err(world)?;
+        let outcome = match &args.command {
+            KeyCommand::Create { scopes, name } => create(&store, scopes, name.as_deref()).await,
+            KeyCommand::List { format } => list(&store, *format).await,
+            KeyCommand::Revoke { id } => revoke(&store, id).await,
+        };
+        store.close().await;
+        outcome
+    })
+}
+
+/// The key goes to standard output alone, so that a script can take it from there.
+async fn create(store: &Store, scopes: &[Scope], name: Option<&str>) -> Outcome {
+    let scopes: BTreeSet<keys::Scope> = scopes.iter().map(|scope| scope.stored()).collect();
+    let (key, secret) =
+        keys::create(store, name.unwrap_or_default(), scopes, None, machine_now()).await.map_err(world)?;
+    progress(&format!("The key {} may {}. It is shown this once:", key.prefix, words(&key)));
+    print(&format!("{secret}\n"))?;
+    Ok(Exit::Fine)
+}
+
+async fn list(store: &Store, format: OutputFormat) -> Outcome {
+    let keys = keys::list(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    let now = machine_now();
+    match format {
+        OutputFormat::Json => {
+            let all: Vec<_> = keys.iter().map(|key| as_json(key, now)).collect();
+            print(&format!("{:#}\n", json!(all)))?;
+        }
+        OutputFormat::Human if keys.is_empty() => {
+            print("There are no keys. `fahrplan key create --scope ingest` makes one.\n")?;
+        }
+        OutputFormat::Human => {
+            let day = |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| day(at));
+            let row = |key: &Key| {
+                let (created, used) = (day(Some(key.created_at)), day(key.used_at));
+                [key.prefix.clone(), key.name.clone(), words(key), created, used, state(key, now).to_owned()]
+            };
+            let rows: Vec<_> = keys.iter().map(row).collect();
+            print(&table(["id", "name", "scopes", "created", "used", ""], &rows))?;
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+async fn revoke(store: &Store, id: &str) -> Outcome {
+    // Whoever has only the key itself at hand may give that; its beginning is the id.
+    let prefix = id.splitn(3, '_').take(2).collect::<Vec<_>>().join("_");
+    if keys::revoke(store, &prefix, machine_now()).await.map_err(world)? {
+        print(&format!("{prefix} is refused from now on.\n"))?;
+        return Ok(Exit::Fine);
+    }
+    let failure = Failure::usage(format!("there is no key `{prefix}` that could be revoked"));
+    Err(failure.help("`fahrplan key list` shows them"))
+}
+
+impl Scope {
+    fn stored(self) -> store::keys::Scope {
+        match self {
+            Scope::Ingest => store::keys::Scope::Ingest,
+            Scope::Read => store::keys::Scope::Read,
+            Scope::Tasks => store::keys::Scope::Tasks,
+            Scope::Deploy => store::keys::Scope::Deploy,
+            Scope::Admin => store::keys::Scope::Admin,
+        }
+    }
+}
+
+fn words(key: &Key) -> String {
+    key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn state(key: &Key, now: Timestamp) -> &'static str {
+    match key.revoked_at {
+        Some(_) => "revoked",
+        None if !key.is_good(now) => "expired",
+        None => "",
+    }
+}
+
+/// The day of a moment, in UTC.
+fn day(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
+fn as_json(key: &Key, now: Timestamp) -> serde_json::Value {
+    let moment = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    json!({
+        "id": key.prefix,
+        "name": key.name,
+        "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "created_at": key.created_at.to_string(),
+        "used_at": moment(key.used_at),
+        "expires_at": moment(key.expires_at),
+        "revoked_at": moment(key.revoked_at),
+        "good": key.is_good(now),
+    })
 }

@@ -468,6 +468,26 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Rows below a head, in columns as wide as they need to be; nothing hangs over at the end of a line.
+fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let width = |text: &str| text.chars().count();
+    let widths: Vec<usize> = (0..N)
+        .map(|i| rows.iter().map(|row| width(&row[i])).chain([width(head[i])]).max().unwrap_or(0))
+        .collect();
+    let head = head.map(str::to_owned);
+    let mut text = String::new();
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        for (cell, wide) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', wide - width(cell) + 2));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// Reads `12h`, `30m`, `45s` or `1d` as milliseconds.
 fn milliseconds(text: &str) -> Result<i64, String> {
     let wrong = || "write a number and a unit: 45s, 30m, 12h or 1d".to_owned();
