@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fahrplan::diagnostic::{Code, Diagnostic, FileId, Look, Severity, Sources, render_all};
+use fahrplan::diagnostic::{Code, Diagnostic, FileId, Look, Severity, Sources, apply_fixes, render_all};
 use fahrplan::lang::{Compilation, Input, Settings, compile};
 
 fn lang() -> PathBuf {
@@ -166,4 +166,75 @@ fn the_shop_has_no_errors_and_no_warnings() {
     assert!(bad.is_empty(), "{}", shown(&project.input.sources, &bad));
     let names: Vec<&str> = compiled.programs.iter().map(|program| &*program.journey).collect();
     assert_eq!(names, ["abandoned_cart", "monthly_news", "welcome"]);
+}
+
+#[test]
+fn every_code_that_is_available_has_a_fixture() {
+    // Found by the test runner, which has its own tests.
+    let elsewhere = [Code::W1002, Code::E1003];
+    let fixtures = fixtures();
+    let missing: Vec<&str> = Code::ALL
+        .iter()
+        .filter(|code| code.available() && !elsewhere.contains(code))
+        .map(|code| code.as_str())
+        .filter(|code| !fixtures.contains_key(*code))
+        .collect();
+    assert!(missing.is_empty(), "no tests/lang/CODE for {missing:?}");
+}
+
+#[test]
+fn every_fix_mends_what_it_is_for() {
+    let mut wrong = Vec::new();
+    for (code, folder) in fixtures() {
+        let mut project = fixture(&folder, "bad.journey");
+        let of_code = |found: &[Diagnostic]| {
+            found.iter().filter(|d| d.code.as_str() == code && d.fix.is_some()).cloned().collect::<Vec<_>>()
+        };
+        let before = of_code(&project.compile().diagnostics);
+        let fixed = apply_fixes(&project.input.sources, &before);
+        let mut sources = Sources::new();
+        for (id, path, text) in project.input.sources.iter() {
+            sources.add(path.to_owned(), fixed.texts.get(&id).cloned().unwrap_or_else(|| text.to_owned()));
+        }
+        project.input.sources = sources;
+        let found = project.compile().diagnostics;
+        let left = of_code(&found).len();
+        let unreadable = found.iter().any(|d| d.code == Code::E0001 && code != "E0001");
+        if left + fixed.applied > before.len() || unreadable {
+            let all: Vec<Diagnostic> = found.into_iter().filter(|d| d.severity() != Severity::Note).collect();
+            wrong.push(format!(
+                "{code}: {left} of {}\n{}",
+                before.len(),
+                shown(&project.input.sources, &all)
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn damaged_files_are_checked_without_a_panic() {
+    let mut whole = real("tests/lang/samples");
+    whole.input.templates.clear();
+    let texts: Vec<(FileId, String)> = whole
+        .input
+        .sources
+        .iter()
+        .filter(|(_, path, _)| path.ends_with(".journey"))
+        .map(|(id, _, text)| (id, text.to_owned()))
+        .collect();
+    for (damaged, text) in texts {
+        for at in (0..text.len()).step_by(61).filter(|at| text.is_char_boundary(*at)) {
+            let next = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+            for cut in [text[..at].to_owned(), format!("{}{}", &text[..at], &text[next..])] {
+                let mut input = whole.input.clone();
+                input.sources = Sources::new();
+                for (id, path, text) in whole.input.sources.iter() {
+                    let text = if id == damaged { cut.clone() } else { text.to_owned() };
+                    input.sources.add(path.to_owned(), text);
+                }
+                compile(&input);
+            }
+        }
+    }
 }

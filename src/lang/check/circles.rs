@@ -106,7 +106,7 @@ pub(super) fn journeys(schema: &Schema, out: &mut Findings) {
     for (name, all) in &triggers {
         for trigger in all.iter().filter(|trigger| trigger.to == *name) {
             out.push(
-                finding(Code::W0203, trigger.place, format!("`{name}` triggers itself: {}", trigger.how))
+                finding(Code::W0203, trigger.place, format!("`{name}` triggers itself {}", trigger.how))
                     .label("starts the journey again")
                     .help("choose another re-entry, or make the condition of `enter` exclude what this does"),
             );
@@ -137,7 +137,7 @@ fn triggers(schema: &Schema, journey: &ast::Journey) -> Vec<Trigger> {
         match &stmt.kind {
             StmtKind::StartJourney { journey, .. } | StmtKind::RunJourney { journey, .. } => {
                 if let Some((to, _)) = schema.journeys.get_key_value(journey.text.as_str()) {
-                    add(to, "it starts it");
+                    add(to, "by starting it");
                 }
             }
             StmtKind::Record { event, .. } => {
@@ -145,7 +145,7 @@ fn triggers(schema: &Schema, journey: &ast::Journey) -> Vec<Trigger> {
                 for (to, signature) in &schema.journeys {
                     let own = signature.journey.name.span == journey.name.span;
                     if enters_on(signature.journey, &event) && (!own || comes_back(journey)) {
-                        add(to, "it records the event on which one enters");
+                        add(to, "by recording the event on which one enters");
                     }
                 }
             }
@@ -159,7 +159,7 @@ fn triggers(schema: &Schema, journey: &ast::Journey) -> Vec<Trigger> {
                 if depends_on(schema, journey, &attribute.text)
                     && let Some((to, _)) = schema.journeys.get_key_value(journey.name.text.as_str())
                 {
-                    add(to, "it changes what its own `enter` looks at");
+                    add(to, "by changing what its own `enter` looks at");
                 }
             }
             _ => {}

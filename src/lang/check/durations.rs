@@ -174,7 +174,8 @@ impl Walk<'_, '_, '_> {
         let round = self.block(body, Longest::default());
         let length = round.as_ref().map_or(0, |round| round.ms);
         let before = here.clone().plus(length.saturating_mul(rounds - 1), String::new());
-        let word = format!("{} rounds (l. {})", rounds, self.journey.line(stmt.span));
+        let all = Longest { ms: length.saturating_mul(rounds), ..Longest::default() };
+        let word = format!("[{rounds} rounds, {}] (l. {})", all.words(), self.journey.line(stmt.span));
         // What leaves from inside leaves in the last round at the latest.
         self.block(body, Longest { path: here.path.clone(), ..before });
         round.map(|_| here.plus(length.saturating_mul(rounds), word))

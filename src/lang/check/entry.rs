@@ -41,6 +41,7 @@ impl<'a> Journey<'_, 'a> {
             self.start = start;
         }
         self.missing_parts();
+        self.parallel();
         self.entries_agree();
     }
 
@@ -141,6 +142,27 @@ impl<'a> Journey<'_, 'a> {
                 ),
             );
         }
+    }
+
+    /// W0211: each event starts one more enrollment of the same contact.
+    fn parallel(&mut self) {
+        let always =
+            self.journey.items.iter().find(|item| matches!(item.kind, Item::Reenter(Reenter::Always)));
+        let Some(always) = always else { return };
+        let on_event =
+            enters(self.journey).find(|enter| matches!(enter.how, EnterHow::On(_)) && enter.per.is_empty());
+        let Some(enter) = on_event else { return };
+        let there = how_span(&enter.how, self.journey);
+        self.out.push(
+            finding(
+                Code::W0211,
+                always.span,
+                "every such event starts another enrollment of the same contact",
+            )
+            .label("several at once")
+            .related(there, "entered here, without `per`")
+            .help("say by `per FIELD` what makes them different, or write `reenter when finished`"),
+        );
     }
 
     /// Several `enter` lines give the same.

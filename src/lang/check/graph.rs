@@ -92,9 +92,11 @@ impl<'a> Graph<'a> {
                 handlers.push(first);
             }
         }
+        let mut astray = false;
         for (from, stage) in std::mem::take(&mut build.jumps) {
-            if let Some(to) = stages.get(stage) {
-                build.nodes[from].out.push((*to, Turn::Jump));
+            match stages.get(stage) {
+                Some(to) => build.nodes[from].out.push((*to, Turn::Jump)),
+                None => astray = true,
             }
         }
         let mut graph = Graph {
@@ -105,7 +107,10 @@ impl<'a> Graph<'a> {
             reached: Vec::new(),
         };
         graph.reach();
-        graph.lost_stages(&bodies);
+        // A `go to` that misses its stage is told by itself; which stage it meant nobody knows.
+        if !astray {
+            graph.lost_stages(&bodies);
+        }
         graph
     }
 

@@ -27,6 +27,7 @@ mod paths;
 mod policy;
 mod properties;
 mod reasons;
+mod scenarios;
 mod schema;
 mod sending;
 mod split;
@@ -117,7 +118,10 @@ pub fn check(
 ) -> (Checked, Vec<Diagnostic>) {
     let mut out = Findings::default();
     let mut exprs = HashMap::new();
-    let schema = Declarations { schema: Schema::new(input), out: &mut out, exprs: &mut exprs }.read(files);
+    let mut schema = Schema::new(input);
+    let errors = parsed.iter().filter(|finding| finding.severity() == Severity::Error);
+    schema.parsed = errors.map(|finding| (finding.code, finding.primary.span)).collect();
+    let schema = Declarations { schema, out: &mut out, exprs: &mut exprs }.read(files);
     let unread = unread_places(files, parsed);
     let broken = out.errors() > 0 || unread.iter().any(|place| place.is_none());
     let templates = Templates::scan(input);
@@ -131,6 +135,7 @@ pub fn check(
     }
     circles::journeys(&schema, &mut out);
     supply::declared(&schema, &templates, &sent, &mut out);
+    scenarios::check(&schema, &templates, &journeys, files, &mut exprs, &mut out);
     templates.findings.into_iter().for_each(|finding| out.push(finding));
     (Checked { catalog: schema.catalog, exprs, journeys }, out.list)
 }

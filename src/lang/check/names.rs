@@ -205,9 +205,10 @@ impl<'a> Collect<'_, 'a> {
         let name = enters.iter().find_map(|enter| entry_name(enter));
         let lists: Option<Vec<Vec<FieldType>>> =
             enters.iter().map(|enter| entry_fields(self.schema, enter)).collect();
-        let fields = lists.map(|lists| {
+        let fields = lists.and_then(|lists| {
             let lists: Vec<&[FieldType]> = lists.iter().map(Vec::as_slice).collect();
-            crate::lang::types::common(&lists)
+            // Lines that disagree are told as E0213; their fields are anybody's guess.
+            (!disagree(&lists)).then(|| crate::lang::types::common(&lists))
         });
         let (word, span, explicit) = match name {
             Some((name, explicit)) => (Word::from(name.text.as_str()), name.span, explicit),
@@ -478,6 +479,18 @@ fn shadows(schema: &Schema, name: &Name) -> Option<Diagnostic> {
             .related(first, "declared here")
             .help("give one of them another name"),
         )
+    })
+}
+
+/// Whether two of the lists have a field of one name with different types.
+fn disagree(lists: &[&[FieldType]]) -> bool {
+    lists.iter().enumerate().any(|(n, list)| {
+        lists[..n].iter().any(|other| {
+            list.iter().any(|field| {
+                crate::lang::types::field(other, &field.name)
+                    .is_some_and(|ty| ty.required() != field.ty.required())
+            })
+        })
     })
 }
 

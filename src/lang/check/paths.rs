@@ -105,7 +105,7 @@ impl Reader<'_, '_> {
 
     fn no_such_root(&mut self, path: &Path, hint: Option<&Type>) -> Option<Typed> {
         let name = &path.parts[0];
-        if self.is_hidden(&name.text) {
+        if self.is_hidden(&name.text) || self.schema.is_beside_mistake(name.span) {
             return None;
         }
         if self.around == Around::Constant {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{FileId, Span};
+use crate::diagnostic::{Code, FileId, Span};
 use crate::engine::program::{Catalog, Policy, Word};
 use crate::lang::{Input, ast, types};
 use crate::value::{FieldType, Type};
@@ -76,6 +76,8 @@ pub(super) struct Schema<'a> {
     pub(super) consent_lines: BTreeMap<Word, Span>,
     /// Items that could not be read: what they seem to declare is not called unknown.
     pub(super) damaged: Vec<Span>,
+    /// What the parser has reported as errors: what stands in the same line may be a consequence.
+    pub(super) parsed: Vec<(Code, Span)>,
 }
 
 /// Events that the engine writes about messages, with the outcome that each tells.
@@ -125,6 +127,7 @@ impl<'a> Schema<'a> {
             templates: templates.collect(),
             consent_lines: BTreeMap::new(),
             damaged: Vec::new(),
+            parsed: Vec::new(),
         }
     }
 
@@ -141,6 +144,12 @@ impl<'a> Schema<'a> {
     /// Whether the word stands in an item that could not be read: it may be declared there.
     pub(super) fn is_hidden(&self, word: &str) -> bool {
         self.damaged.iter().any(|span| has_word(self.input.sources.slice(*span), word))
+    }
+
+    /// Whether the parser has found an error in the line of a place.
+    pub(super) fn is_beside_mistake(&self, span: Span) -> bool {
+        let line = |span: Span| self.input.sources.line_col(span.file, span.start).0;
+        self.parsed.iter().any(|(_, error)| error.file == span.file && line(*error) == line(span))
     }
 
     /// `marketing`, `transactional` and what is declared.

@@ -241,11 +241,14 @@ fn walk(journey: &mut Journey, used: &Placed, ty: &Type, from: usize, optional: 
             Some(span) => made.related(span, "supplied here"),
             None => made,
         };
+        let written = journey.schema.input.sources.slice(used.span);
         let help = match used.path.len() {
             n if n == length => {
-                format!("write `{{{{#if {name}}}}}…{{{{/if}}}}` around it, or `{{{{default {name} \"…\"}}}}`")
+                format!(
+                    "write `{{{{#if {written}}}}}…{{{{/if}}}}` around it, or `{{{{default {written} \"…\"}}}}`"
+                )
             }
-            _ => format!("write `{{{{#if {name}}}}}…{{{{/if}}}}` around it"),
+            _ => format!("put it between `{{{{#if …}}}}` and `{{{{/if}}}}` that ask for `{name}`"),
         };
         journey.out.push(made.help(help));
     }
@@ -265,7 +268,7 @@ fn no_field(journey: &mut Journey, used: &Placed, at: usize, all: &[&str]) {
 fn not_supplied(journey: &mut Journey, used: &Placed, all: &[&str], place: Span) {
     let name = &used.path[0];
     let near = suggest::did_you_mean(name, all.iter().copied());
-    let made = finding(Code::E0803, used.span, format!("`{name}` is not supplied by every send"))
+    let made = finding(Code::E0803, used.span, format!("`{name}` is not supplied"))
         .label("not supplied")
         .related(place, "sent here");
     let written = journey.schema.input.sources.slice(used.span) == name;

@@ -37,6 +37,8 @@ pub(super) struct Part {
     pub(super) uses: Vec<Placed>,
     blank: bool,
     literal_chars: usize,
+    /// Its text.
+    span: Span,
 }
 
 /// A template on one channel in one language.
@@ -145,7 +147,9 @@ impl Scanner<'_> {
         let mut within = Vec::new();
         let (blank, literal_chars) = self.source(file, locale, format, &Scope::top(), &mut within, &mut uses);
         let damaged = self.told.len() > before || self.told.iter().any(|(span, _)| span.file == file);
-        (Part { file, uses, blank, literal_chars }, damaged)
+        let text = self.input.sources.text(file);
+        let span = Span::new(file, 0, text.trim_end().len() as u32);
+        (Part { file, uses, blank, literal_chars, span }, damaged)
     }
 
     fn source(
@@ -243,7 +247,7 @@ fn subject(channel: &str, variant: &Variant, findings: &mut Vec<Diagnostic>) {
         let message =
             format!("this subject has {} characters, and mail programs cut them", subject.literal_chars);
         findings.push(
-            finding(Code::W0808, Span::at(subject.file, 0), message)
+            finding(Code::W0808, subject.span, message)
                 .label(format!("at most {LONGEST_SUBJECT}"))
                 .help("say it in fewer words"),
         );
@@ -279,8 +283,7 @@ fn uneven(name: &Word, variants: &BTreeMap<String, Variant>, findings: &mut Vec<
             .map(|(other, _)| other.as_str());
         let lacks: Vec<&str> = lacks.collect();
         if !lacks.is_empty() {
-            let (verb, others) = (if lacks.len() == 1 { "has" } else { "have" }, lacks.join(", "));
-            let message = format!("`{name}` uses `{variable}` in {locale}, but {others} {verb} it not");
+            let message = format!("`{name}` uses `{variable}` in {locale}, but not in {}", lacks.join(", "));
             findings.push(
                 finding(Code::W0806, span, message)
                     .label(format!("in {locale} alone"))

@@ -49,7 +49,12 @@ impl<'a> Journey<'_, 'a> {
     pub(super) fn told(&self, way: &Way<'a>) -> String {
         let mut words: Vec<String> = Vec::new();
         for (n, (at, turn)) in way.steps.iter().enumerate() {
-            words.extend(self.stop(*at, *turn, &way.steps[n + 1..]));
+            // Chance explains a loose end, not what was sent on the way.
+            let chance =
+                matches!(turn, Turn::Variant(_)) && matches!(self.graph.nodes[way.end].what, What::Stmt(_));
+            if !chance {
+                words.extend(self.stop(*at, *turn, &way.steps[n + 1..]));
+            }
         }
         words.push(self.end_of(way.end));
         if words.len() > 14 {
