@@ -217,6 +217,16 @@ CREATE TABLE memberships (
     PRIMARY KEY (bucket, contact, journey, entry)
 );
 
+-- Small things to do later for a contact, apart from any enrollment; each has a timer.
+CREATE TABLE errands (
+    bucket  BIGINT NOT NULL,
+    contact BIGINT NOT NULL,
+    id      BIGINT NOT NULL,
+    wake_at BIGINT NOT NULL,
+    errand  TEXT   NOT NULL,
+    PRIMARY KEY (bucket, contact, id)
+);
+
 -- ------------------------------------------------------------------ what happened
 
 -- Decisions, with reasons; one row holds what one transaction decided for a contact.

@@ -93,7 +93,7 @@ pub(super) async fn attributes(
 pub(super) async fn set_attributes(
     tx: &mut Conn,
     bucket: i64,
-    changed: &[(ContactId, Fields)],
+    changed: &[(ContactId, &Fields)],
 ) -> Result<()> {
     let mut rows = Rows::with_capacity(changed.len() * 2);
     for (id, attributes) in changed {

@@ -6,6 +6,7 @@
 //! identity decides and the weaker stays where it is.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::inbox::{Incoming, To};
 use super::sql::args;
@@ -93,6 +94,34 @@ pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Ident
         }
     }
     Ok(found)
+}
+
+/// Follows a change of the attributes that are identities too: address and phone number. One that belongs to somebody else stays
+/// with them.
+pub(super) async fn rename(
+    tx: &mut Conn,
+    contact: ContactId,
+    before: [Option<Arc<str>>; 2],
+    after: [Option<Arc<str>>; 2],
+) -> Result<()> {
+    const DROP: &str =
+        "DELETE FROM identities WHERE bucket = $1 AND contact = $2 AND kind = $3 AND value <> $4";
+    const ADD: &str = "INSERT INTO identities (kind, value, holder, bucket, contact) VALUES ($1, $2, $3, $4, $5) \
+        ON CONFLICT DO NOTHING";
+    let unique_email = super::journeys::unique_email(tx).await?;
+    let bucket = tx.core.bucket_of(contact);
+    for (kind, (before, after)) in [Kind::Email, Kind::Phone].into_iter().zip(before.into_iter().zip(after)) {
+        if before == after {
+            continue;
+        }
+        let value = after.map(|text| normal(kind, &text)).unwrap_or_default();
+        tx.exec(DROP, args![bucket, contact, kind as i64, value.as_str()]).await?;
+        if !value.is_empty() {
+            let holder = if kind == Kind::Email && unique_email { 0 } else { contact.0 };
+            tx.exec(ADD, args![kind as i64, value, holder, bucket, contact]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Who an item is for.

@@ -343,6 +343,22 @@ pub(super) async fn forward(tx: &mut Conn, rows: Vec<(ContactId, Taken)>) -> Res
     insert(tx, forwarded).await
 }
 
+/// Puts the word of a merge back, for later.
+pub(super) async fn again(tx: &mut Conn, loser: ContactId, winner: ContactId, now: Timestamp) -> Result<()> {
+    let mut rows = Rows::default();
+    push(&mut rows, &tx.core, loser, now, ParcelRef::Merge(winner).to_text());
+    insert(tx, rows).await
+}
+
+/// Keeps a text that cannot be read among the rejected items, for people to look at.
+pub(super) async fn set_aside(tx: &mut Conn, text: &str, reason: &str, now: Timestamp) -> Result<()> {
+    const SET_ASIDE: &str = "INSERT INTO rejected_events (id, rejected_at, source, code, reason, body) \
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    let id = tx.core.new_id();
+    tx.exec(SET_ASIDE, args![id, now, "inbox", "unreadable", reason, text]).await?;
+    Ok(())
+}
+
 /// How many rows wait in the inbox of a bucket.
 pub async fn waiting(conn: &mut Conn, bucket: i64) -> Result<i64> {
     let row = conn.fetch_first("SELECT COUNT(*) FROM inbox WHERE bucket = $1", args![bucket]).await?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use super::sql::args;
 use super::{Conn, Error, Result, Store, jobs, names};
+use crate::engine::Programs;
 use crate::engine::program::{Catalog, FORMAT, Policy, Program, Word};
 use crate::engine::world::{Cause, Input};
 use crate::time::{Holidays, Timestamp};
@@ -22,6 +23,8 @@ pub struct Deployed {
     pub current: BTreeMap<Word, Arc<Program>>,
     /// Every program ever deployed, by number: goals count for those who left long ago.
     programs: BTreeMap<i64, Arc<Program>>,
+    /// The same as the engine wants them.
+    pub engine: Programs,
     /// Numbers by address of the program, which lives as long as this does.
     numbers: HashMap<usize, i64>,
     /// Events of own messages that something reads.
@@ -50,14 +53,6 @@ impl Deployed {
         self.numbers.get(&Arc::as_ptr(program).addr()).copied()
     }
 
-    /// Programs that take nobody in any more.
-    pub fn older(&self) -> impl Iterator<Item = &Arc<Program>> {
-        let is_current = |program: &Arc<Program>| {
-            self.current.get(&program.journey).is_some_and(|current| Arc::ptr_eq(current, program))
-        };
-        self.programs.values().filter(move |program| !is_current(program))
-    }
-
     /// Whether some journey or segment reads the event that this outcome of a message becomes.
     pub fn hears_of(&self, outcome: &str) -> bool {
         MESSAGE_EVENTS.iter().any(|(word, event)| *word == outcome && self.message_events.contains(event))
@@ -70,11 +65,14 @@ impl Deployed {
         programs: BTreeMap<i64, Arc<Program>>,
     ) -> Deployed {
         let find = |(journey, number): (Word, i64)| Some((journey, programs.get(&number)?.clone()));
-        let current = current.into_iter().filter_map(find).collect();
+        let current: BTreeMap<Word, Arc<Program>> = current.into_iter().filter_map(find).collect();
+        let is_older = |program: &&Arc<Program>| !current.values().any(|c| Arc::ptr_eq(c, program));
+        let older: Vec<Arc<Program>> = programs.values().filter(is_older).cloned().collect();
+        let engine = Programs::new(&catalog, current.values().cloned(), &older);
         let numbers =
             programs.iter().map(|(number, program)| (Arc::as_ptr(program).addr(), *number)).collect();
         let message_events = message_events(&catalog, programs.values());
-        Deployed { generation, catalog, current, programs, numbers, message_events }
+        Deployed { generation, catalog, current, programs, engine, numbers, message_events }
     }
 }
 

@@ -9,23 +9,37 @@
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts
+//! - `events`, `permissions`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
+//! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
+//! - `history`, `counts`: what was decided, and how often
 //! - `deliveries`, `tasks`: the outbox; `keys`: who may come in; `rejected`: what could not be read
 
+mod batch;
 pub mod contacts;
+mod corridor;
+pub mod counts;
 pub mod deliveries;
 mod dialect;
+pub mod enrollments;
+pub mod events;
 mod fields;
+pub mod history;
 pub mod identities;
 pub mod inbox;
 pub mod jobs;
 pub mod journeys;
 pub mod keys;
+pub mod memberships;
+mod merge;
 mod migrate;
 pub mod names;
+mod outbox;
+pub mod permissions;
 pub mod rejected;
 pub mod settings;
 mod sql;
 pub mod tasks;
+pub mod timers;
 mod workers;
 
 use std::fmt;
@@ -35,6 +49,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use self::corridor::{Advanced, advance_bucket};
 pub use self::dialect::Dialect;
 pub use self::settings::Settings;
 pub use self::sql::{Arg, Conn, Row, Rows};

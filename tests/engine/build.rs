@@ -45,32 +45,32 @@ const USED: [&str; 30] = [
     "percent",
 ];
 
-pub(super) fn days(n: i32) -> Calendar {
+pub(crate) fn days(n: i32) -> Calendar {
     Calendar::days(n)
 }
 
-pub(super) fn months(n: i32) -> Calendar {
+pub(crate) fn months(n: i32) -> Calendar {
     Calendar { months: n, ..Calendar::default() }
 }
 
-pub(super) fn hours(n: i64) -> Calendar {
+pub(crate) fn hours(n: i64) -> Calendar {
     Calendar::elapsed(n * 3_600_000)
 }
 
-pub(super) fn minutes(n: i64) -> Calendar {
+pub(crate) fn minutes(n: i64) -> Calendar {
     Calendar::elapsed(n * 60_000)
 }
 
-pub(super) fn clock(hour: u8, minute: u8) -> TimeOfDay {
+pub(crate) fn clock(hour: u8, minute: u8) -> TimeOfDay {
     TimeOfDay::new(hour, minute, 0).expect("a clock time")
 }
 
-pub(super) fn date(text: &str) -> Date {
+pub(crate) fn date(text: &str) -> Date {
     text.parse().expect("a date")
 }
 
 /// A moment by the clocks of Berlin, `2026-03-27T10:00`, or RFC 3339.
-pub(super) fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     match text.len() {
         16 => {
             let zone = Zone::named("Europe/Berlin").expect("compiled in");
@@ -80,49 +80,49 @@ pub(super) fn at(text: &str) -> Timestamp {
     }
 }
 
-pub(super) fn text(word: &str) -> Value {
+pub(crate) fn text(word: &str) -> Value {
     Value::text(word)
 }
 
-pub(super) fn fields(pairs: &[(&str, Value)]) -> Fields {
+pub(crate) fn fields(pairs: &[(&str, Value)]) -> Fields {
     pairs.iter().map(|(name, value)| (Word::from(*name), value.clone())).collect()
 }
 
 // ---------------------------------------------------------------- expressions
 
-pub(super) fn val(value: Value) -> Expr {
+pub(crate) fn val(value: Value) -> Expr {
     Expr::Const(value)
 }
 
-pub(super) fn num(n: i64) -> Expr {
+pub(crate) fn num(n: i64) -> Expr {
     Expr::Const(Value::Number(n))
 }
 
-pub(super) fn yes(b: bool) -> Expr {
+pub(crate) fn yes(b: bool) -> Expr {
     Expr::Const(Value::Bool(b))
 }
 
-pub(super) fn attr(name: &str) -> Expr {
+pub(crate) fn attr(name: &str) -> Expr {
     Expr::Attribute(name.into())
 }
 
-pub(super) fn time(hour: u8, minute: u8) -> Expr {
+pub(crate) fn time(hour: u8, minute: u8) -> Expr {
     val(Value::Time(clock(hour, minute)))
 }
 
-pub(super) fn bin(op: BinaryOp, a: Expr, b: Expr) -> Expr {
+pub(crate) fn bin(op: BinaryOp, a: Expr, b: Expr) -> Expr {
     Expr::Binary(op, Box::new(a), Box::new(b))
 }
 
-pub(super) fn is(a: Expr, b: Expr) -> Expr {
+pub(crate) fn is(a: Expr, b: Expr) -> Expr {
     bin(BinaryOp::Is, a, b)
 }
 
-pub(super) fn not(a: Expr) -> Expr {
+pub(crate) fn not(a: Expr) -> Expr {
     Expr::Not(Box::new(a))
 }
 
-pub(super) fn aggregate(function: AggregateFn, event: &str, field: Option<&str>, reach: Reach) -> Expr {
+pub(crate) fn aggregate(function: AggregateFn, event: &str, field: Option<&str>, reach: Reach) -> Expr {
     Expr::Aggregate(Box::new(Aggregate {
         function,
         newest: None,
@@ -133,23 +133,23 @@ pub(super) fn aggregate(function: AggregateFn, event: &str, field: Option<&str>,
     }))
 }
 
-pub(super) fn any(event: &str, reach: Reach) -> Expr {
+pub(crate) fn any(event: &str, reach: Reach) -> Expr {
     aggregate(AggregateFn::Any, event, None, reach)
 }
 
-pub(super) fn none(event: &str, reach: Reach) -> Expr {
+pub(crate) fn none(event: &str, reach: Reach) -> Expr {
     aggregate(AggregateFn::None, event, None, reach)
 }
 
 /// What the compiler would find; outcomes of own steps are watched as `step.NAME`.
-pub(super) fn watch(catalog: &Catalog, condition: &Expr) -> Watch {
+pub(crate) fn watch(catalog: &Catalog, condition: &Expr) -> Watch {
     fahrplan::engine::recheck::watch(catalog, condition)
 }
 
 // ---------------------------------------------------------------- the catalog
 
 /// A small shop in Berlin.
-pub(super) fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     let attribute = |name: &str, ty: Type, default: Value| Attribute {
         name: name.into(),
         ty,
@@ -223,7 +223,7 @@ pub(super) fn catalog() -> Catalog {
     }
 }
 
-pub(super) fn segment(catalog: &mut Catalog, name: &str, condition: Expr) {
+pub(crate) fn segment(catalog: &mut Catalog, name: &str, condition: Expr) {
     let watch = watch(catalog, &condition);
     catalog.segments.insert(name.into(), Segment { condition, watch });
 }
@@ -233,8 +233,8 @@ pub(super) fn segment(catalog: &mut Catalog, name: &str, condition: Expr) {
 type Line = Box<dyn Fn(&dyn Fn(&str) -> StepIx, StepIx) -> StepKind>;
 
 /// A journey in the making. Each step goes on to the next line unless it names a label.
-pub(super) struct J {
-    pub(super) program: Program,
+pub(crate) struct J {
+    pub(crate) program: Program,
     lines: Vec<(String, Option<SlotIx>, Vec<u16>, Line)>,
     labels: BTreeMap<String, usize>,
     loops: Vec<u16>,
@@ -242,7 +242,7 @@ pub(super) struct J {
 
 impl J {
     /// A transactional journey that one may enter again and again, with the entry in slot 0.
-    pub(super) fn new(name: &str) -> J {
+    pub(crate) fn new(name: &str) -> J {
         let program = Program {
             format: FORMAT,
             journey: name.into(),
@@ -271,13 +271,13 @@ impl J {
         j
     }
 
-    pub(super) fn marketing(&mut self) -> &mut J {
+    pub(crate) fn marketing(&mut self) -> &mut J {
         self.program.purpose = "marketing".into();
         self.program.channels = vec!["email".into()];
         self
     }
 
-    pub(super) fn slot(&mut self, name: &str, kind: SlotKind) -> SlotIx {
+    pub(crate) fn slot(&mut self, name: &str, kind: SlotKind) -> SlotIx {
         let known = self.program.slots.iter().position(|slot| &*slot.name == name);
         let ix = known.unwrap_or_else(|| {
             let used = USED.iter().map(|word| Word::from(*word)).collect();
@@ -288,33 +288,33 @@ impl J {
     }
 
     /// A field of a result that is or will be there.
-    pub(super) fn field(&self, slot: &str, name: &str) -> Expr {
+    pub(crate) fn field(&self, slot: &str, name: &str) -> Expr {
         let ix = self.program.slots.iter().position(|s| &*s.name == slot).expect("declared before");
         Expr::Field(Box::new(Expr::Slot(u16::try_from(ix).expect("few"))), name.into())
     }
 
-    pub(super) fn enter(&mut self, how: EntryHow) -> &mut J {
+    pub(crate) fn enter(&mut self, how: EntryHow) -> &mut J {
         self.program.entries.push(Entry { how, filter: None, audience: None, including_existing: false });
         self
     }
 
-    pub(super) fn on(&mut self, event: &str) -> &mut J {
+    pub(crate) fn on(&mut self, event: &str) -> &mut J {
         self.enter(EntryHow::Event(vec![event.into()]))
     }
 
-    pub(super) fn exit_on(&mut self, reason: &str, on: Match) -> &mut J {
+    pub(crate) fn exit_on(&mut self, reason: &str, on: Match) -> &mut J {
         self.program.exits.push(ExitRule { reason: reason.into(), trigger: Trigger::Event(on) });
         self
     }
 
-    pub(super) fn exit_when(&mut self, reason: &str, catalog: &Catalog, condition: Expr) -> &mut J {
+    pub(crate) fn exit_when(&mut self, reason: &str, catalog: &Catalog, condition: Expr) -> &mut J {
         let watch = watch(catalog, &condition);
         let trigger = Trigger::Condition { condition, watch };
         self.program.exits.push(ExitRule { reason: reason.into(), trigger });
         self
     }
 
-    pub(super) fn goal(
+    pub(crate) fn goal(
         &mut self,
         name: &str,
         on: Match,
@@ -325,12 +325,12 @@ impl J {
         self
     }
 
-    pub(super) fn label(&mut self, name: &str) -> &mut J {
+    pub(crate) fn label(&mut self, name: &str) -> &mut J {
         self.labels.insert(name.into(), self.lines.len());
         self
     }
 
-    pub(super) fn line(
+    pub(crate) fn line(
         &mut self,
         id: &str,
         slot: Option<SlotIx>,
@@ -341,7 +341,7 @@ impl J {
     }
 
     /// A message over the given channels, with a result named like the step.
-    pub(super) fn send_by(
+    pub(crate) fn send_by(
         &mut self,
         id: &str,
         channels: &[&str],
@@ -363,11 +363,11 @@ impl J {
         self.line(id, Some(slot), move |_, next| StepKind::Send(Box::new(Send { next, ..send.clone() })))
     }
 
-    pub(super) fn send(&mut self, id: &str) -> &mut J {
+    pub(crate) fn send(&mut self, id: &str) -> &mut J {
         self.send_by(id, &["email"], false, |_| {})
     }
 
-    pub(super) fn wait(&mut self, id: &str, duration: Calendar) -> &mut J {
+    pub(crate) fn wait(&mut self, id: &str, duration: Calendar) -> &mut J {
         let slot = self.slot(id, SlotKind::Wait);
         self.line(id, Some(slot), move |_, next| StepKind::WaitFor {
             duration,
@@ -377,7 +377,7 @@ impl J {
         })
     }
 
-    pub(super) fn wait_then(&mut self, id: &str, duration: Calendar, moment: Moment) -> &mut J {
+    pub(crate) fn wait_then(&mut self, id: &str, duration: Calendar, moment: Moment) -> &mut J {
         let slot = self.slot(id, SlotKind::Wait);
         self.line(id, Some(slot), move |_, next| StepKind::WaitFor {
             duration,
@@ -388,7 +388,7 @@ impl J {
     }
 
     /// `wait until …`; a past anchor goes on at `past`, or at the next line.
-    pub(super) fn until(&mut self, id: &str, moment: Moment, past: Option<&'static str>) -> &mut J {
+    pub(crate) fn until(&mut self, id: &str, moment: Moment, past: Option<&'static str>) -> &mut J {
         let slot = self.slot(id, SlotKind::Wait);
         self.line(id, Some(slot), move |to, next| StepKind::WaitUntil {
             moment: moment.clone(),
@@ -398,12 +398,12 @@ impl J {
     }
 
     /// `wait up to … for …` with one arm; both ways lead to the next line.
-    pub(super) fn wait_for(&mut self, id: &str, limit: Calendar, mut on: Match) -> &mut J {
+    pub(crate) fn wait_for(&mut self, id: &str, limit: Calendar, mut on: Match) -> &mut J {
         on.slot = Some(self.slot(id, SlotKind::Wait));
         self.race(id, Some(limit), vec![(Trigger::Event(on), None)], None, |_| {})
     }
 
-    pub(super) fn race(
+    pub(crate) fn race(
         &mut self,
         id: &str,
         limit: Option<Calendar>,
@@ -430,7 +430,7 @@ impl J {
     }
 
     /// To `no` unless the condition holds.
-    pub(super) fn unless(&mut self, condition: Expr, no: &'static str) -> &mut J {
+    pub(crate) fn unless(&mut self, condition: Expr, no: &'static str) -> &mut J {
         let id = format!("if {}", self.lines.len());
         self.line(&id, None, move |to, next| StepKind::Branch {
             condition: condition.clone(),
@@ -439,18 +439,18 @@ impl J {
         })
     }
 
-    pub(super) fn exit(&mut self, reason: &str) -> &mut J {
+    pub(crate) fn exit(&mut self, reason: &str) -> &mut J {
         let id = format!("exit {} {reason}", self.lines.len());
         let reason: Word = reason.into();
         self.line(&id, None, move |_, _| StepKind::Exit { reason: reason.clone() })
     }
 
     /// A step that goes nowhere else than to the next line.
-    pub(super) fn plain(&mut self, id: &str, kind: impl Fn(StepIx) -> StepKind + 'static) -> &mut J {
+    pub(crate) fn plain(&mut self, id: &str, kind: impl Fn(StepIx) -> StepKind + 'static) -> &mut J {
         self.line(id, None, move |_, next| kind(next))
     }
 
-    pub(super) fn set(&mut self, name: &str, value: Expr) -> &mut J {
+    pub(crate) fn set(&mut self, name: &str, value: Expr) -> &mut J {
         let name: Word = name.into();
         self.plain(&format!("set {name}"), move |next| StepKind::Set {
             attribute: name.clone(),
@@ -459,7 +459,7 @@ impl J {
         })
     }
 
-    pub(super) fn record(&mut self, event: &str, with: &[(&str, Expr)]) -> &mut J {
+    pub(crate) fn record(&mut self, event: &str, with: &[(&str, Expr)]) -> &mut J {
         let with: Vec<(Word, Expr)> = with.iter().map(|(n, e)| (Word::from(*n), e.clone())).collect();
         let event: Word = event.into();
         self.plain(&format!("record {event}"), move |next| StepKind::Record {
@@ -470,7 +470,7 @@ impl J {
     }
 
     /// `repeat up to TIMES as NAME { body }`.
-    pub(super) fn repeat(&mut self, name: &'static str, times: u32, body: impl FnOnce(&mut J)) -> &mut J {
+    pub(crate) fn repeat(&mut self, name: &'static str, times: u32, body: impl FnOnce(&mut J)) -> &mut J {
         let counter = self.program.loops;
         self.program.loops += 1;
         let slot = self.slot(name, SlotKind::Loop);
@@ -492,7 +492,7 @@ impl J {
     }
 
     /// Goes to a label: a branch that is always taken.
-    pub(super) fn go(&mut self, label: &'static str) -> &mut J {
+    pub(crate) fn go(&mut self, label: &'static str) -> &mut J {
         let id = format!("go {} {label}", self.lines.len());
         self.line(&id, None, move |to, _| StepKind::Branch {
             condition: yes(true),
@@ -501,13 +501,13 @@ impl J {
         })
     }
 
-    pub(super) fn handler(&mut self, on: Match, label: &str) -> &mut J {
+    pub(crate) fn handler(&mut self, on: Match, label: &str) -> &mut J {
         let first = u16::try_from(self.labels[label]).expect("few lines");
         self.program.handlers.push(Handler { on, first });
         self
     }
 
-    pub(super) fn build(&self) -> Arc<Program> {
+    pub(crate) fn build(&self) -> Arc<Program> {
         let mut program = self.program.clone();
         let to = |label: &str| {
             let line = self.labels.get(label).unwrap_or_else(|| panic!("no label {label}"));
@@ -526,31 +526,31 @@ impl J {
 }
 
 /// Waits for that event.
-pub(super) fn on(event: &str) -> Match {
+pub(crate) fn on(event: &str) -> Match {
     Match { signals: vec![Signal::Event(event.into())], same: Vec::new(), filter: None, slot: None }
 }
 
 /// Waits for that event with the same field as the entry.
-pub(super) fn on_same(event: &str, field: &str) -> Match {
+pub(crate) fn on_same(event: &str, field: &str) -> Match {
     Match { same: vec![field.into()], ..on(event) }
 }
 
 /// Waits for an outcome of an own step.
-pub(super) fn outcome(slot: SlotIx, outcome: &str) -> Match {
+pub(crate) fn outcome(slot: SlotIx, outcome: &str) -> Match {
     let signals = vec![Signal::Outcome { slot, outcome: outcome.into() }];
     Match { signals, same: Vec::new(), filter: None, slot: None }
 }
 
-pub(super) fn condition(catalog: &Catalog, condition: Expr) -> Trigger {
+pub(crate) fn condition(catalog: &Catalog, condition: Expr) -> Trigger {
     let watch = watch(catalog, &condition);
     Trigger::Condition { condition, watch }
 }
 
-pub(super) fn moment(kind: MomentKind) -> Moment {
+pub(crate) fn moment(kind: MomentKind) -> Moment {
     Moment { kind, zone: ZoneRef::Contact }
 }
 
-pub(super) fn anchor(anchor: Expr, offset: Calendar, at: Option<Expr>) -> Moment {
+pub(crate) fn anchor(anchor: Expr, offset: Calendar, at: Option<Expr>) -> Moment {
     let follows = match &anchor {
         Expr::Attribute(name) => Some(name.clone()),
         _ => None,
@@ -558,20 +558,20 @@ pub(super) fn anchor(anchor: Expr, offset: Calendar, at: Option<Expr>) -> Moment
     moment(MomentKind::Anchor { anchor, offset, at, follows })
 }
 
-pub(super) const WEEKDAYS: Days = Days { mask: 0x1f, working: false };
+pub(crate) const WEEKDAYS: Days = Days { mask: 0x1f, working: false };
 
 // ---------------------------------------------------------------- plays
 
-pub(super) const ADA: ContactId = ContactId(1);
+pub(crate) const ADA: ContactId = ContactId(1);
 
 /// Journeys, one contact with an e-mail address, and a clock.
-pub(super) struct Play {
-    pub(super) memory: Memory,
+pub(crate) struct Play {
+    pub(crate) memory: Memory,
     told: usize,
 }
 
 impl Play {
-    pub(super) fn new(catalog: Catalog, programs: &[&J], start: &str) -> Play {
+    pub(crate) fn new(catalog: Catalog, programs: &[&J], start: &str) -> Play {
         let programs: Vec<Arc<Program>> = programs.iter().map(|j| j.build()).collect();
         let mut memory = Memory::new(catalog, programs, at(start));
         memory.add_contact(ADA, fields(&[("email", text("ada@example.org"))]));
@@ -579,13 +579,13 @@ impl Play {
         Play { memory, told: 0 }
     }
 
-    pub(super) fn event(&mut self, when: &str, name: &str, pairs: &[(&str, Value)]) -> &mut Play {
+    pub(crate) fn event(&mut self, when: &str, name: &str, pairs: &[(&str, Value)]) -> &mut Play {
         self.memory.event(ADA, name, fields(pairs), at(when));
         self
     }
 
     /// An event that occurred long before it was accepted.
-    pub(super) fn late_event(&mut self, when: &str, occurred: &str, name: &str) -> &mut Play {
+    pub(crate) fn late_event(&mut self, when: &str, occurred: &str, name: &str) -> &mut Play {
         let event = Came {
             id: 7_000_000_000_000 + self.memory.log().len() as i64,
             name: name.into(),
@@ -597,16 +597,16 @@ impl Play {
         self.input(when, Input::Event(event))
     }
 
-    pub(super) fn input(&mut self, when: &str, input: Input) -> &mut Play {
+    pub(crate) fn input(&mut self, when: &str, input: Input) -> &mut Play {
         self.memory.input(ADA, &input, at(when));
         self
     }
 
-    pub(super) fn attributes(&mut self, when: &str, pairs: &[(&str, Value)]) -> &mut Play {
+    pub(crate) fn attributes(&mut self, when: &str, pairs: &[(&str, Value)]) -> &mut Play {
         self.input(when, Input::Attributes { values: fields(pairs), at: at(when) })
     }
 
-    pub(super) fn consent(&mut self, when: &str, purpose: &str, permit: bool) -> &mut Play {
+    pub(crate) fn consent(&mut self, when: &str, purpose: &str, permit: bool) -> &mut Play {
         self.input(
             when,
             Input::Consent(ConsentChange {
@@ -620,11 +620,11 @@ impl Play {
         )
     }
 
-    pub(super) fn outcome(&mut self, when: &str, step: &str, outcome: &str) -> &mut Play {
+    pub(crate) fn outcome(&mut self, when: &str, step: &str, outcome: &str) -> &mut Play {
         self.outcome_with(when, step, outcome, &[])
     }
 
-    pub(super) fn outcome_with(
+    pub(crate) fn outcome_with(
         &mut self,
         when: &str,
         step: &str,
@@ -635,19 +635,19 @@ impl Play {
         self
     }
 
-    pub(super) fn start(&mut self, when: &str, journey: &str, pairs: &[(&str, Value)]) -> &mut Play {
+    pub(crate) fn start(&mut self, when: &str, journey: &str, pairs: &[(&str, Value)]) -> &mut Play {
         let (journey, arguments) = (journey.into(), fields(pairs));
         self.input(when, Input::Start { journey, arguments, at: at(when) })
     }
 
-    pub(super) fn until(&mut self, when: &str) -> &mut Play {
+    pub(crate) fn until(&mut self, when: &str) -> &mut Play {
         self.memory.advance_to(at(when));
         self
     }
 
     /// What happened since the last look, by the clocks of Berlin: entries, sends, skips, holds, goals, exits, work, and what
     /// was odd.
-    pub(super) fn story(&mut self) -> Vec<String> {
+    pub(crate) fn story(&mut self) -> Vec<String> {
         let log = &self.memory.log()[self.told..];
         let zone = Zone::named("Europe/Berlin").expect("compiled in");
         let show = |at: Timestamp| format!("{} {}", &zone.date(at).to_string()[5..], zone.time(at));
@@ -675,12 +675,12 @@ impl Play {
 
     /// The story must be exactly this.
     #[track_caller]
-    pub(super) fn tells(&mut self, expected: &[&str]) -> &mut Play {
+    pub(crate) fn tells(&mut self, expected: &[&str]) -> &mut Play {
         assert_eq!(self.story(), expected);
         self
     }
 }
 
-pub(super) fn decimal(text: &str) -> Value {
+pub(crate) fn decimal(text: &str) -> Value {
     Value::Decimal(text.parse::<Decimal>().expect("a decimal"))
 }

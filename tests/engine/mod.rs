@@ -1,6 +1,6 @@
 //! The rules of the engine, one by one: journeys built in Rust, run in virtual time, told as lines of text.
 
-mod build;
+pub(crate) mod build;
 mod cron;
 mod entry;
 mod events;

@@ -1,0 +1,211 @@
+//! The corridor: one short transaction that advances a batch of contacts of one bucket.
+//!
+//! ```text
+//! lock the bucket -> take inbox rows and due timers -> for each contact: advance, load what it needs, again -> write -> commit
+//! ```
+//!
+//! - *lock*: who holds the row of the bucket is alone with its contacts; others go elsewhere. A crash gives it back.
+//! - *take*: the oldest rows of the inbox, and timers only as far as the inbox was drained, so that an event accepted by a deadline
+//!   comes before it. What is taken is deleted in the same transaction.
+//! - *advance*: pure. It says which fact is missing; facts are loaded for all contacts in one statement a kind.
+//! - *write*: everything at once, sorted by key. Before the commit nothing has happened.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use super::batch::{Batch, Queued};
+use super::inbox::{self, Parcel, Taken};
+use super::journeys::{self, Deployed};
+use super::sql::args;
+use super::{Conn, Result, Store, contacts, events, timers};
+use crate::engine::world::{Cause, Event, Input};
+use crate::id::ContactId;
+use crate::time::{MINUTE, Timestamp};
+
+/// How far the clock of a source may be ahead of ours.
+const SKEW: i64 = 5 * MINUTE;
+
+/// What one call did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Advanced {
+    /// Rows of the inbox and timers that were taken.
+    pub taken: usize,
+    /// Steps that were done or begun: lines of the history.
+    pub transitions: usize,
+    /// Deliveries, requests and tasks that came of it.
+    pub owed: usize,
+    /// There may be more at once.
+    pub more: bool,
+    /// Somebody else holds the bucket.
+    pub locked: bool,
+    /// When the next timer of the bucket is due.
+    pub next_due: Timestamp,
+}
+
+/// Advances one bucket at that moment of the journey clock: at most `limit` rows of the inbox and as many timers.
+pub async fn advance_bucket(store: &Store, bucket: i64, now: Timestamp, limit: i64) -> Result<Advanced> {
+    let idle = Advanced { next_due: next_look(store, bucket, now).await?, ..Advanced::default() };
+    if idle.next_due > now {
+        return Ok(idle);
+    }
+    let mut tx = store.write().await?;
+    const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {skip locked}";
+    if tx.fetch_first(LOCK, args![bucket]).await?.is_none() {
+        return Ok(Advanced { locked: true, ..idle });
+    }
+    let deployed = journeys::deployed(&mut tx).await?;
+    let taken = inbox::take(&mut tx, bucket, limit).await?;
+    let drained = taken.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+    let until = match taken.last() {
+        Some(last) if !drained => now.min(last.accepted_at.plus_ms(-1)),
+        _ => now,
+    };
+    let due = timers::take(&mut tx, bucket, until, limit).await?;
+    let counted = taken.len() + due.len();
+    let more = !drained || due.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut batch = Batch::new(bucket, now, deployed.clone());
+    sort_in(&mut tx, &mut batch, &deployed, taken, due).await?;
+    let done = batch.run(&mut tx).await?;
+    let next_due = timers::next_due(&mut tx, bucket).await?;
+    tx.commit().await?;
+    if done.owed > 0 {
+        store.core.wake_owed();
+    }
+    Ok(Advanced {
+        taken: counted,
+        transitions: done.transitions,
+        owed: done.owed,
+        more,
+        locked: false,
+        next_due,
+    })
+}
+
+/// When the bucket has to be looked at: now if something is in the inbox. Looks without a lock.
+async fn next_look(store: &Store, bucket: i64, now: Timestamp) -> Result<Timestamp> {
+    let mut conn = store.read().await?;
+    const ANY: &str = "SELECT id FROM inbox WHERE bucket = $1 ORDER BY id LIMIT 1";
+    if conn.fetch_first(ANY, args![bucket]).await?.is_some() {
+        return Ok(now);
+    }
+    timers::next_due(&mut conn, bucket).await
+}
+
+/// Gives each contact of the batch its inputs, in order; sets aside what is for somebody else or cannot be read.
+async fn sort_in(
+    tx: &mut Conn,
+    batch: &mut Batch,
+    deployed: &Deployed,
+    taken: Vec<Taken>,
+    due: Vec<timers::Timer>,
+) -> Result<()> {
+    let ids = taken.iter().map(|row| row.contact).chain(due.iter().map(|timer| timer.contact));
+    let ids: std::collections::BTreeSet<ContactId> = ids.collect();
+    let mut known = contacts::attributes(tx, batch.bucket, ids.into_iter()).await?;
+    let mut rows: BTreeMap<ContactId, VecDeque<(Timestamp, Vec<Input>)>> = BTreeMap::new();
+    let mut forwarded = Vec::new();
+    for row in taken {
+        let Some((_, merged_into)) = known.get(&row.contact) else { continue };
+        let parcel = row.open();
+        // Word of a merge is for the one who was merged; everything else goes on to who took over.
+        if let (Some(winner), false) = (merged_into, matches!(parcel, Ok(Parcel::Merge(_)))) {
+            forwarded.push((*winner, row));
+            continue;
+        }
+        let inputs = match parcel {
+            Ok(Parcel::Merge(winner)) => {
+                batch.merges.push((row.contact, winner));
+                continue;
+            }
+            Ok(Parcel::First(input)) => {
+                batch.begin(row.contact, true);
+                vec![Input::Settle { cause: Cause::New }, accepted(input, &row)]
+            }
+            Ok(Parcel::Input(input)) => vec![accepted(input, &row)],
+            Err(reason) => {
+                tracing::error!(contact = %row.contact, id = row.id, %reason, "an input cannot be read");
+                inbox::set_aside(tx, &row.text, &reason, batch.now).await?;
+                continue;
+            }
+        };
+        rows.entry(row.contact).or_default().push_back((row.accepted_at, inputs));
+    }
+    inbox::forward(tx, forwarded).await?;
+    drop_repeats(tx, batch.bucket, deployed, &mut rows).await?;
+
+    let mut waiting: BTreeMap<ContactId, VecDeque<timers::Timer>> = BTreeMap::new();
+    for timer in due.into_iter().filter(|timer| known.contains_key(&timer.contact)) {
+        waiting.entry(timer.contact).or_default().push_back(timer);
+    }
+    let all: std::collections::BTreeSet<ContactId> = rows.keys().chain(waiting.keys()).copied().collect();
+    for contact in all {
+        batch.begin(contact, false);
+        let attributes = known.remove(&contact).map(|(attributes, _)| attributes).unwrap_or_default();
+        let queue =
+            in_order(rows.remove(&contact).unwrap_or_default(), waiting.remove(&contact).unwrap_or_default());
+        batch.give(contact, attributes, queue);
+    }
+    Ok(())
+}
+
+/// An event gets its id and its moment of acceptance from the row that brought it.
+fn accepted(input: Input, row: &Taken) -> Input {
+    match input {
+        Input::Event(event) => Input::Event(Event {
+            id: row.id,
+            accepted_at: row.accepted_at,
+            occurred_at: event.occurred_at.min(row.accepted_at.plus_ms(SKEW)),
+            ..event
+        }),
+        other => other,
+    }
+}
+
+/// Drops events whose dedupe value their contact had before.
+async fn drop_repeats(
+    tx: &mut Conn,
+    bucket: i64,
+    deployed: &Deployed,
+    rows: &mut BTreeMap<ContactId, VecDeque<(Timestamp, Vec<Input>)>>,
+) -> Result<()> {
+    let value = |contact: ContactId, input: &Input| match input {
+        Input::Event(event) => {
+            let value = events::dedupe_value(&deployed.catalog, event)?;
+            Some((contact, event.name.clone(), value))
+        }
+        _ => None,
+    };
+    let inputs = rows.iter().flat_map(|(contact, rows)| rows.iter().map(move |row| (*contact, &row.1)));
+    let wanted: HashSet<_> =
+        inputs.flat_map(|(contact, inputs)| inputs.iter().filter_map(move |i| value(contact, i))).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut seen = events::known(tx, bucket, &wanted).await?;
+    for (contact, rows) in rows.iter_mut() {
+        for (_, inputs) in rows.iter_mut() {
+            inputs.retain(|input| value(*contact, input).is_none_or(|key| seen.insert(key)));
+        }
+    }
+    Ok(())
+}
+
+/// Inputs and timers of one contact in the order in which they count: what was accepted at a deadline comes before it.
+fn in_order(
+    mut rows: VecDeque<(Timestamp, Vec<Input>)>,
+    mut timers: VecDeque<timers::Timer>,
+) -> VecDeque<Queued> {
+    let mut queue = VecDeque::with_capacity(rows.len() + timers.len());
+    loop {
+        let timer_first = match (rows.front(), timers.front()) {
+            (None, None) => return queue,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            (Some((accepted_at, _)), Some(timer)) => timer.wake_at < *accepted_at,
+        };
+        if timer_first {
+            queue.extend(timers.pop_front().map(Queued::Timer));
+        } else if let Some((_, inputs)) = rows.pop_front() {
+            queue.extend(inputs.into_iter().map(Queued::Input));
+        }
+    }
+}

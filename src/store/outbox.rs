@@ -1,0 +1,42 @@
+//! What transitions want done in the world, written in the transaction that decided it: messages, requests, tasks.
+
+use super::{Conn, Result, deliveries, tasks};
+use crate::engine::world::{Changes, Delivery, What};
+use crate::id::ContactId;
+use crate::time::Timestamp;
+
+/// Queues what is new, and cancels what enrollments that ended still have in the queue: but not what the very transition that
+/// ended them has sent, since a last message is meant to go out.
+pub(super) async fn write(
+    tx: &mut Conn,
+    bucket: i64,
+    changed: &[(ContactId, Changes)],
+    now: Timestamp,
+) -> Result<()> {
+    let messages = changed.iter().flat_map(|(who, c)| c.deliveries.iter().map(move |d| (*who, c, d)));
+    let (last, earlier): (Vec<_>, Vec<_>) =
+        messages.partition(|(_, changes, delivery)| is_last(changes, delivery));
+    let plain = |messages: Vec<(ContactId, _, _)>| {
+        messages.into_iter().map(|(who, _, d)| (who, d)).collect::<Vec<_>>()
+    };
+    deliveries::insert(tx, bucket, &plain(earlier)).await?;
+    let requests: Vec<_> = changed.iter().flat_map(|(who, c)| c.requests.iter().map(|r| (*who, r))).collect();
+    deliveries::insert_requests(tx, bucket, &requests).await?;
+    let new: Vec<_> = changed.iter().flat_map(|(who, c)| c.tasks.iter().map(|t| (*who, t))).collect();
+    tasks::insert(tx, bucket, &new).await?;
+    let ended: Vec<_> = changed.iter().flat_map(|(who, c)| c.cancel.iter().map(|id| (*who, *id))).collect();
+    deliveries::cancel(tx, bucket, &ended, now).await?;
+    deliveries::insert(tx, bucket, &plain(last)).await?;
+    tasks::cancel(tx, bucket, &ended, now).await?;
+    Ok(())
+}
+
+/// Whether the enrollment of a message ended without resting after it was queued.
+fn is_last(changes: &Changes, delivery: &Delivery) -> bool {
+    let of_this = changes.history.iter().filter(|note| note.enrollment == Some(delivery.enrollment));
+    let after = of_this.skip_while(
+        |note| !matches!(&note.what, What::Queued { delivery: queued, .. } if *queued == delivery.id),
+    );
+    changes.cancel.contains(&delivery.enrollment)
+        && !after.into_iter().any(|note| matches!(note.what, What::Rests { .. }))
+}

@@ -1,0 +1,310 @@
+//! What the gate looks at: consents, suppressed addresses, pauses and cap slots.
+//!
+//! Consent is an append-only ledger; beside it stands the latest state for each (contact, purpose, channel), which is what is
+//! asked. Suppressions are facts about addresses, so they stand apart from contacts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::sql::args;
+use super::{Conn, Result, Row, Rows, names};
+use crate::engine::program::{CalendarUnit, CapWindow, Catalog, Word};
+use crate::engine::world::{ConsentChange, Fields, Permissions, Suppression};
+use crate::id::{ContactId, DeliveryId};
+use crate::time::{DAY, Timestamp};
+use crate::value::{Type, Value};
+
+/// Loads the permissions of contacts of one bucket, whose attributes say which addresses they have.
+pub(super) async fn load(
+    conn: &mut Conn,
+    bucket: i64,
+    catalog: &Catalog,
+    contacts: &BTreeMap<ContactId, &Fields>,
+    now: Timestamp,
+) -> Result<HashMap<ContactId, Permissions>> {
+    let mut found: HashMap<ContactId, Permissions> =
+        contacts.keys().map(|contact| (*contact, Permissions::default())).collect();
+    load_consents(conn, bucket, &mut found).await?;
+    load_pauses(conn, bucket, &mut found).await?;
+    load_suppressed(conn, catalog, contacts, &mut found).await?;
+    if let Some(window) = longest_window(catalog) {
+        load_slots(conn, bucket, now.plus_ms(-window), &mut found).await?;
+    }
+    Ok(found)
+}
+
+type Found = HashMap<ContactId, Permissions>;
+
+fn rows_of(found: &Found) -> Rows {
+    let mut contacts: Vec<ContactId> = found.keys().copied().collect();
+    contacts.sort_unstable();
+    let mut rows = Rows::with_capacity(contacts.len());
+    for contact in contacts {
+        rows.push([contact.into()]);
+    }
+    rows
+}
+
+async fn load_consents(conn: &mut Conn, bucket: i64, found: &mut Found) -> Result<()> {
+    const CONSENTS: &str = "WITH n(contact) AS ({I}) SELECT s.contact, s.purpose, s.channel, s.permit, s.at \
+        FROM n CROSS JOIN consent_states s WHERE s.bucket = $1 AND s.contact = n.contact";
+    let rows = conn.fetch_rows(CONSENTS, rows_of(found), &args![bucket]).await?;
+    let words = words_of(conn, &rows, &[1, 2]).await?;
+    for row in &rows {
+        let key = (names::spelled(&words, row.i64(1)?)?, names::spelled(&words, row.i64(2)?)?);
+        if let Some(permissions) = found.get_mut(&ContactId(row.i64(0)?)) {
+            permissions.consents.insert(key, (row.i64(3)? == 1, row.at(4)?));
+        }
+    }
+    Ok(())
+}
+
+async fn load_pauses(conn: &mut Conn, bucket: i64, found: &mut Found) -> Result<()> {
+    const PAUSES: &str = "WITH n(contact) AS ({I}) SELECT p.contact, p.purpose, p.until \
+        FROM n CROSS JOIN contact_pauses p WHERE p.bucket = $1 AND p.contact = n.contact";
+    let rows = conn.fetch_rows(PAUSES, rows_of(found), &args![bucket]).await?;
+    let words = words_of(conn, &rows, &[1]).await?;
+    for row in &rows {
+        if let Some(permissions) = found.get_mut(&ContactId(row.i64(0)?)) {
+            permissions.pauses.insert(names::spelled(&words, row.i64(1)?)?, row.at(2)?);
+        }
+    }
+    Ok(())
+}
+
+async fn load_slots(conn: &mut Conn, bucket: i64, since: Timestamp, found: &mut Found) -> Result<()> {
+    const SLOTS: &str = "WITH n(contact) AS ({I}) SELECT s.contact, s.channel, s.purpose, s.at \
+        FROM n CROSS JOIN cap_slots s WHERE s.bucket = $1 AND s.contact = n.contact AND s.at >= $2";
+    let rows = conn.fetch_rows(SLOTS, rows_of(found), &args![bucket, since]).await?;
+    let words = words_of(conn, &rows, &[1, 2]).await?;
+    for row in &rows {
+        let slot = (row.at(3)?, names::spelled(&words, row.i64(1)?)?, names::spelled(&words, row.i64(2)?)?);
+        if let Some(permissions) = found.get_mut(&ContactId(row.i64(0)?)) {
+            permissions.slots.push(slot);
+        }
+    }
+    Ok(())
+}
+
+async fn load_suppressed(
+    conn: &mut Conn,
+    catalog: &Catalog,
+    contacts: &BTreeMap<ContactId, &Fields>,
+    found: &mut Found,
+) -> Result<()> {
+    const SUPPRESSED: &str = "WITH n(contact, address) AS ({IT}) SELECT n.contact, n.address, s.channel \
+        FROM n CROSS JOIN suppressions s WHERE s.address = n.address";
+    let mut rows = Rows::default();
+    // The gate compares addresses as the contact has them, the table holds them in one form.
+    let mut spellings: HashMap<(ContactId, String), Vec<Arc<str>>> = HashMap::new();
+    for (contact, attributes) in contacts {
+        for address in addresses(catalog, attributes) {
+            let spelling = spellings.entry((*contact, normal(&address))).or_default();
+            if spelling.is_empty() {
+                rows.push([(*contact).into(), normal(&address).into()]);
+            }
+            spelling.push(address);
+        }
+    }
+    let rows = conn.fetch_rows(SUPPRESSED, rows, &[]).await?;
+    let words = words_of(conn, &rows, &[2]).await?;
+    for row in &rows {
+        let contact = ContactId(row.i64(0)?);
+        let channel = names::spelled(&words, row.i64(2)?)?;
+        let spelled = spellings.remove(&(contact, row.text(1)?.to_owned())).unwrap_or_default();
+        if let Some(permissions) = found.get_mut(&contact) {
+            let pairs = spelled.iter().map(|address| (channel.clone(), address.clone()));
+            permissions.suppressed.extend(pairs);
+            spellings.insert((contact, row.text(1)?.to_owned()), spelled);
+        }
+    }
+    Ok(())
+}
+
+/// Everything among the attributes to which something could be sent.
+fn addresses(catalog: &Catalog, attributes: &Fields) -> Vec<Arc<str>> {
+    let of_channel: Vec<&Word> = catalog.channels.values().filter_map(|c| c.address.as_ref()).collect();
+    let is_address = |name: &Word| {
+        of_channel.contains(&name)
+            || catalog.attribute(name).is_some_and(|attribute| {
+                matches!(attribute.ty.required(), Type::Email | Type::Phone | Type::Address)
+            })
+    };
+    let texts = attributes.iter().filter(|(name, _)| is_address(name));
+    texts
+        .filter_map(|(_, value)| if let Value::Text(text) = value { Some(text.clone()) } else { None })
+        .collect()
+}
+
+/// The form in which addresses are compared.
+pub(super) fn normal(address: &str) -> String {
+    address.trim().to_lowercase()
+}
+
+/// How far back slots are counted, if there are caps; a little more than needed costs nothing.
+fn longest_window(catalog: &Catalog) -> Option<i64> {
+    let windows = catalog.policy.caps.iter().map(|cap| match cap.window {
+        CapWindow::Rolling(span) => span.about_ms() + span.about_ms() / 10,
+        CapWindow::Calendar(CalendarUnit::Day) => 2 * DAY,
+        CapWindow::Calendar(CalendarUnit::Week) => 8 * DAY,
+        CapWindow::Calendar(CalendarUnit::Month) => 32 * DAY,
+        CapWindow::Calendar(CalendarUnit::Year) => 367 * DAY,
+    });
+    windows.max().map(|window| window + 2 * DAY)
+}
+
+/// The names behind the numbers in some columns.
+async fn words_of(conn: &mut Conn, rows: &[Row], columns: &[usize]) -> Result<HashMap<i64, Arc<str>>> {
+    let mut ids = std::collections::BTreeSet::new();
+    for row in rows {
+        for column in columns {
+            ids.insert(row.i64(*column)?);
+        }
+    }
+    names::spell(conn, ids).await
+}
+
+// ---------------------------------------------------------------- writing
+
+/// Adds to the ledger and sets the latest state. An older change than the latest goes into the ledger alone.
+pub async fn record_consents(
+    tx: &mut Conn,
+    bucket: i64,
+    changes: &[(ContactId, &ConsentChange)],
+) -> Result<()> {
+    const RECORD: &str = "INSERT INTO consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) \
+        {IIIIIIITT}";
+    const LATEST: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) {IIIIII} \
+        ON CONFLICT (bucket, contact, purpose, channel) DO UPDATE SET permit = excluded.permit, at = excluded.at \
+        WHERE excluded.at >= consent_states.at";
+    let mut ledger = Rows::with_capacity(changes.len() * 9);
+    let mut latest = BTreeMap::new();
+    for (contact, change) in changes {
+        let purpose = names::intern(tx, &change.purpose).await?;
+        let channel = names::intern(tx, &change.channel).await?;
+        let (id, permit) = (tx.core.new_id(), i64::from(change.permit));
+        ledger.push([
+            bucket.into(),
+            id.into(),
+            (*contact).into(),
+            purpose.into(),
+            channel.into(),
+            permit.into(),
+            change.at.into(),
+            (&change.source).into(),
+            change.evidence.clone().into(),
+        ]);
+        // One statement must not meet the same row twice.
+        let kept = latest.entry((*contact, purpose, channel)).or_insert((permit, change.at));
+        if change.at >= kept.1 {
+            *kept = (permit, change.at);
+        }
+    }
+    tx.exec_rows(RECORD, ledger, &[]).await?;
+    let mut rows = Rows::with_capacity(latest.len() * 6);
+    for ((contact, purpose, channel), (permit, at)) in latest {
+        rows.push([bucket.into(), contact.into(), purpose.into(), channel.into(), permit.into(), at.into()]);
+    }
+    tx.exec_rows(LATEST, rows, &[]).await?;
+    Ok(())
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerLine {
+    pub id: i64,
+    pub change: ConsentChange,
+}
+
+/// The ledger of a contact, oldest first.
+pub async fn ledger(conn: &mut Conn, contact: ContactId) -> Result<Vec<LedgerLine>> {
+    const LEDGER: &str = "SELECT id, purpose, channel, permit, at, source, evidence FROM consents \
+        WHERE bucket = $1 AND contact = $2 ORDER BY id";
+    let bucket = conn.core.bucket_of(contact);
+    let rows = conn.fetch(LEDGER, args![bucket, contact]).await?;
+    let words = words_of(conn, &rows, &[1, 2]).await?;
+    let line = |row: &Row| {
+        Ok(LedgerLine {
+            id: row.i64(0)?,
+            change: ConsentChange {
+                purpose: names::spelled(&words, row.i64(1)?)?,
+                channel: names::spelled(&words, row.i64(2)?)?,
+                permit: row.i64(3)? == 1,
+                at: row.at(4)?,
+                source: row.text(5)?.into(),
+                evidence: row.opt_text(6)?.map(Arc::from),
+            },
+        })
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Suppresses addresses; the first reason stays.
+pub async fn suppress(tx: &mut Conn, suppressions: &[&Suppression]) -> Result<()> {
+    const SUPPRESS: &str =
+        "INSERT INTO suppressions (address, channel, reason, at) {TITI} ON CONFLICT DO NOTHING";
+    let mut rows = Rows::with_capacity(suppressions.len() * 4);
+    for one in suppressions {
+        let channel = names::intern(tx, &one.channel).await?;
+        rows.push([normal(&one.address).into(), channel.into(), (&one.reason).into(), one.at.into()]);
+    }
+    tx.exec_rows(SUPPRESS, rows, &[]).await?;
+    Ok(())
+}
+
+/// Sets until when purposes pause for contacts.
+pub(super) async fn pause(
+    tx: &mut Conn,
+    bucket: i64,
+    pauses: &[(ContactId, &(Word, Timestamp))],
+) -> Result<()> {
+    const PAUSE: &str = "INSERT INTO contact_pauses (bucket, contact, purpose, until) {IIII} \
+        ON CONFLICT (bucket, contact, purpose) DO UPDATE SET until = excluded.until";
+    let mut latest = BTreeMap::new();
+    for (contact, (purpose, until)) in pauses {
+        latest.insert((*contact, names::intern(tx, purpose).await?), *until);
+    }
+    let mut rows = Rows::with_capacity(latest.len() * 4);
+    for ((contact, purpose), until) in latest {
+        rows.push([bucket.into(), contact.into(), purpose.into(), until.into()]);
+    }
+    tx.exec_rows(PAUSE, rows, &[]).await?;
+    Ok(())
+}
+
+/// Takes cap slots.
+pub(super) async fn take_slots(
+    tx: &mut Conn,
+    bucket: i64,
+    slots: &[(ContactId, &(Timestamp, Word, Word, DeliveryId))],
+) -> Result<()> {
+    const TAKE: &str = "INSERT INTO cap_slots (bucket, contact, at, delivery, channel, purpose) {IIIIII}";
+    let mut rows = Rows::with_capacity(slots.len() * 6);
+    for (contact, (at, channel, purpose, delivery)) in slots {
+        let channel = names::intern(tx, channel).await?;
+        let purpose = names::intern(tx, purpose).await?;
+        rows.push([
+            bucket.into(),
+            (*contact).into(),
+            (*at).into(),
+            (*delivery).into(),
+            channel.into(),
+            purpose.into(),
+        ]);
+    }
+    tx.exec_rows(TAKE, rows, &[]).await?;
+    Ok(())
+}
+
+/// Frees the cap slots of deliveries that were cancelled.
+pub async fn free_slots(tx: &mut Conn, bucket: i64, cancelled: &[(ContactId, DeliveryId)]) -> Result<()> {
+    const FREE: &str = "WITH n(contact, delivery) AS ({II}) DELETE FROM cap_slots \
+        WHERE bucket = $1 AND (contact, at, delivery) IN (SELECT s.contact, s.at, s.delivery \
+        FROM n CROSS JOIN cap_slots s WHERE s.bucket = $2 AND s.contact = n.contact AND s.delivery = n.delivery)";
+    let mut rows = Rows::with_capacity(cancelled.len() * 2);
+    for (contact, delivery) in cancelled {
+        rows.push([(*contact).into(), (*delivery).into()]);
+    }
+    tx.exec_rows(FREE, rows, &args![bucket, bucket]).await?;
+    Ok(())
+}
