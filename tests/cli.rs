@@ -150,7 +150,7 @@ fn check_tells_every_mistake_and_fails_and_fix_mends_what_needs_no_thought() {
     let dir = project();
     let good = read(dir.path(), WELCOME);
     let bad = good
-        .replace("send email first_order with {", "sned email first_order with {")
+        .replace("\n  send email first_order", "\n  sned email first_order")
         .replace("14 days", "14 dyas");
     write(dir.path(), WELCOME, bad.as_bytes());
     let check = fahrplan(dir.path(), &["check", "--format", "concise"]);
