@@ -16,7 +16,6 @@ use crate::lang::ast::{
 };
 use crate::lang::types::calendar;
 use crate::time::Calendar;
-use crate::value::Value;
 
 /// Why an enrollment ends where a value that a `switch` needs has vanished and nothing follows: no path may have a loose end.
 pub const VANISHED: &str = "value_missing";
@@ -441,34 +440,22 @@ impl<'a> Flow<'a> {
             }
             Wait::Race { patience, name, arms, timeout } => {
                 let id = self.names.id(name.as_ref(), "wait race");
-                let at = self.reserve(here, Draft { place, id: id.clone(), slot });
-                let arms = arms.iter().map(|arm| self.arm(arm, &id, next, source)).collect();
+                let at = self.reserve(here, Draft { place, id, slot });
+                let arms = arms.iter().map(|arm| self.arm(arm, next, source)).collect();
                 let timeout = timeout.as_ref().map_or(next, |block| self.inner(block, next, source));
                 self.steps[at].kind = bare_wait(patience, arms, timeout);
             }
         }
     }
 
-    fn arm(&mut self, arm: &'a ast::Arm, race: &Word, next: Label, source: &mut Source<'_>) -> Arm {
-        match &arm.when {
-            ArmWhen::Event(event) => {
-                let first = self.inner(&arm.body, next, source);
-                Arm { on: Trigger::Event(source.on(event)), next: first }
-            }
-            ArmWhen::Condition { expr, .. } => {
-                // A condition carries no record; its name can only be asked for whether and when it came true.
-                let named = source.slot(arm.span);
-                let on = source.condition(expr);
-                let Some(slot) = named else { return Arm { on, next: self.inner(&arm.body, next, source) } };
-                let (first, body) = (self.labels.open(), self.labels.open());
-                let id = self.names.part(race, "came true");
-                let happened = Expr::Record(vec![("happened".into(), Expr::Const(Value::Bool(true)))]);
-                let kind = StepKind::Let { slot, value: happened, next: body };
-                self.emit(first, Draft { place: arm.span, id, slot: named }, kind);
-                self.block(&arm.body, body, next, source);
-                Arm { on, next: first }
-            }
-        }
+    /// A named condition carries no record and no moment, so its name needs no slot.
+    fn arm(&mut self, arm: &'a ast::Arm, next: Label, source: &mut Source<'_>) -> Arm {
+        let first = self.inner(&arm.body, next, source);
+        let on = match &arm.when {
+            ArmWhen::Event(event) => Trigger::Event(source.on(event)),
+            ArmWhen::Condition { expr, .. } => source.condition(expr),
+        };
+        Arm { on, next: first }
     }
 }
 

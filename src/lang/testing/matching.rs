@@ -9,7 +9,7 @@ use crate::engine::program::Word;
 use crate::engine::world::Fields;
 use crate::lang::ast::{self, Expect};
 use crate::time::{TimeOfDay, Timestamp, Zone};
-use crate::value::{Decimal, Value};
+use crate::value::{Decimal, Type, Value};
 
 /// Something that happened in a play.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +112,9 @@ pub(super) trait Answers {
     /// For the expectation of that number in that beat: whether it held, and what was found instead.
     fn answer(&self, beat: usize, expect: usize) -> Option<&Result<(), String>>;
 
+    /// A condition as it is written.
+    fn written(&self, span: Span) -> String;
+
     /// Where everybody was after that beat.
     fn standing(&self, beat: usize) -> &str;
 }
@@ -128,8 +131,7 @@ pub(super) fn compare(
         Matcher { journey, seen, used: vec![false; seen.len()], constant, verdicts: Vec::new() };
     let mut from = None;
     for (number, beat) in script.beats.iter().enumerate() {
-        let answer = |expect| answers.answer(number, expect).cloned();
-        matcher.beat(beat, from.unwrap_or(beat.at), answer, answers.standing(number));
+        matcher.beat((number, beat), from.unwrap_or(beat.at), answers);
         from = Some(beat.at);
     }
     matcher.name_others();
@@ -158,13 +160,7 @@ struct Matcher<'a> {
 }
 
 impl Matcher<'_> {
-    fn beat(
-        &mut self,
-        beat: &Beat<'_>,
-        from: Timestamp,
-        answer: impl Fn(usize) -> Option<Result<(), String>>,
-        standing: &str,
-    ) {
+    fn beat(&mut self, (place, beat): (usize, &Beat<'_>), from: Timestamp, answers: &impl Answers) {
         let forbids = |expect: &Expect| matches!(expect, Expect::No { .. } | Expect::NoMoreSend);
         let ordered = (0..beat.expects.len()).filter(|n| !forbids(beat.expects[*n].what));
         let last = (0..beat.expects.len()).filter(|n| forbids(beat.expects[*n].what));
@@ -175,9 +171,9 @@ impl Matcher<'_> {
                 _ => beat.at,
             };
             let from = if until == Timestamp::NEVER { beat.at } else { from };
-            let (met, failure) = match answer(number) {
+            let (met, failure) = match answers.answer(place, number) {
                 Some(Ok(())) => (None, None),
-                Some(Err(found)) => (None, Some(Failure::Untrue(found))),
+                Some(Err(found)) => (None, Some(Failure::Untrue(found.clone()))),
                 None if forbids(expected.what) => {
                     (None, self.forbidden(expected.what, expected.person, from, until))
                 }
@@ -189,8 +185,11 @@ impl Matcher<'_> {
             if let Some(met) = met {
                 self.used[met] = true;
             }
-            let words = words(expected.what, self.constant);
-            let (span, standing) = (expected.span, standing.to_owned());
+            let words = match expected.what {
+                Expect::Holds(condition) => answers.written(condition.span),
+                what => words(what, self.constant),
+            };
+            let (span, standing) = (expected.span, answers.standing(place).to_owned());
             self.verdicts.push(Verdict { span, words, from, to: until, met, failure, standing });
         }
     }
@@ -389,7 +388,16 @@ fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value) -> String {
         Expect::Start { journey } => format!("start {}", journey.text),
         Expect::Did { verb, name } => format!("{} {}", verb.text, dotted(name)),
         Expect::WaitingAt { step } => format!("waiting at {}", step.text),
-        Expect::Holds(_) => "the condition".to_owned(),
+        // The play knows how it is written.
+        Expect::Holds(_) => String::new(),
+    }
+}
+
+/// A value of that type as an author would write it: listed values are bare words.
+pub(super) fn shown_as(value: &Value, ty: Option<&Type>) -> String {
+    match (value, ty.map(Type::required)) {
+        (Value::Text(text), Some(Type::OneOf(_))) => text.to_string(),
+        (value, _) => shown(value),
     }
 }
 

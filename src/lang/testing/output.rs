@@ -31,8 +31,11 @@ impl Report {
         for play in self.plays.iter().filter(|play| !play.passed()) {
             out += &format!("\n{}", play.human(sources, paint));
         }
+        if !self.skipped.is_empty() && !out.is_empty() {
+            out.push('\n');
+        }
         for test in &self.skipped {
-            out += &format!("\n{} {}\n", paint.bad("not run:"), skipped(sources, test));
+            out += &format!("{} {}\n", paint.bad("not run:"), skipped(sources, test));
         }
         if !out.is_empty() {
             out.push('\n');
@@ -194,7 +197,7 @@ impl Play {
 fn skipped(sources: &Sources, test: &ast::Test) -> String {
     let (line, _) = sources.line_col(test.span.file, test.span.start);
     format!(
-        "\"{}\" for {} ({}:{line}): the journey or the test has errors, which `fahrplan check` shows",
+        "\"{}\" for {} ({}:{line}): it or its journey has errors, which `fahrplan check` shows",
         test.title.value,
         test.journey.text,
         sources.path(test.span.file)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::matching::{Answers, Seen, What, compare, shown};
+use super::matching::{Answers, Seen, What, compare, shown, shown_as};
 use super::script::{Action, Beat, Cast, Doing, Script, dotted, instant};
 use super::timeline::moment_words;
 use super::{Play, Reached};
@@ -50,15 +50,19 @@ struct Stage<'s, 't> {
 }
 
 /// Answers by beat and expectation.
-#[derive(Default)]
-struct Found {
+struct Found<'s> {
+    sources: &'s Sources,
     answers: BTreeMap<(usize, usize), Result<(), String>>,
     standing: Vec<String>,
 }
 
-impl Answers for Found {
+impl Answers for Found<'_> {
     fn answer(&self, beat: usize, expect: usize) -> Option<&Result<(), String>> {
         self.answers.get(&(beat, expect))
+    }
+
+    fn written(&self, span: Span) -> String {
+        one_line(self.sources.slice(span))
     }
 
     fn standing(&self, beat: usize) -> &str {
@@ -76,7 +80,7 @@ pub(super) fn play(
     let begins = script.beats.first().map_or(Timestamp(0), |beat| beat.at);
     let mut stage = Stage::new(script, cast, (compilation, sources), reached, begins);
     stage.set_up();
-    let mut found = Found::default();
+    let mut found = Found { sources, answers: BTreeMap::new(), standing: Vec::new() };
     for (number, beat) in script.beats.iter().enumerate() {
         stage.beat(beat);
         found.standing.push(stage.standing());
@@ -259,7 +263,7 @@ impl<'s, 't> Stage<'s, 't> {
                 let name: Word = path.parts.last().map_or("", |part| part.text.as_str()).into();
                 let ty = self.compilation.catalog.attribute(&name).map(|attribute| &attribute.ty);
                 let value = typed(self.constant(value), ty);
-                self.did(action, at, format!("set contact.{name} = {}", shown(&value)));
+                self.did(action, at, format!("set contact.{name} = {}", shown_as(&value, ty)));
                 self.memory.input(contact, &Input::Attributes { values: [(name, value)].into(), at }, at);
             }
             AtWhat::WorkReturns { task, outcome, with } => {
@@ -584,7 +588,11 @@ impl<'s, 't> Stage<'s, 't> {
         };
         let found = left.and_then(|(left, written)| {
             let value = scope.eval(left).ok().filter(|value| !matches!(value, Value::Bool(_)))?;
-            Some(format!(": {} is {}", one_line(self.sources.slice(written.span)), shown(&value)))
+            let ty = match left.as_ref() {
+                Expr::Attribute(name) => self.compilation.catalog.attribute(name).map(|a| &a.ty),
+                _ => None,
+            };
+            Some(format!(": {} is {}", one_line(self.sources.slice(written.span)), shown_as(&value, ty)))
         });
         Err(format!("`{text}` is not true{}", found.unwrap_or_default()))
     }
