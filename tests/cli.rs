@@ -105,10 +105,12 @@ fn read(dir: &Path, file: &str) -> String {
 const WELCOME: &str = "journeys/welcome.journey";
 
 #[test]
-fn a_new_project_passes_check_and_test() {
+fn a_new_project_passes_check_fmt_and_test() {
     let dir = project();
     let check = fahrplan(dir.path(), &["check", "--deny", "warnings"]);
     assert_eq!((check.code, check.out.as_str()), (0, "1 journey, 2 templates, 5 tests: no findings\n"));
+    let fmt = fahrplan(dir.path(), &["fmt", "--diff"]);
+    assert_eq!((fmt.code, fmt.out.as_str()), (0, "3 files in canonical layout\n"));
     let test = fahrplan(dir.path(), &["test", "--coverage"]);
     assert_eq!((test.code, test.err.as_str()), (0, ""), "{}", test.out);
     assert!(test.out.contains("\n5 tests: 5 passed; "), "{}", test.out);
@@ -199,6 +201,31 @@ fn a_file_in_another_encoding_costs_its_line_and_the_rest_goes_on() {
     assert_eq!(lines.len(), 2, "{}", check.out);
     assert!(lines[0].starts_with("schema.journey:") && lines[0].contains("is not UTF-8"), "{}", check.out);
     assert!(lines[1].starts_with(WELCOME), "{}", check.out);
+}
+
+#[test]
+fn fmt_checks_shows_and_writes_the_canonical_layout() {
+    let dir = project();
+    let good = read(dir.path(), WELCOME);
+    let ugly = good
+        .replace("  send email welcome as hello", "     send   email welcome   as hello")
+        .replace('\n', "\r\n");
+    write(dir.path(), WELCOME, ugly.as_bytes());
+    let check = fahrplan(dir.path(), &["fmt", "--check"]);
+    assert_eq!(
+        (check.code, check.out.as_str()),
+        (1, "journeys/welcome.journey\n1 of 3 files would change\n")
+    );
+    let diff = fahrplan(dir.path(), &["fmt", "--diff", WELCOME]);
+    assert_eq!(diff.code, 1);
+    assert!(diff.out.contains("\n+  send email welcome as hello\n"), "{}", diff.out);
+    assert_eq!(read(dir.path(), WELCOME), ugly, "nothing was written");
+    let stdin = with_input(dir.path(), &["fmt", "-"], &ugly);
+    assert_eq!((stdin.code, stdin.out.as_str()), (0, good.as_str()));
+    let written = fahrplan(dir.path(), &["fmt"]);
+    assert_eq!((written.code, written.out.as_str()), (0, "journeys/welcome.journey\n1 of 3 files changed\n"));
+    assert_eq!(read(dir.path(), WELCOME), good);
+    assert_eq!(fahrplan(dir.path(), &["fmt", "--check"]).code, 0);
 }
 
 #[test]

@@ -122,3 +122,9 @@ fn the_shop_passes_its_tests_and_they_reach_every_exit() {
     assert!(text.contains("22 tests: 22 passed; "), "{text}");
     assert!(!text.contains("no test ends with"), "{text}");
 }
+
+#[test]
+fn the_shop_is_in_canonical_layout() {
+    let (code, text) = in_the_shop(&["fmt", "--diff"]);
+    assert_eq!(code, 0, "{text}");
+}

@@ -38,7 +38,9 @@ fn compile_with(schema: &str, text: &str) -> (Sources, Compilation) {
     input.sources.add("journeys/j.journey".into(), text.into());
     for name in ["a", "b", "c"] {
         let variables = if name == "c" { "{{code}}{{links.unsubscribe}}" } else { "x {{links.unsubscribe}}" };
-        for (part, text) in [("email.en.subject", "s"), ("email.en.html", variables), ("sms.en.txt", variables)] {
+        for (part, text) in
+            [("email.en.subject", "s"), ("email.en.html", variables), ("sms.en.txt", variables)]
+        {
             let path = format!("{name}/{part}.hbs");
             let file = input.sources.add(format!("templates/{path}"), text.into());
             input.templates.insert(path, file);
@@ -420,16 +422,4 @@ Europe/Berlin           what happened                      what was expected
                    10:00  exit as done
   Tue 31 Mar       10:00  nobody is inside at this moment    ✗ line 20: exit as interested"
     );
-}
-
-/// Entries of every kind, handlers, stages, races, anchors, children, live conditions: each with tests of its own.
-#[test]
-fn every_form_runs_as_it_is_written() {
-    let (sources, compilation) =
-        compile_with(include_str!("testing/schema.journey"), include_str!("testing/forms.journey"));
-    let found = errors(&sources, &compilation);
-    assert!(found.is_empty(), "{found}");
-    let report = testing::run(&compilation, &sources, &|_| true);
-    let human = report.human(&sources, false);
-    assert!(report.passed() && report.plays.len() == 22, "{human}");
 }

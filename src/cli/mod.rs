@@ -18,6 +18,7 @@ pub mod demo;
 pub mod deploy;
 pub mod enroll;
 pub mod explain;
+pub mod fmt;
 pub mod import;
 pub mod init;
 pub mod key;
@@ -402,7 +403,7 @@ fn run(command: Command) -> Outcome {
         Command::Deploy(args) => deploy::run(&args),
         Command::Enroll(args) => enroll::run(&args),
         Command::Explain(args) => explain::run(&args),
-        Command::Fmt(_) => Err(Failure::not_available("`fmt`")),
+        Command::Fmt(args) => fmt::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Key(args) => key::run(&args),
