@@ -27,6 +27,11 @@ impl Ids {
         Ids { worker: i64::from(worker & 0x3ff), last: 0 }
     }
 
+    /// The number of the worker.
+    pub fn worker(&self) -> i64 {
+        self.worker
+    }
+
     /// The next raw id at that instant of the machine's clock.
     pub fn next(&mut self, now: Timestamp) -> i64 {
         // The counter is the low half of `last`: when it runs over, the id borrows from the next millisecond.

@@ -56,7 +56,7 @@ impl Email {
             text: &outgoing.rendered.text,
             html: outgoing.rendered.html.as_deref(),
             list,
-            feedback_id: None,
+            feedback_id: outgoing.feedback_id,
         };
         let bytes = message.write().map_err(Unsendable::Message)?;
         let envelope = Envelope { from: Some(self.return_path.clone()), to: address };

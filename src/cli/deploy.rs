@@ -1,8 +1,142 @@
-//! Puts the compiled project into the database.
+//! `fahrplan deploy`: puts the compiled project into the database. A running daemon takes it over by itself.
+//!
+//! First deploys, and replacing a journey while nobody is inside. Moving people from one version to the next comes with `plan`, so
+//! until then a changed journey with people inside is refused, and says how many.
 
-use super::{DeployArgs, Failure, Outcome};
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 
-/// Refuses, since it is not built yet.
-pub fn run(_: &DeployArgs) -> Outcome {
-    Err(Failure::not_available("`deploy`"))
+use super::load::Project;
+use super::{DeployArgs, Exit, Failure, Outcome, block_on, print, world};
+use crate::clock::machine_now;
+use crate::diagnostic::Severity;
+use crate::engine::program::{Program, Word};
+use crate::lang::Compilation;
+use crate::store::Store;
+use crate::store::journeys::{self, Deployed};
+use crate::time::Timestamp;
+
+/// Runs the command.
+pub fn run(args: &DeployArgs) -> Outcome {
+    if args.plan.is_some() || args.pin || args.allow_audience.is_some() {
+        return Err(Failure::not_available("deploying a plan, --pin and --allow-audience"));
+    }
+    block_on(deploy(args))
+}
+
+async fn deploy(args: &DeployArgs) -> Outcome {
+    let project = Project::of(&[])?;
+    let compiled = compile(&project)?;
+    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    let changes = changes(&compiled, &deployed);
+    if changes.is_empty() {
+        print("Nothing to do: the database has exactly this.\n")?;
+        return Ok(Exit::Fine);
+    }
+    refuse_people_inside(&store, &changes).await?;
+    print(&changes.iter().map(|change| format!("{change}\n")).collect::<String>())?;
+    if !args.yes {
+        confirm()?;
+    }
+    let done = journeys::deploy(&store, &compiled.catalog, &compiled.programs, machine_now())
+        .await
+        .map_err(world)?;
+    print(&format!("Deployed as number {}.\n", done.generation))?;
+    store.close().await;
+    Ok(Exit::Fine)
+}
+
+/// Deploys a project without asking: the demo and the benchmark.
+pub(super) async fn deploy_project(store: &Store, project: &Project, now: Timestamp) -> Result<(), Failure> {
+    let compiled = compile(project)?;
+    journeys::deploy(store, &compiled.catalog, &compiled.programs, now).await.map_err(world)?;
+    Ok(())
+}
+
+/// The compiled project, if it has no error.
+fn compile(project: &Project) -> Result<Compilation, Failure> {
+    let compiled = project.compile();
+    let errors = |d: &&crate::diagnostic::Diagnostic| d.severity() == Severity::Error;
+    let mut findings = compiled.diagnostics.iter().filter(errors);
+    let Some(first) = findings.next() else { return Ok(compiled) };
+    let place = project.input.sources.path(first.primary.span.file);
+    let more = match findings.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    Err(Failure::findings(format!(
+        "nothing was deployed: {place}: {} {}{more}",
+        first.code.as_str(),
+        first.message
+    ))
+    .help("`fahrplan check` shows every finding with its place"))
+}
+
+/// What a deploy would do.
+enum Change<'a> {
+    New(&'a Program),
+    Changed(&'a Program),
+    Retired(&'a Word),
+    Rules,
+}
+
+impl std::fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Change::New(program) => write!(f, "+ {}  new", program.journey),
+            Change::Changed(program) => write!(f, "~ {}  changed", program.journey),
+            Change::Retired(journey) => {
+                write!(f, "- {journey}  retired: nobody enters any more, those inside go on to the end")
+            }
+            Change::Rules => f.write_str("± schema or policies changed; they hold for everybody at once"),
+        }
+    }
+}
+
+fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed) -> Vec<Change<'a>> {
+    let change = |program: &'a Program| match deployed.current.get(&program.journey) {
+        None => Some(Change::New(program)),
+        Some(current) if current.hash() != program.hash() => Some(Change::Changed(program)),
+        Some(_) => None,
+    };
+    let mut changes: Vec<Change> = compiled.programs.iter().filter_map(change).collect();
+    let kept = |journey: &&Word| compiled.programs.iter().any(|program| program.journey == **journey);
+    changes.extend(deployed.current.keys().filter(|journey| !kept(journey)).map(Change::Retired));
+    if deployed.generation > 0 && deployed.catalog.hash() != compiled.catalog.hash() {
+        changes.push(Change::Rules);
+    } else if deployed.generation == 0 && changes.is_empty() {
+        changes.push(Change::Rules);
+    }
+    changes
+}
+
+async fn refuse_people_inside(store: &Store, changes: &[Change<'_>]) -> Result<(), Failure> {
+    let inside: BTreeMap<Word, i64> =
+        journeys::inside(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    for change in changes {
+        if let Change::Changed(program) = change
+            && let Some(count) = inside.get(&program.journey).filter(|count| **count > 0)
+        {
+            return Err(Failure::findings(format!(
+                "nothing was deployed: {count} people are inside `{}`, and moving them to a changed version is not available yet",
+                program.journey
+            ))
+            .help("deploy when they are through (`fahrplan status` shows them), or give the changed journey a new name"));
+        }
+    }
+    Ok(())
+}
+
+fn confirm() -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("nobody can be asked here").help("say --yes if this is what you want"));
+    }
+    print("Make it so? [y/N] ")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(world)?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::usage("nothing was deployed")),
+    }
 }

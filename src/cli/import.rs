@@ -1,8 +1,471 @@
-//! Reads contacts and events from files.
+//! `fahrplan import contacts|events`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
+//!
+//! A bad row is reported by its line and kept in `FILE.rejected`; the others go in. Contacts come as CSV with a header or as JSON lines
+//! of Segment's `identify`; events as JSON lines of `track`. Columns of contacts: `user_id anonymous_id email phone` say who, other
+//! columns are attributes, `consent_PURPOSE_CHANNEL` (yes, no) and `consent_PURPOSE_CHANNEL_at` go to the consent ledger.
 
-use super::{Failure, ImportArgs, Outcome};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 
-/// Refuses, since it is not built yet.
-pub fn run(_: &ImportArgs) -> Outcome {
-    Err(Failure::not_available("`import`"))
+use csv::ByteRecord;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::load::Project;
+use super::{Exit, Failure, ImportArgs, ImportWhat, Outcome, block_on, print, progress, world};
+use crate::clock::machine_now;
+use crate::engine::program::{Catalog, Word};
+use crate::engine::world::{ConsentChange, Fields, Input};
+use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
+use crate::store::import::{self as quiet, Imported, Person};
+use crate::store::inbox::{Accepted, Incoming, To};
+use crate::store::{Store, journeys};
+use crate::time::Timestamp;
+use crate::value::{self, Type, Value};
+
+/// Rows that share a transaction.
+const TOGETHER: usize = 2_000;
+/// Rejected rows that are told one by one; all are kept.
+const TOLD: usize = 50;
+
+/// Runs the command.
+pub fn run(args: &ImportArgs) -> Outcome {
+    block_on(import(args))
+}
+
+async fn import(args: &ImportArgs) -> Outcome {
+    let project = Project::of(&[])?;
+    let file = File::open(&args.file)
+        .map_err(|error| Failure::usage(format!("{}: {error}", args.file.display())))?;
+    let map = args.map.as_deref().map(read_map).transpose()?.unwrap_or_default();
+    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let mut report = Report::new(&args.file);
+    let reader = BufReader::with_capacity(1 << 20, file);
+    let import = Import { store: &store, live: args.live, now: machine_now() };
+    match (args.what, is_json(&args.file)) {
+        (ImportWhat::Contacts, false) => import.contacts_csv(reader, &map, &mut report).await?,
+        (ImportWhat::Contacts | ImportWhat::Events, true) => import.items(reader, &mut report).await?,
+        (ImportWhat::Events, false) => {
+            return Err(Failure::usage("events come as JSON lines, one `track` item a line")
+                .help("name the file .jsonl; the shape is that of `POST /v1/track`"));
+        }
+    }
+    store.close().await;
+    report.finish()
+}
+
+/// Contacts from CSV, quietly: for the demo and the benchmark, whose rows are known to be good.
+pub(super) async fn contacts_from(store: &Store, csv: &[u8], now: Timestamp) -> Result<(), Failure> {
+    let mut report = Report::new(Path::new("built-in"));
+    Import { store, live: false, now }.contacts_csv(csv, &BTreeMap::new(), &mut report).await?;
+    report.must_be_clean()
+}
+
+/// Events of the past, quietly: for the demo.
+pub(super) async fn events_from(store: &Store, items: &[Json], now: Timestamp) -> Result<(), Failure> {
+    let mut report = Report::new(Path::new("built-in"));
+    let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
+    Import { store, live: false, now }.items(lines.as_bytes(), &mut report).await?;
+    report.must_be_clean()
+}
+
+struct Import<'a> {
+    store: &'a Store,
+    live: bool,
+    now: Timestamp,
+}
+
+impl Import<'_> {
+    async fn catalog(&self) -> Result<std::sync::Arc<Catalog>, Failure> {
+        let deployed =
+            journeys::deployed(&mut self.store.read().await.map_err(world)?).await.map_err(world)?;
+        match deployed.generation {
+            0 => Err(Failure::usage("the database has no schema yet").help("run `fahrplan deploy` first")),
+            _ => Ok(deployed.catalog.clone()),
+        }
+    }
+
+    async fn contacts_csv(
+        &self,
+        file: impl Read,
+        map: &BTreeMap<String, String>,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let catalog = self.catalog().await?;
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+        let header = reader
+            .byte_headers()
+            .map_err(|error| Failure::usage(format!("the header cannot be read: {error}")))?
+            .clone();
+        if header.is_empty() || header.iter().all(<[u8]>::is_empty) {
+            report.note("the file is empty");
+            return Ok(());
+        }
+        let columns = columns(&catalog, &header, map)?;
+        report.header = Some(header);
+        let (mut people, mut record) = (Vec::with_capacity(TOGETHER), ByteRecord::new());
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(false) => break,
+                Ok(true) => {}
+                Err(error) => {
+                    report.reject_row(
+                        error.position().map_or(0, csv::Position::line),
+                        &record,
+                        &error.to_string(),
+                    )?;
+                    continue;
+                }
+            }
+            let line = record.position().map_or(0, csv::Position::line);
+            match person(&columns, &record, self.now) {
+                Ok(person) => people.push(person),
+                Err(why) => report.reject_row(line, &record, &why)?,
+            }
+            if people.len() >= TOGETHER {
+                self.take(std::mem::take(&mut people), report).await?;
+            }
+        }
+        self.take(people, report).await
+    }
+
+    async fn take(&self, people: Vec<Person>, report: &mut Report) -> Result<(), Failure> {
+        if people.is_empty() {
+            return Ok(());
+        }
+        if !self.live {
+            report.add(quiet::contacts(self.store, &people, self.now).await.map_err(world)?);
+            return Ok(());
+        }
+        let incoming = people.into_iter().flat_map(|person| {
+            let to = To::Who(person.who);
+            let attributes = Input::Attributes { values: person.attributes, at: self.now };
+            let consents = person.consents.into_iter().map(Input::Consent);
+            let incoming = move |input| Incoming { to: to.clone(), message_id: None, input };
+            std::iter::once(attributes).chain(consents).map(incoming).collect::<Vec<_>>()
+        });
+        let accepted = self.store.accept(incoming.collect(), self.now).await.map_err(world)?;
+        report.add(Imported { new: 0, known: accepted.len() });
+        Ok(())
+    }
+
+    /// JSON lines of `identify` and `track`.
+    async fn items(&self, file: impl BufRead, report: &mut Report) -> Result<(), Failure> {
+        let catalog = self.catalog().await?;
+        let (mut people, mut incoming) = (Vec::new(), Vec::new());
+        for (line, number) in file.split(b'\n').zip(1..) {
+            let line = line.map_err(world)?;
+            let trimmed = line.trim_ascii();
+            if trimmed.is_empty() {
+                continue;
+            }
+            match self.item(&catalog, trimmed) {
+                Ok((Item { who, what: Act::Attributes(attributes), .. }, parts)) => {
+                    people.push(Person { who, attributes, consents: Vec::new() });
+                    for why in parts {
+                        report.reject_line(number, trimmed, &why)?;
+                    }
+                }
+                Ok((item, _)) => incoming.push(self.event(item)),
+                Err(why) => report.reject_line(number, trimmed, &why)?,
+            }
+            if people.len() >= TOGETHER {
+                self.take(std::mem::take(&mut people), report).await?;
+            }
+            if incoming.len() >= TOGETHER {
+                self.accept(std::mem::take(&mut incoming), report).await?;
+            }
+        }
+        self.take(people, report).await?;
+        self.accept(incoming, report).await
+    }
+
+    fn item(&self, catalog: &Catalog, line: &[u8]) -> Result<(Item, Vec<String>), String> {
+        let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())?;
+        let json: Json =
+            serde_json::from_str(text).map_err(|error| format!("the line is no JSON: {error}"))?;
+        let clocks = Clocks { sent_at: None, received_at: self.now };
+        let read = intake::read_item(catalog, &json, None, clocks).map_err(|rejected| rejected.reason)?;
+        Ok((read.item, read.rejected.into_iter().map(|rejected| rejected.reason).collect()))
+    }
+
+    fn event(&self, item: Item) -> Incoming {
+        let mut incoming = crate::http::events::to_incoming(item, self.now);
+        if let Input::Event(event) = &mut incoming.input {
+            event.quiet = !self.live;
+        }
+        incoming
+    }
+
+    async fn accept(&self, incoming: Vec<Incoming>, report: &mut Report) -> Result<(), Failure> {
+        if incoming.is_empty() {
+            return Ok(());
+        }
+        for accepted in self.store.accept(incoming, self.now).await.map_err(world)? {
+            match accepted {
+                Accepted::Taken(_) => report.taken += 1,
+                Accepted::Repeated => report.repeated += 1,
+                Accepted::Nobody => report.note("an item names nobody"),
+            }
+        }
+        progress(&format!("{} items", report.taken));
+        Ok(())
+    }
+}
+
+// ---------------------------------------------------------------- columns
+
+/// What a column of the file means.
+enum Column {
+    UserId,
+    AnonymousId,
+    Attribute(Word, Type),
+    Consent(Word, Word),
+    ConsentAt(Word, Word),
+    /// Not for us; told once.
+    Other,
+}
+
+fn columns(
+    catalog: &Catalog,
+    header: &ByteRecord,
+    map: &BTreeMap<String, String>,
+) -> Result<Vec<(String, Column)>, Failure> {
+    let mut columns = Vec::new();
+    for name in header {
+        let name = std::str::from_utf8(name).map_err(|_| Failure::usage("the header is not UTF-8"))?;
+        let name = name.trim_start_matches('\u{feff}').trim();
+        let name = map.get(name).map_or(name, String::as_str).to_owned();
+        let column = column(catalog, &name);
+        columns.push((name, column));
+    }
+    let says_who = |column: &Column| match column {
+        Column::UserId | Column::AnonymousId => true,
+        Column::Attribute(name, _) => &**name == "email" || &**name == "phone",
+        _ => false,
+    };
+    if !columns.iter().any(|(_, column)| says_who(column)) {
+        return Err(Failure::usage("no column says who it is")
+            .help("name one `user_id`, `anonymous_id`, `email` or `phone`, or use --map"));
+    }
+    let unknown: Vec<&str> = columns
+        .iter()
+        .filter(|(_, column)| matches!(column, Column::Other))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !unknown.is_empty() {
+        print(&format!("left out, since the schema has no such attribute: {}\n", unknown.join(", ")))?;
+    }
+    Ok(columns)
+}
+
+fn column(catalog: &Catalog, name: &str) -> Column {
+    if let Some(attribute) = catalog.attribute(name) {
+        return Column::Attribute(attribute.name.clone(), attribute.ty.clone());
+    }
+    let consent = name.strip_prefix("consent_").and_then(|rest| {
+        let (rest, at) = rest.strip_suffix("_at").map_or((rest, false), |rest| (rest, true));
+        let (purpose, channel) = rest.rsplit_once('_')?;
+        catalog.channels.contains_key(channel).then(|| (Word::from(purpose), Word::from(channel), at))
+    });
+    match (name, consent) {
+        ("user_id", _) => Column::UserId,
+        ("anonymous_id", _) => Column::AnonymousId,
+        (_, Some((purpose, channel, false))) => Column::Consent(purpose, channel),
+        (_, Some((purpose, channel, true))) => Column::ConsentAt(purpose, channel),
+        _ => Column::Other,
+    }
+}
+
+fn person(columns: &[(String, Column)], record: &ByteRecord, now: Timestamp) -> Result<Person, String> {
+    if record.len() != columns.len() {
+        return Err(format!("{} fields where the header has {}", record.len(), columns.len()));
+    }
+    let (mut who, mut attributes) = (Who::default(), Fields::new());
+    let (mut permits, mut times) = (Vec::new(), BTreeMap::new());
+    for ((name, column), cell) in columns.iter().zip(record) {
+        let cell = std::str::from_utf8(cell)
+            .map_err(|_| format!("`{name}` is not UTF-8; save the file as UTF-8"))?;
+        let text = cell.trim();
+        if text.is_empty() {
+            continue;
+        }
+        match column {
+            Column::UserId => who.user_id = Some(key(name, text)?),
+            Column::AnonymousId => who.anonymous_id = Some(key(name, text)?),
+            Column::Attribute(attribute, ty) => {
+                let value =
+                    value::from_text(ty, text).map_err(|misfit| format!("`{name}`: {}", misfit.message))?;
+                check_attribute(&value).map_err(|why| format!("`{name}` {why}"))?;
+                attributes.insert(attribute.clone(), value);
+            }
+            Column::Consent(purpose, channel) => match value::from_text(&Type::YesNo, text) {
+                Ok(Value::Bool(permit)) => permits.push((purpose.clone(), channel.clone(), permit)),
+                _ => return Err(format!("`{name}`: expected yes or no, found \"{text}\"")),
+            },
+            Column::ConsentAt(purpose, channel) => {
+                let at: Timestamp = text
+                    .parse()
+                    .map_err(|_| format!("`{name}`: expected a moment such as 2026-12-24T10:00:00Z"))?;
+                times.insert((purpose.clone(), channel.clone()), at);
+            }
+            Column::Other => {}
+        }
+    }
+    who.email = attributes.get("email").and_then(Value::as_text).map(str::to_owned);
+    who.phone = attributes.get("phone").and_then(Value::as_text).map(str::to_owned);
+    if who == Who::default() {
+        return Err("the row does not say who it is".to_owned());
+    }
+    let consents = permits.into_iter().map(|(purpose, channel, permit)| {
+        let at = times.get(&(purpose.clone(), channel.clone())).copied().unwrap_or(now);
+        ConsentChange { purpose, channel, permit, at, source: "import".into(), evidence: None }
+    });
+    Ok(Person { who, attributes, consents: consents.collect() })
+}
+
+fn key(name: &str, text: &str) -> Result<String, String> {
+    match text.len() <= 256 && !text.chars().any(char::is_control) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{name}` is longer than 256 bytes or contains control characters")),
+    }
+}
+
+/// `[columns]` of a map: the file's name of a column to ours.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Map {
+    columns: BTreeMap<String, String>,
+}
+
+fn read_map(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    let map: Map = toml::from_str(&text).map_err(|error| {
+        Failure::usage(format!("{}: {}", path.display(), error.message()))
+            .help("write [columns] and lines such as \"E-Mail\" = \"email\"")
+    })?;
+    Ok(map.columns)
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|e| {
+        e.eq_ignore_ascii_case("jsonl") || e.eq_ignore_ascii_case("json") || e.eq_ignore_ascii_case("ndjson")
+    })
+}
+
+// ---------------------------------------------------------------- report
+
+/// What became of the rows.
+struct Report {
+    rejects: PathBuf,
+    out: Option<BufWriter<File>>,
+    header: Option<ByteRecord>,
+    imported: Imported,
+    taken: usize,
+    repeated: usize,
+    rejected: usize,
+    told: Vec<String>,
+}
+
+impl Report {
+    fn new(file: &Path) -> Report {
+        let mut rejects = file.as_os_str().to_owned();
+        rejects.push(".rejected");
+        let rejects = PathBuf::from(rejects);
+        let imported = Imported::default();
+        Report {
+            rejects,
+            out: None,
+            header: None,
+            imported,
+            taken: 0,
+            repeated: 0,
+            rejected: 0,
+            told: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, imported: Imported) {
+        self.imported.new += imported.new;
+        self.imported.known += imported.known;
+        progress(&format!("{} contacts", self.imported.new + self.imported.known));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.told.push(text.to_owned());
+    }
+
+    fn reject_row(&mut self, line: u64, record: &ByteRecord, why: &str) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(&mut bytes);
+        writer.write_byte_record(record).and_then(|()| Ok(writer.flush()?)).map_err(world)?;
+        drop(writer);
+        self.reject(line, &bytes, why)
+    }
+
+    fn reject_line(&mut self, line: u64, bytes: &[u8], why: &str) -> Result<(), Failure> {
+        self.reject(line, &[bytes, b"\n"].concat(), why)
+    }
+
+    fn reject(&mut self, line: u64, bytes: &[u8], why: &str) -> Result<(), Failure> {
+        self.rejected += 1;
+        if self.rejected <= TOLD {
+            self.told.push(format!("line {line}: {why}"));
+        }
+        if self.out.is_none() {
+            let file = File::create(&self.rejects)
+                .map_err(|error| world(format!("{}: {error}", self.rejects.display())))?;
+            let mut out = BufWriter::new(file);
+            if let Some(header) = &self.header {
+                let mut writer = csv::Writer::from_writer(&mut out);
+                writer.write_byte_record(header).map_err(world)?;
+                writer.flush().map_err(world)?;
+            }
+            self.out = Some(out);
+        }
+        let out = self.out.as_mut().expect("opened above");
+        out.write_all(bytes).map_err(world)
+    }
+
+    fn must_be_clean(self) -> Result<(), Failure> {
+        match self.told.first() {
+            None => Ok(()),
+            Some(told) => Err(Failure::world(format!("the built-in data does not fit: {told}"))),
+        }
+    }
+
+    fn finish(mut self) -> Outcome {
+        if let Some(out) = &mut self.out {
+            out.flush().map_err(world)?;
+        }
+        let mut text = String::new();
+        for told in &self.told {
+            text.push_str(&format!("{told}\n"));
+        }
+        if self.rejected > TOLD {
+            text.push_str(&format!("… and {} more\n", self.rejected - TOLD));
+        }
+        let mut parts = Vec::new();
+        for (count, what) in [
+            (self.imported.new, "new contacts"),
+            (self.imported.known, "known contacts"),
+            (self.taken, "events"),
+            (self.repeated, "seen before"),
+            (self.rejected, "rejected"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        text.push_str(&if parts.is_empty() { "nothing to import".to_owned() } else { parts.join(", ") });
+        if self.rejected > 0 {
+            text.push_str(&format!("; the rejected rows stand in {}", self.rejects.display()));
+        }
+        text.push('\n');
+        print(&text)?;
+        Ok(if self.rejected > 0 { Exit::Findings } else { Exit::Fine })
+    }
 }

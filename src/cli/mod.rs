@@ -24,6 +24,7 @@ pub mod init;
 pub mod key;
 pub mod load;
 pub mod serve;
+mod shop;
 pub mod status;
 pub mod test;
 

@@ -1,8 +1,142 @@
-//! The daemon: scheduler, deliveries, HTTP.
+//! `fahrplan serve`: the daemon with its doors, until SIGTERM or Ctrl-C; then it drains.
 
-use super::{Failure, Outcome, ServeArgs};
+use std::sync::Arc;
 
-/// Refuses, since it is not built yet.
-pub fn run(_: &ServeArgs) -> Outcome {
-    Err(Failure::not_available("`serve`"))
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::load::Project;
+use super::{Exit, Failure, Outcome, ServeArgs, world};
+use crate::channels::Channel;
+use crate::channels::email::Email;
+use crate::channels::message::read_mailbox;
+use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
+use crate::channels::template::Templates;
+use crate::clock::JourneyClock;
+use crate::config::Config;
+use crate::daemon::{self, Composer, Daemon, Outlet, Way};
+use crate::lang::template::LocaleChain;
+use crate::link::LinkKey;
+use crate::store::Store;
+
+/// The event that the built-in confirm link records.
+const CONFIRM_EVENT: &str = "optin_confirmed";
+
+/// Runs the command.
+pub fn run(args: &ServeArgs) -> Outcome {
+    log_to_stderr();
+    super::block_on(serve(args))
+}
+
+async fn serve(args: &ServeArgs) -> Outcome {
+    let project = Project::of_config(&args.config)?;
+    let config = project.config.clone();
+    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let clock = args.clock.clone().map_or(JourneyClock::Machine, JourneyClock::File);
+    if args.rehearse || args.clock.is_some() {
+        tracing::warn!(rehearse = args.rehearse, "this is a rehearsal: not for real contacts");
+    }
+    let listener = TcpListener::bind(config.http.listen).await.map_err(|error| {
+        Failure::world(format!("{} cannot be opened: {error}", config.http.listen))
+            .help("set `http.listen` to another port")
+    })?;
+    let daemon = daemon(&store, &config, &project, clock, listener, args.rehearse)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    daemon.run(stop).await.map_err(world)?;
+    store.close().await;
+    Ok(Exit::Fine)
+}
+
+/// Builds a daemon from a project; shared with `demo`.
+pub(super) fn daemon(
+    store: &Store,
+    config: &Config,
+    project: &Project,
+    clock: JourneyClock,
+    listener: TcpListener,
+    rehearse: bool,
+) -> Result<Daemon, Failure> {
+    let from = config.smtp.from.as_deref().ok_or_else(|| {
+        Failure::usage("nobody is named as the sender of mail")
+            .help("set `smtp.from`, such as \"Shop <news@example.org>\"")
+    })?;
+    let from =
+        read_mailbox(from).map_err(|error| Failure::usage(format!("`smtp.from` cannot be used: {error}")))?;
+    let templates = templates(project, config)?;
+    let way = match rehearse {
+        true => Way::Rehearse,
+        false => Way::Channel(Channel::Email(Box::new(Email::new(smtp(config)?, from.clone())))),
+    };
+    let composer = Composer {
+        templates,
+        link_key: LinkKey::new(link_secret(store)?),
+        public_url: config.public_url(),
+        project: config.project.name.clone(),
+        brand: config.brand.clone(),
+    };
+    let sender =
+        config.brand.get("name").cloned().or(from.name).unwrap_or_else(|| config.project.name.clone());
+    let parallel = usize::from(config.smtp.connections) * if rehearse { 256 } else { 2 };
+    Ok(Daemon {
+        store: store.clone(),
+        clock,
+        outlet: Arc::new(Outlet { way, composer, parallel }),
+        confirm_event: CONFIRM_EVENT.into(),
+        sender: sender.into(),
+        listener,
+        pages: None,
+        metrics: daemon::metrics(),
+    })
+}
+
+fn templates(project: &Project, config: &Config) -> Result<Templates, Failure> {
+    let chain = LocaleChain { project: config.project.locale.clone(), fallbacks: config.locales.clone() };
+    let (templates, errors) = Templates::compile(project.templates(), chain);
+    match errors.first() {
+        None => Ok(templates),
+        Some(error) => Err(Failure::findings(format!("templates/{}: {}", error.path, error.message))
+            .help("`fahrplan check` lists every finding with its place")),
+    }
+}
+
+fn smtp(config: &Config) -> Result<SmtpSender, Failure> {
+    let relay =
+        Relay::parse(&config.smtp.url).map_err(|error| Failure::usage(format!("`smtp.url`: {error}")))?;
+    let settings = SmtpConfig { connections: usize::from(config.smtp.connections), ..SmtpConfig::new(relay) };
+    SmtpSender::new(settings).map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn link_secret(store: &Store) -> Result<[u8; 32], Failure> {
+    let secret = store.settings().link_secret.as_slice();
+    secret.try_into().map_err(|_| Failure::world("the key for signed links in the database is damaged"))
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stopping: finishing what is under way");
+    stop.cancel();
+}
+
+/// Logs with fields to standard error, as text or (`FAHRPLAN_LOG=json`) as JSON. `FAHRPLAN_LOG` may also name levels.
+pub(super) fn log_to_stderr() {
+    let wanted = std::env::var("FAHRPLAN_LOG").unwrap_or_default();
+    let json = wanted == "json";
+    let levels = if json || wanted.is_empty() { "info,html5ever=error,sqlx=warn".to_owned() } else { wanted };
+    let filter = EnvFilter::try_new(levels).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed =
+        if json { builder.json().try_init() } else { builder.with_ansi(anstream_color()).try_init() };
+    drop(installed);
+}
+
+fn anstream_color() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -1,8 +1,83 @@
-//! What runs: journeys, enrollments, deliveries.
+//! `fahrplan status`: what runs.
 
-use super::{Failure, Outcome, StatusArgs};
+use super::load::Project;
+use super::{Exit, Failure, Outcome, OutputFormat, StatusArgs, block_on, print, world};
+use crate::clock::machine_now;
+use crate::store::Store;
+use crate::store::status::{self, Journey, Status};
 
-/// Refuses, since it is not built yet.
-pub fn run(_: &StatusArgs) -> Outcome {
-    Err(Failure::not_available("`status`"))
+/// Runs the command.
+pub fn run(args: &StatusArgs) -> Outcome {
+    block_on(show(args))
+}
+
+async fn show(args: &StatusArgs) -> Outcome {
+    let project = Project::of(&[])?;
+    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let status = status::read(&store, machine_now()).await.map_err(world)?;
+    store.close().await;
+    match args.format {
+        OutputFormat::Human => print(&in_words(&status))?,
+        OutputFormat::Json => {
+            let json =
+                serde_json::to_string_pretty(&status).map_err(|error| Failure::world(error.to_string()))?;
+            print(&format!("{json}\n"))?;
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// The status as people read it; the summary of the demo too.
+pub(super) fn in_words(status: &Status) -> String {
+    let mut text = String::new();
+    if status.deployment == 0 {
+        text.push_str("Nothing is deployed yet: `fahrplan deploy` does it.\n");
+    }
+    for journey in &status.journeys {
+        text.push_str(&journey_in_words(journey));
+    }
+    let list = |counts: &std::collections::BTreeMap<String, i64>| {
+        counts.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    text.push_str(&format!("contacts    {}\n", status.contacts));
+    if !status.deliveries.is_empty() {
+        text.push_str(&format!("deliveries  {}\n", list(&status.deliveries)));
+    }
+    if !status.sent.is_empty() {
+        text.push_str(&format!("sent        {}\n", list(&status.sent)));
+    }
+    if status.rejected > 0 {
+        text.push_str(&format!("rejected    {} items could not be read\n", status.rejected));
+    }
+    let waiting = &status.backlog;
+    let late = if waiting.lateness_ms > 0 {
+        format!(", {} s late", waiting.lateness_ms / 1_000)
+    } else {
+        String::new()
+    };
+    text.push_str(&format!(
+        "to do       {} inputs, {} timers{late}, {} messages, {} under way; next due {}\n",
+        waiting.inbox,
+        waiting.due,
+        waiting.queued,
+        waiting.under_way,
+        waiting.next_due.as_deref().unwrap_or("never"),
+    ));
+    text
+}
+
+fn journey_in_words(journey: &Journey) -> String {
+    let version = journey.version.as_deref().unwrap_or("retired");
+    let mut text =
+        format!("{}  ({version})  {} inside, {} entered\n", journey.name, journey.active, journey.entered);
+    let mut part = |title: &str, counts: &std::collections::BTreeMap<String, i64>| {
+        for (name, count) in counts {
+            text.push_str(&format!("    {title:<10} {name:<28} {count:>8}\n"));
+        }
+    };
+    part("waits at", &journey.waiting);
+    part("left as", &journey.exits);
+    part("reached", &journey.goals);
+    text.push('\n');
+    text
 }

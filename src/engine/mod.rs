@@ -66,6 +66,7 @@ mod rest;
 mod run;
 pub mod schedule;
 mod send;
+pub mod send_point;
 pub mod split;
 mod standing;
 pub mod state;

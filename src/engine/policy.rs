@@ -268,7 +268,7 @@ impl Rules<'_, '_> {
 }
 
 /// A rule for `marketing` counts for what is refined under it; for transactional messages only one that names them.
-fn quiet_for(catalog: &Catalog, rule: &Quiet, purpose: &Word) -> bool {
+pub(super) fn quiet_for(catalog: &Catalog, rule: &Quiet, purpose: &Word) -> bool {
     catalog.lineage(purpose).any(|purpose| *purpose == rule.purpose)
 }
 

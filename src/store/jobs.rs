@@ -52,6 +52,12 @@ pub async fn work(store: &Store, bucket: i64, now: Timestamp) -> Result<Option<u
     Ok(Some(reached))
 }
 
+/// How many shares of jobs are not done yet, over all buckets.
+pub async fn unfinished(conn: &mut Conn) -> Result<i64> {
+    const UNFINISHED: &str = "SELECT COUNT(*) FROM jobs WHERE ended_at IS NULL";
+    conn.fetch_first(UNFINISHED, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))
+}
+
 /// Looks without a lock, since there hardly ever is any.
 async fn is_there_work(store: &Store, bucket: i64) -> Result<bool> {
     let mut conn = store.read().await?;

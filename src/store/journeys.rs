@@ -162,6 +162,14 @@ pub async fn deploy(
     Ok(deploy)
 }
 
+/// How many are inside each journey, whatever its version.
+pub async fn inside(conn: &mut Conn) -> Result<BTreeMap<Word, i64>> {
+    const INSIDE: &str = "SELECT names.name, COUNT(*) FROM enrollments JOIN names ON names.id = enrollments.journey \
+        WHERE enrollments.ended_at IS NULL GROUP BY names.name";
+    let rows = conn.fetch(INSIDE, Vec::new()).await?;
+    rows.iter().map(|row| Ok((Word::from(row.text(0)?), row.i64(1)?))).collect()
+}
+
 async fn generation(conn: &mut Conn) -> Result<i64> {
     const NEWEST: &str = "SELECT COALESCE(MAX(generation), 0) FROM deployments";
     conn.fetch_first(NEWEST, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))

@@ -14,6 +14,7 @@
 //! - `history`, `counts`: what was decided, and how often
 //! - `deliveries`, `tasks`: the outbox; `keys`: who may come in; `rejected`: what could not be read
 
+pub mod backlog;
 mod batch;
 pub mod contacts;
 mod corridor;
@@ -25,6 +26,7 @@ pub mod events;
 mod fields;
 pub mod history;
 pub mod identities;
+pub mod import;
 pub mod inbox;
 pub mod jobs;
 pub mod journeys;
@@ -35,9 +37,12 @@ mod migrate;
 pub mod names;
 mod outbox;
 pub mod permissions;
+pub mod rehearsal;
 pub mod rejected;
+pub mod schedules;
 pub mod settings;
 mod sql;
+pub mod status;
 pub mod tasks;
 pub mod timers;
 mod workers;
@@ -273,6 +278,11 @@ impl Store {
     /// A new id.
     pub fn new_id(&self) -> i64 {
         self.core.new_id()
+    }
+
+    /// The number of this process among the workers of the database.
+    pub fn worker(&self) -> i64 {
+        self.core.ids.lock().expect("nothing panics while holding it").worker()
     }
 
     /// Makes this process the one daemon of a SQLite database for as long as the result lives, also after a crash of a former one.

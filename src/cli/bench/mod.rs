@@ -1,0 +1,89 @@
+//! `fahrplan bench`: workloads J and J' against the real compiler, engine, store and doors; figures as JSON.
+//!
+//! N contacts, every other one `vip`, enter one journey by an event: mail, a wait that is due at the same instant for all, a branch and
+//! a mail, a wait for an event, which comes, a call, exit: six durable transitions a contact. J' adds an `exit … on`, a goal, a cap,
+//! consent and quiet hours, ten attributes a contact and two more journeys.
+//!
+//! The daemon is another process, started as `serve --rehearse --clock FILE`, so that its memory and CPU are its own; messages are
+//! recorded, not sent. This process makes the load over HTTP in batches of 100. Waiting that is part of the journey is not counted:
+//! the clock stands until a phase is through, then it is set forward.
+
+mod engine;
+mod load;
+
+use serde_json::{Value, json};
+
+use self::engine::Engine;
+use super::{BenchArgs, Exit, Outcome};
+
+/// Transitions a contact makes in J and J'.
+const TRANSITIONS: u64 = 6;
+/// Single events measured for the latency.
+const SINGLES: u64 = 300;
+
+/// The two workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Workload {
+    J,
+    JPrime,
+}
+
+impl Workload {
+    fn name(self) -> &'static str {
+        match self {
+            Workload::J => "J",
+            Workload::JPrime => "J'",
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &BenchArgs) -> Outcome {
+    super::block_on(measure(args))
+}
+
+async fn measure(args: &BenchArgs) -> Outcome {
+    let mut results = Vec::new();
+    for workload in [Workload::J, Workload::JPrime] {
+        results.push(workload_figures(workload, args).await?);
+    }
+    let report = json!({
+        "contacts": args.contacts,
+        "database": args.database.as_deref().map_or("sqlite", |url| url.split(':').next().unwrap_or("?")),
+        "workloads": results,
+    });
+    super::print(&format!("{report:#}\n"))?;
+    Ok(Exit::Fine)
+}
+
+async fn workload_figures(workload: Workload, args: &BenchArgs) -> Result<Value, super::Failure> {
+    let mut engine = Engine::start(workload, args).await?;
+    let n = args.contacts;
+    super::progress(&format!("{}: {n} contacts enter", workload.name()));
+    let before = engine.usage();
+    let enter = engine.events("signed_up", n).await?;
+    let parked = engine.usage();
+    super::progress(&format!("{}: everybody is due at once", workload.name()));
+    let due = engine.forward(load::SAME_MOMENT).await?;
+    let buy = engine.events("purchase", n).await?;
+    let after = engine.usage();
+    let seconds = enter + due + buy;
+    let transitions = n * TRANSITIONS;
+    super::progress(&format!("{}: single events", workload.name()));
+    let latency = engine.singles(SINGLES).await?;
+    let size = engine.database_bytes();
+    engine.stop().await?;
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let figures = json!({
+        "workload": workload.name(),
+        "transitions": transitions,
+        "seconds": { "enter": enter, "same_instant": due, "purchase_call_exit": buy, "all": seconds },
+        "transitions_per_second": (transitions as f64 / seconds).round(),
+        "cpu_us_per_transition": ((after.cpu_ms - before.cpu_ms) as f64 * 1_000.0 / transitions as f64 * 10.0).round() / 10.0,
+        "single_event_to_channel_ms": latency,
+        "parked_rss_mib": parked.rss_mib,
+        "peak_rss_mib": after.peak_mib,
+        "database_bytes_per_contact": size / n.max(1),
+    });
+    Ok(figures)
+}

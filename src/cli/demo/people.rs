@@ -1,0 +1,147 @@
+//! The built-in people: they read their mail, confirm, click, buy and sometimes unsubscribe, over the same public doors as
+//! everybody else. What each does with a mail is decided by a hash of the seed, the person and the mail, so that a run can be repeated.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use serde_json::{Value, json};
+
+use super::Stage;
+use crate::channels::mailbox::Stored;
+use crate::time::{HOUR, MINUTE, Timestamp};
+
+/// Who confirms, clicks, buys after a click, and unsubscribes: so many in a thousand.
+const CONFIRM: u64 = 720;
+const CLICK: u64 = 330;
+const BUY: u64 = 350;
+const UNSUBSCRIBE: u64 = 12;
+
+/// Something a person will do at a moment of journey time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Deed {
+    pub at: Timestamp,
+    what: Doing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Doing {
+    /// Presses the button of a page.
+    Press { url: String, body: &'static str },
+    /// Follows a link.
+    Follow { url: String },
+    /// Orders something in the shop.
+    Order { person: String, number: u64, cents: u64 },
+}
+
+/// What people will still do, soonest first.
+#[derive(Default)]
+pub(super) struct Plans {
+    heap: BinaryHeap<Reverse<Deed>>,
+    seen: u64,
+}
+
+impl Plans {
+    /// Reads the mails that came in since and plans what their readers do.
+    pub(super) fn read(&mut self, stage: &Stage, now: Timestamp) {
+        for stored in stage.mailbox.messages() {
+            if stored.number > self.seen {
+                self.seen = stored.number;
+                self.plan(stage.seed, &stage.people, &stored, now);
+            }
+        }
+    }
+
+    /// The deeds that are due.
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<Deed> {
+        let mut due = Vec::new();
+        while self.heap.peek().is_some_and(|Reverse(deed)| deed.at <= now) {
+            due.extend(self.heap.pop().map(|Reverse(deed)| deed));
+        }
+        due
+    }
+
+    fn plan(&mut self, seed: u64, people: &HashMap<String, String>, stored: &Stored, now: Timestamp) {
+        let reader = stored.to.as_str();
+        let message = stored.letter.header("Message-ID").unwrap_or_default();
+        let chance = |what: &str| chance(seed, &[reader, message, what]);
+        let after = |what: &str, least: i64, most: i64| {
+            let spread = u64::try_from((most - least).max(1)).unwrap_or(1);
+            now.plus_ms(least + i64::try_from(chance(what) % spread).unwrap_or(0))
+        };
+        let links = stored.letter.links();
+        let link = |door: &str| links.iter().find(|link| link.contains(door)).cloned();
+        if let Some(url) = link("/c/") {
+            if chance("confirm") % 1_000 < CONFIRM {
+                self.push(after("confirm when", 5 * MINUTE, 40 * HOUR), Doing::Press { url, body: "" });
+            }
+            return;
+        }
+        if let Some(url) = link("/u/")
+            && chance("unsubscribe") % 1_000 < UNSUBSCRIBE
+        {
+            self.push(
+                after("leave when", HOUR, 20 * HOUR),
+                Doing::Press { url, body: "List-Unsubscribe=One-Click" },
+            );
+            return;
+        }
+        let Some(url) = link("/r/") else { return };
+        if chance("click") % 1_000 < CLICK {
+            let clicked = after("click when", 10 * MINUTE, 20 * HOUR);
+            self.push(clicked, Doing::Follow { url });
+            if chance("buy") % 1_000 < BUY {
+                let Some(person) = people.get(reader) else { return };
+                let (number, cents) = (chance("order") % 10_000_000, 1_190 + chance("cents") % 90 * 100);
+                self.push(
+                    clicked.plus_ms(20 * MINUTE),
+                    Doing::Order { person: person.clone(), number, cents },
+                );
+            }
+        }
+    }
+
+    fn push(&mut self, at: Timestamp, what: Doing) {
+        self.heap.push(Reverse(Deed { at, what }));
+    }
+}
+
+impl Deed {
+    /// Does it, over HTTP. A door that is shut is tried by nobody twice: people do not.
+    pub(super) async fn act(self, stage: &Stage) {
+        let done = match self.what {
+            Doing::Press { url, body } => {
+                let form = stage.client.post(url).header("content-type", "application/x-www-form-urlencoded");
+                form.body(body).send().await.map(drop)
+            }
+            Doing::Follow { url } => stage.client.get(url).send().await.map(drop),
+            Doing::Order { person, number, cents } => {
+                let order = order(&person, number, cents, self.at);
+                stage.post("/v1/track", &order).await.map(drop)
+            }
+        };
+        if let Err(error) = done {
+            tracing::debug!(error = %error, "a person of the demo found the door shut");
+        }
+    }
+}
+
+fn order(person: &str, number: u64, cents: u64, at: Timestamp) -> Value {
+    json!({
+        "messageId": format!("demo-order-{number}"),
+        "userId": person,
+        "event": "Order Completed",
+        "timestamp": at.to_string(),
+        "properties": { "order_id": format!("demo-{number}"), "value": format!("{}.{:02}", cents / 100, cents % 100) },
+    })
+}
+
+fn chance(seed: u64, parts: &[&str]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    for part in parts {
+        hasher.update(part.as_bytes()).update(&[0]);
+    }
+    let mut eight = [0; 8];
+    hasher.finalize_xof().fill(&mut eight);
+    u64::from_le_bytes(eight)
+}

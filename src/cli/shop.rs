@@ -1,0 +1,127 @@
+//! The shop of `journeys/`, compiled in: what `demo` plays, wherever the program stands alone.
+
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+
+/// Puts the project into a folder below that one and gives its place.
+pub(crate) fn unpack(below: &Path) -> Result<PathBuf, Failure> {
+    let root = below.join("journeys");
+    for (name, text) in FILES {
+        let path = root.join(name);
+        let fails = |error: std::io::Error| Failure::world(format!("{}: {error}", path.display()));
+        std::fs::create_dir_all(path.parent().unwrap_or(&root)).map_err(fails)?;
+        std::fs::write(&path, text).map_err(fails)?;
+    }
+    Ok(root)
+}
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/journeys/", $name)))),*]
+    };
+}
+
+/// Every file of the project by its path below `journeys/`; a test holds the list to the folder.
+const FILES: &[(&str, &str)] = files![
+    "fahrplan.toml",
+    "journeys/abandoned_cart.journey",
+    "journeys/monthly_news.journey",
+    "journeys/welcome.journey",
+    "policies.journey",
+    "samples/contacts.csv",
+    "samples/events.jsonl",
+    "schema.journey",
+    "templates/_parts/footer_marketing_de.hbs",
+    "templates/_parts/footer_marketing_en.hbs",
+    "templates/_parts/footer_service_de.hbs",
+    "templates/_parts/footer_service_en.hbs",
+    "templates/_parts/head.hbs",
+    "templates/_parts/header.hbs",
+    "templates/_parts/imprint_de.hbs",
+    "templates/_parts/imprint_en.hbs",
+    "templates/_parts/news_de.hbs",
+    "templates/_parts/news_en.hbs",
+    "templates/cart_last_call/email.de.html.hbs",
+    "templates/cart_last_call/email.de.preheader.hbs",
+    "templates/cart_last_call/email.de.subject.hbs",
+    "templates/cart_last_call/email.en.html.hbs",
+    "templates/cart_last_call/email.en.preheader.hbs",
+    "templates/cart_last_call/email.en.subject.hbs",
+    "templates/cart_reminder/email.de.html.hbs",
+    "templates/cart_reminder/email.de.preheader.hbs",
+    "templates/cart_reminder/email.de.subject.hbs",
+    "templates/cart_reminder/email.en.html.hbs",
+    "templates/cart_reminder/email.en.preheader.hbs",
+    "templates/cart_reminder/email.en.subject.hbs",
+    "templates/confirm_optin/email.de.html.hbs",
+    "templates/confirm_optin/email.de.preheader.hbs",
+    "templates/confirm_optin/email.de.subject.hbs",
+    "templates/confirm_optin/email.en.html.hbs",
+    "templates/confirm_optin/email.en.preheader.hbs",
+    "templates/confirm_optin/email.en.subject.hbs",
+    "templates/confirm_reminder/email.de.html.hbs",
+    "templates/confirm_reminder/email.de.preheader.hbs",
+    "templates/confirm_reminder/email.de.subject.hbs",
+    "templates/confirm_reminder/email.en.html.hbs",
+    "templates/confirm_reminder/email.en.preheader.hbs",
+    "templates/confirm_reminder/email.en.subject.hbs",
+    "templates/first_steps/email.de.html.hbs",
+    "templates/first_steps/email.de.preheader.hbs",
+    "templates/first_steps/email.de.subject.hbs",
+    "templates/first_steps/email.en.html.hbs",
+    "templates/first_steps/email.en.preheader.hbs",
+    "templates/first_steps/email.en.subject.hbs",
+    "templates/news_beans/email.de.html.hbs",
+    "templates/news_beans/email.de.preheader.hbs",
+    "templates/news_beans/email.de.subject.hbs",
+    "templates/news_beans/email.en.html.hbs",
+    "templates/news_beans/email.en.preheader.hbs",
+    "templates/news_beans/email.en.subject.hbs",
+    "templates/news_people/email.de.html.hbs",
+    "templates/news_people/email.de.preheader.hbs",
+    "templates/news_people/email.de.subject.hbs",
+    "templates/news_people/email.en.html.hbs",
+    "templates/news_people/email.en.preheader.hbs",
+    "templates/news_people/email.en.subject.hbs",
+    "templates/welcome_offer/email.de.html.hbs",
+    "templates/welcome_offer/email.de.preheader.hbs",
+    "templates/welcome_offer/email.de.subject.hbs",
+    "templates/welcome_offer/email.en.html.hbs",
+    "templates/welcome_offer/email.en.preheader.hbs",
+    "templates/welcome_offer/email.en.subject.hbs",
+    "templates/welcome_story/email.de.html.hbs",
+    "templates/welcome_story/email.de.preheader.hbs",
+    "templates/welcome_story/email.de.subject.hbs",
+    "templates/welcome_story/email.en.html.hbs",
+    "templates/welcome_story/email.en.preheader.hbs",
+    "templates/welcome_story/email.en.subject.hbs",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(dir: &Path, root: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).expect("journeys is there") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                walk(&path, root, found);
+            } else {
+                found.push(path.strip_prefix(root).expect("below").to_string_lossy().into_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_shop_is_compiled_in() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("journeys");
+        let mut found = Vec::new();
+        walk(&root, &root, &mut found);
+        found.retain(|name| !name.ends_with(".py") && !name.ends_with("README.md") && !name.contains(".db"));
+        found.sort();
+        let mut listed: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, found);
+    }
+}

@@ -1,0 +1,151 @@
+//! From a leased delivery to the bytes of a mail: values, links, template, message. Deterministic: a retry makes the same bytes.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json};
+
+use crate::channels::template::{Links, Request, Templates};
+use crate::channels::{Channel, Outgoing, Prepared};
+use crate::engine::program::Catalog;
+use crate::link::{Kind, Link, LinkKey};
+use crate::store::deliveries::{Claimed, Person};
+use crate::time::{DAY, Timestamp};
+
+/// Links in a mail are good for so long after it fell due.
+const LINKS_LIVE_MS: i64 = 400 * DAY;
+
+/// What composing needs beside the delivery itself.
+pub struct Composer {
+    pub templates: Templates,
+    pub link_key: LinkKey,
+    /// Where links lead, without a slash at the end.
+    pub public_url: String,
+    /// The project's name, in `Feedback-ID`.
+    pub project: String,
+    /// Free texts about the sender, `brand.*` in templates.
+    pub brand: BTreeMap<String, String>,
+}
+
+struct OwnLinks {
+    unsubscribe: String,
+    confirm: String,
+}
+
+/// Why a message cannot be made; trying again would not help.
+pub struct Refusal {
+    pub text: String,
+    /// The address is at fault.
+    pub bad_address: bool,
+}
+
+impl Refusal {
+    fn new(error: impl std::fmt::Display) -> Refusal {
+        Refusal { text: error.to_string(), bad_address: false }
+    }
+}
+
+impl Composer {
+    /// The message as that channel hands it over.
+    pub fn compose(
+        &self,
+        channel_out: &Channel,
+        catalog: &Catalog,
+        claimed: &Claimed,
+    ) -> Result<Prepared, Refusal> {
+        let delivery = &claimed.delivery;
+        let nobody = || Refusal { text: "there is no address".to_owned(), bad_address: false };
+        let person = claimed.person.as_ref().ok_or_else(nobody)?;
+        let address = person.address.as_ref().ok_or_else(nobody)?;
+        let links = self.links(claimed);
+        let context = self.context(catalog, claimed, person);
+        let click = |target: &str| {
+            let kind = Kind::Click { target: target.to_owned() };
+            format!("{}/r/{}", self.public_url, self.token(claimed, kind))
+        };
+        let channel = catalog.channels.get(&delivery.channel);
+        let counts_clicks =
+            channel.is_some_and(|channel| channel.abilities.iter().any(|ability| &**ability == "clicks"));
+        let rendered = self
+            .templates
+            .render(&Request {
+                template: &delivery.template,
+                channel: &delivery.channel,
+                locale: Some(&person.locale(catalog)),
+                context: &context,
+                zone: &person.zone(catalog),
+                links: Links {
+                    unsubscribe: Some(&links.unsubscribe),
+                    preferences: Some(&links.unsubscribe),
+                    confirm: Some(&links.confirm),
+                    browser: None,
+                },
+                // A confirmation mail is free of tracking (case law on double opt-in).
+                counted: (counts_clicks && !delivery.transactional).then_some(&click),
+            })
+            .map_err(Refusal::new)?;
+        let feedback_id =
+            format!("{}:{}:{}:{}", delivery.template, delivery.journey, delivery.channel, self.project);
+        let name = display_name(person);
+        let outgoing = Outgoing {
+            delivery: delivery.id,
+            address,
+            name: name.as_deref(),
+            date: delivery.due_at,
+            purpose: &delivery.purpose,
+            unsubscribe: (!delivery.transactional).then_some(links.unsubscribe.as_str()),
+            feedback_id: Some(&feedback_id),
+            rendered: &rendered,
+        };
+        channel_out
+            .prepare(&outgoing)
+            .map_err(|error| Refusal { bad_address: error.is_bad_address(), text: error.to_string() })
+    }
+
+    fn links(&self, claimed: &Claimed) -> OwnLinks {
+        let delivery = &claimed.delivery;
+        let purpose = delivery.purpose.to_string();
+        let unsubscribe =
+            self.token(claimed, Kind::Unsubscribe { purpose, channel: delivery.channel.to_string() });
+        OwnLinks {
+            unsubscribe: format!("{}/u/{unsubscribe}", self.public_url),
+            confirm: format!("{}/c/{}", self.public_url, self.token(claimed, Kind::Confirm)),
+        }
+    }
+
+    fn token(&self, claimed: &Claimed, kind: Kind) -> String {
+        let expires_at = claimed.first_tried_at.plus_ms(LINKS_LIVE_MS);
+        // By the day, so that a retry makes the same link.
+        let expires_at = Timestamp(expires_at.0.div_euclid(DAY) * DAY);
+        let bucket = u16::try_from(claimed.bucket).unwrap_or(0);
+        self.link_key.sign(&Link {
+            kind,
+            bucket,
+            contact: claimed.contact,
+            delivery: claimed.delivery.id,
+            expires_at,
+        })
+    }
+
+    fn context(&self, catalog: &Catalog, claimed: &Claimed, person: &Person) -> Json {
+        let mut context: Map<String, Json> =
+            claimed.delivery.with.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect();
+        let attribute = |name: &str| person.attribute(catalog, name).to_json();
+        let mut contact: Map<String, Json> =
+            catalog.attributes.iter().map(|a| (a.name.to_string(), attribute(&a.name))).collect();
+        contact.insert("id".to_owned(), Json::String(claimed.contact.to_string()));
+        let brand =
+            self.brand.iter().map(|(name, text)| (name.clone(), Json::String(text.clone()))).collect();
+        context.insert("contact".to_owned(), Json::Object(contact));
+        context.insert("brand".to_owned(), Json::Object(brand));
+        Json::Object(context)
+    }
+}
+
+/// The name for the `To` header, if the contact has attributes that look like one. One that carries a line break is left out: no
+/// name is worth a smuggled header.
+fn display_name(person: &Person) -> Option<String> {
+    let part = |name: &str| person.attributes.get(name).and_then(|value| value.as_text()).map(str::to_owned);
+    let parts: Vec<String> = ["first_name", "last_name"].into_iter().filter_map(part).collect();
+    let name = if parts.is_empty() { part("name")? } else { parts.join(" ") };
+    (!name.is_empty() && name.len() <= 200 && !name.chars().any(char::is_control)).then_some(name)
+}

@@ -1,0 +1,268 @@
+//! The outbox loop: lease, re-check, render, send, record. The only place where the world is touched.
+//!
+//! ```text
+//! queued ──claim──> leased ──result──> accepted | refused | cancelled
+//!    ^                 │
+//!    └── deferred, or lease ended without a result (may be a repeat, same Message-ID)
+//! ```
+//!
+//! At the send point only what may withdraw permission is read again, and never caps: the contact is still there, the address is not
+//! suppressed, consent stands, no pause began, `before` has not passed, no quiet hours. A delivery withdrawn here is cancelled with its
+//! reason, frees its cap slot, and is an outcome. A failure of one delivery is its own: a template that does not render, or a panic,
+//! refuses that message, and the others go on.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::compose::{Composer, Refusal};
+use crate::channels::{Channel, Prepared, smtp};
+use crate::clock::{JourneyClock, machine_now};
+use crate::engine::program::Catalog;
+use crate::engine::send_point::{Leave, SendPoint};
+use crate::store::deliveries::{self, Claim, Claimed, Finished, Kind, Recorded, SendResult as Outcome};
+use crate::store::{Store, journeys, rehearsal};
+use crate::time::{MINUTE, Timestamp, Zone};
+
+/// How long a delivery is ours: longer than the longest wait for a reply to the final dot (600 s, RFC 5321 4.5.3.2.6).
+const LEASE_MS: i64 = 12 * MINUTE;
+/// The outbox is looked at at least so often.
+const LOOK: Duration = Duration::from_secs(5);
+/// The pause after the database failed.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Results that share a transaction.
+const RECORD: usize = 512;
+
+/// Where messages leave.
+pub struct Outlet {
+    pub way: Way,
+    pub composer: Composer,
+    /// How many messages are on their way at once. All of them may have to be repeated after a crash, so no more than needed.
+    pub parallel: usize,
+}
+
+/// How messages leave.
+pub enum Way {
+    Channel(Channel),
+    /// Nothing leaves: messages count as accepted and tasks are answered with their first outcome. For rehearsals and `bench`.
+    Rehearse,
+}
+
+/// Runs until stopped; then what is on its way is awaited and recorded.
+pub(super) async fn run(
+    store: Store,
+    clock: JourneyClock,
+    outlet: Arc<Outlet>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let room = Arc::new(Semaphore::new(outlet.parallel));
+    let (results, finished) = mpsc::channel(outlet.parallel * 2);
+    let recorder = tokio::spawn(record(store.clone(), clock.clone(), finished));
+    let mut owed = store.owed();
+    while !stop.is_cancelled() {
+        owed.mark_unchanged();
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            permit = room.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
+        };
+        match round(&store, &clock, &outlet, &room, permit, &results).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let pause = look(&store, &clock).await;
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    _ = owed.changed() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+            Err(error) if error.is_passing() => {
+                tracing::warn!(error = %error, "the outbox cannot be read; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    drop(results);
+    // In-flight sends hold a sender each; the recorder ends when the last has reported.
+    recorder.await.map_err(|_| Error::Panicked("the recorder of results"))?;
+    if let Way::Channel(channel) = &outlet.way {
+        channel.close().await;
+    }
+    Ok(())
+}
+
+/// How long until something falls due, on either clock.
+async fn look(store: &Store, clock: &JourneyClock) -> Duration {
+    let next = async { deliveries::next(&mut store.read().await?).await };
+    let Ok(next) = next.await else { return PAUSE };
+    let due = next.due_at.map_or(LOOK, |at| clock.until(at, LOOK));
+    let again = next.again_at.map_or(LOOK, |at| JourneyClock::Machine.until(at, LOOK));
+    due.min(again)
+}
+
+/// Claims what fits and sends it on its way; whether there was anything.
+async fn round(
+    store: &Store,
+    clock: &JourneyClock,
+    outlet: &Arc<Outlet>,
+    room: &Arc<Semaphore>,
+    first: OwnedSemaphorePermit,
+    results: &mpsc::Sender<Finished>,
+) -> Result<bool, crate::store::Error> {
+    let deployed = journeys::deployed(&mut store.read().await?).await?;
+    let catalog = deployed.catalog.clone();
+    let answered = match outlet.way {
+        Way::Rehearse => rehearsal::answer_tasks(store, clock.now()).await?,
+        Way::Channel(_) => 0,
+    };
+    let mut permits = vec![first];
+    while let Ok(permit) = room.clone().try_acquire_owned() {
+        permits.push(permit);
+    }
+    let claim = Claim {
+        owner: store.worker(),
+        limit: permits.len(),
+        now: machine_now(),
+        journey_now: clock.now(),
+        lease_ms: LEASE_MS,
+    };
+    let claimed = deliveries::claim(store, claim).await?;
+    let any = answered > 0 || !claimed.is_empty();
+    for (claimed, permit) in claimed.into_iter().zip(permits) {
+        let (outlet, catalog, results, now) = (outlet.clone(), catalog.clone(), results.clone(), clock.now());
+        tokio::spawn(async move {
+            let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
+            let sent = AssertUnwindSafe(deliver(&outlet, &catalog, claimed, now)).catch_unwind().await;
+            let result = sent.unwrap_or_else(|_| {
+                tracing::error!(delivery = %id, "a delivery panicked; this is a bug");
+                refused("the message could not be made")
+            });
+            metrics::counter!("fahrplan_deliveries_total").increment(1);
+            // The recorder lives as long as anybody holds a sender.
+            let _ = results.send(Finished { id, bucket, epoch, result }).await;
+            drop(permit);
+        });
+    }
+    Ok(any)
+}
+
+/// One delivery: the decision from facts, then the act.
+async fn deliver(outlet: &Outlet, catalog: &Catalog, claimed: Claimed, now: Timestamp) -> Outcome {
+    if claimed.kind == Kind::Request {
+        return match outlet.way {
+            Way::Rehearse => Outcome::Accepted { reply: None },
+            Way::Channel(_) => refused("requests are not available yet"),
+        };
+    }
+    if let Some(withdrawn) = withdrawn(catalog, &claimed, now) {
+        return withdrawn;
+    }
+    let Way::Channel(channel) = &outlet.way else { return Outcome::Accepted { reply: None } };
+    if catalog.channels.get(&claimed.delivery.channel).is_none_or(|channel| &*channel.sends != "smtp") {
+        return refused("channels other than e-mail are not available yet");
+    }
+    let prepared = match outlet.composer.compose(channel, catalog, &claimed) {
+        Ok(prepared) => prepared,
+        Err(Refusal { text, bad_address }) => {
+            tracing::warn!(delivery = %claimed.delivery.id, template = &*claimed.delivery.template, why = text, "a message cannot be made");
+            let address = claimed.person.as_ref().and_then(|person| person.address.clone());
+            return Outcome::Refused { code: None, text, bad_address: address.filter(|_| bad_address) };
+        }
+    };
+    let address = claimed.person.as_ref().and_then(|person| person.address.clone()).unwrap_or_default();
+    send(channel, &prepared, &claimed, &address).await
+}
+
+async fn send(channel: &Channel, prepared: &Prepared, claimed: &Claimed, address: &Arc<str>) -> Outcome {
+    // The send must not outlive the lease, or somebody else may send it too.
+    let left = JourneyClock::Machine.until(claimed.leased_until, Duration::from_secs(3_600));
+    let result = channel.send(prepared, tokio::time::Instant::now() + left).await;
+    let again = || {
+        deliveries::next_try(
+            claimed.delivery.id,
+            claimed.attempts,
+            claimed.first_tried_at,
+            machine_now(),
+            None,
+        )
+    };
+    match result {
+        smtp::SendResult::Accepted { reply } => Outcome::Accepted { reply: Some(reply.text) },
+        smtp::SendResult::Refused { code, text, bad_address, .. } => {
+            Outcome::Refused { code: Some(code), text, bad_address: bad_address.then(|| address.clone()) }
+        }
+        smtp::SendResult::Deferred { reason, .. } => match again() {
+            Some(retry_at) => Outcome::Deferred { retry_at, reason },
+            None => refused(format!("given up after five days: {reason}")),
+        },
+        // At-least-once: the same Message-ID again, noted as a possible repeat.
+        smtp::SendResult::Unknown { reason } => Outcome::Unknown { retry_at: again(), reason },
+    }
+}
+
+/// Refused by ourselves, for good.
+fn refused(text: impl Into<String>) -> Outcome {
+    Outcome::Refused { code: None, text: text.into(), bad_address: None }
+}
+
+/// What withdraws permission at the send point, if anything does.
+fn withdrawn(catalog: &Catalog, claimed: &Claimed, now: Timestamp) -> Option<Outcome> {
+    let delivery = &claimed.delivery;
+    let cancelled = |reason: &str| Some(Outcome::Cancelled { reason: reason.into() });
+    let Some(person) = &claimed.person else { return cancelled("gone") };
+    let Some(address) = &person.address else { return cancelled("unreachable") };
+    let zone =
+        Zone::named(&person.zone(catalog)).or_else(|| Zone::named(&catalog.zone)).unwrap_or_else(Zone::utc);
+    let point = SendPoint {
+        catalog,
+        permissions: &person.permissions,
+        purpose: &delivery.purpose,
+        channel: &delivery.channel,
+        address,
+        transactional: delivery.transactional,
+        before: delivery.before,
+        zone: &zone,
+        now,
+    };
+    match point.decide() {
+        Leave::Go => None,
+        Leave::Hold(until) => Some(Outcome::Held { until }),
+        Leave::Cancel(reason) => cancelled(reason),
+    }
+}
+
+/// Records results, many in one transaction, and tries until the database takes them: a result that is lost is a mail sent twice.
+async fn record(store: Store, clock: JourneyClock, mut finished: mpsc::Receiver<Finished>) {
+    let mut batch = Vec::with_capacity(RECORD);
+    while finished.recv_many(&mut batch, RECORD).await > 0 {
+        loop {
+            match record_batch(&store, &clock, &batch).await {
+                Ok(Recorded { stale, .. }) => {
+                    if stale > 0 {
+                        metrics::counter!("fahrplan_stale_results_total").increment(stale as u64);
+                        tracing::warn!(stale, "results came after their lease had ended");
+                    }
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "results cannot be recorded; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        batch.clear();
+    }
+}
+
+async fn record_batch(
+    store: &Store,
+    clock: &JourneyClock,
+    batch: &[Finished],
+) -> Result<Recorded, crate::store::Error> {
+    deliveries::record(store, batch.to_vec(), clock.now()).await
+}

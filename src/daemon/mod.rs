@@ -1,0 +1,153 @@
+//! The daemon: loops that run until they are told to stop.
+//!
+//! ```text
+//! advance   due -> lock bucket, load, advance, commit      woken by commits and by the next due time
+//! deliver   outbox -> lease, re-check, render, send, record  woken by queued deliveries
+//! upkeep    schedules, jobs over all contacts, leases, retention
+//! doors     HTTP
+//! ```
+//!
+//! They share nothing but the store. A crash between any two lines is a rollback: inputs stay in the inbox, timers in their table; only
+//! a delivery can be in doubt, when its final dot was written and no result recorded. Its lease ends, and it is sent again with the
+//! same Message-ID, counted as `maybe_duplicate`.
+//!
+//! Stop: the doors close first (requests under way are answered), then the loops finish the batch they hold, deliveries in flight are
+//! awaited to their result, leases of what was not begun are given back.
+
+mod advance;
+mod compose;
+mod deliver;
+mod upkeep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use self::compose::Composer;
+pub use self::deliver::{Outlet, Way};
+use crate::clock::JourneyClock;
+use crate::http::{self, Doors};
+use crate::store::{self, Store};
+
+/// How long the loops may take to finish what they hold.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What a daemon runs on.
+pub struct Daemon {
+    pub store: Store,
+    pub clock: JourneyClock,
+    /// Where messages leave.
+    pub outlet: Arc<Outlet>,
+    /// The event that a confirm link records.
+    pub confirm_event: Arc<str>,
+    /// Who writes the mails, as pages show it.
+    pub sender: Arc<str>,
+    pub listener: TcpListener,
+    /// Pages beside the doors; the demo's.
+    pub pages: Option<axum::Router>,
+    pub metrics: PrometheusHandle,
+}
+
+/// Why a daemon ended otherwise than asked.
+#[derive(Debug)]
+pub enum Error {
+    Store(store::Error),
+    Http(std::io::Error),
+    /// A loop ended by a panic: a bug. The process ends, so that whoever watches it starts it again.
+    Panicked(&'static str),
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Store(error) => write!(f, "{error}"),
+            Error::Http(error) => write!(f, "the doors failed: {error}"),
+            Error::Panicked(what) => write!(f, "`{what}` ended by a panic; this is a bug"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        Error::Store(error)
+    }
+}
+
+/// The recorder of metrics, installed once for the process.
+pub fn metrics() -> PrometheusHandle {
+    PrometheusBuilder::new()
+        .install_recorder()
+        .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle())
+}
+
+impl Daemon {
+    /// Runs until `stop` is cancelled, then drains.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let _only_one = self.store.claim_daemon()?;
+        store::deliveries::release_former(&self.store).await?;
+        let doors = Doors {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            link_key: self.outlet.composer.link_key.clone(),
+            gatekeeper: Arc::default(),
+            confirm_event: self.confirm_event.clone(),
+            sender: self.sender.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let router = http::router(doors).merge(self.pages.unwrap_or_default());
+        tracing::info!(listen = ?self.listener.local_addr().ok(), "serving");
+
+        let mut loops: JoinSet<(&'static str, Result<(), Error>)> = JoinSet::new();
+        let (store, clock) = (&self.store, &self.clock);
+        let doors_closed = CancellationToken::new();
+        let served = http::serve(self.listener, router, stop.clone());
+        let closed = doors_closed.clone();
+        loops.spawn(async move {
+            let ended = served.await.map_err(Error::Http);
+            closed.cancel();
+            ("doors", ended)
+        });
+        let advance = advance::run(store.clone(), clock.clone(), doors_closed.clone());
+        loops.spawn(async move { ("advance", advance.await) });
+        let deliver = deliver::run(store.clone(), clock.clone(), self.outlet, doors_closed.clone());
+        loops.spawn(async move { ("deliver", deliver.await) });
+        let upkeep = upkeep::run(store.clone(), clock.clone(), doors_closed.clone());
+        loops.spawn(async move { ("upkeep", upkeep.await) });
+
+        let result = watch_over(&mut loops, &stop).await;
+        // Whatever ended first, the others are told.
+        stop.cancel();
+        doors_closed.cancel();
+        let drained = tokio::time::timeout(DRAIN, async { while loops.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::warn!("not everything could be finished in time; the rest goes on at the next start");
+        }
+        result
+    }
+}
+
+/// Waits until a loop ends by itself or the stop is asked for.
+async fn watch_over(
+    loops: &mut JoinSet<(&'static str, Result<(), Error>)>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            ended = loops.join_next() => match ended {
+                Some(Ok((_, Ok(())))) | None => return Ok(()),
+                Some(Ok((what, Err(error)))) => {
+                    tracing::error!(what, error = %error, "a loop ended");
+                    return Err(error);
+                }
+                Some(Err(_)) => return Err(Error::Panicked("a loop")),
+            },
+        }
+    }
+}

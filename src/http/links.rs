@@ -1,0 +1,185 @@
+//! Links from mails: unsubscribe (RFC 8058), confirm (double opt-in), click. GET changes nothing but a click's count; POST acts.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::Doors;
+use super::pages::{Language, Page};
+use super::problem::Problem;
+use crate::clock::machine_now;
+use crate::engine::world::{ConsentChange, Event, Fields, Input};
+use crate::id::ContactId;
+use crate::link::{Kind, Link, Refused};
+use crate::store::deliveries;
+use crate::store::inbox::{Incoming, To};
+use crate::value::{Type, Value};
+
+/// What a mail program posts for one-click.
+const ONE_CLICK: &[u8] = b"List-Unsubscribe=One-Click";
+
+/// `GET /u/{token}`
+pub async fn show_unsubscribe(
+    State(doors): State<Doors>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let language = language(&headers);
+    match read(&doors, &token) {
+        Ok(Link { kind: Kind::Unsubscribe { .. }, .. }) => doors.page(
+            language,
+            language.pick("Keine Nachrichten mehr?", "No more messages?"),
+            language.pick(
+                "Mit einem Klick bekommst du diese Art von Nachrichten nicht mehr.",
+                "One click, and you will not get this kind of message any more.",
+            ),
+            Some(language.pick("Abmelden", "Unsubscribe")),
+        ),
+        _ => dead(&doors, language),
+    }
+}
+
+/// `POST /u/{token}`: without cookies, log-in or redirect; the same any number of times.
+pub async fn unsubscribe(
+    State(doors): State<Doors>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let language = language(&headers);
+    let Ok(Link { kind: Kind::Unsubscribe { purpose, channel }, contact, delivery, .. }) =
+        read(&doors, &token)
+    else {
+        return Ok(dead(&doors, language));
+    };
+    // A mail program says so in the body (RFC 8058 3.2); a person's button sends none.
+    let one_click = body.windows(ONE_CLICK.len()).any(|window| window == ONE_CLICK);
+    let evidence = serde_json::json!({ "delivery": delivery.to_string(), "one_click": one_click });
+    let change = ConsentChange {
+        purpose: purpose.as_str().into(),
+        channel: channel.as_str().into(),
+        permit: false,
+        at: doors.clock.now(),
+        source: "unsubscribe".into(),
+        evidence: Some(evidence.to_string().into()),
+    };
+    take(&doors, contact, Input::Consent(change), None).await?;
+    metrics::counter!("fahrplan_unsubscribes_total").increment(1);
+    Ok(doors.page(
+        language,
+        language.pick("Abgemeldet", "Unsubscribed"),
+        language.pick(
+            "Du bekommst diese Art von Nachrichten nicht mehr.",
+            "You will not get this kind of message any more.",
+        ),
+        None,
+    ))
+}
+
+/// `GET /c/{token}`
+pub async fn show_confirm(
+    State(doors): State<Doors>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let language = language(&headers);
+    match read(&doors, &token) {
+        Ok(Link { kind: Kind::Confirm, .. }) => doors.page(
+            language,
+            language.pick("Nur noch ein Klick", "One more click"),
+            language.pick(
+                "Bestätige, dass du Nachrichten von uns möchtest.",
+                "Confirm that you want to hear from us.",
+            ),
+            Some(language.pick("Ja, bestätigen", "Yes, confirm")),
+        ),
+        _ => dead(&doors, language),
+    }
+}
+
+/// `POST /c/{token}`: records the event of the confirmation, once for each mail.
+pub async fn confirm(
+    State(doors): State<Doors>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let language = language(&headers);
+    let Ok(Link { kind: Kind::Confirm, contact, delivery, .. }) = read(&doors, &token) else {
+        return Ok(dead(&doors, language));
+    };
+    let deployed = doors.deployed().await?;
+    let Some((name, event)) = deployed.catalog.event_named(&doors.confirm_event) else {
+        tracing::error!(
+            event = &*doors.confirm_event,
+            "a contact confirmed, but the schema has no such event"
+        );
+        return Err(Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "no-confirm-event",
+            "the project declares no event for confirmations",
+        ));
+    };
+    let now = doors.clock.now();
+    let text = |field: &crate::value::FieldType| {
+        matches!(field.ty.required(), Type::Id | Type::Text)
+            .then(|| (field.name.clone(), Value::text(&delivery.to_string())))
+    };
+    let fields: Fields = event.fields.iter().filter_map(text).collect::<BTreeMap<_, _>>();
+    let event = Event { id: 0, name: name.clone(), occurred_at: now, accepted_at: now, fields, quiet: false };
+    take(&doors, contact, Input::Event(event), Some(format!("confirm {delivery}"))).await?;
+    Ok(doors.page(
+        language,
+        language.pick("Bestätigt", "Confirmed"),
+        language.pick("Danke! Deine Adresse ist bestätigt.", "Thank you! Your address is confirmed."),
+        None,
+    ))
+}
+
+/// `GET /r/{token}`: redirects to the signed target and records the click. `HEAD` and prefetches only redirect.
+pub async fn click(
+    State(doors): State<Doors>,
+    Path(token): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Ok(Link { kind: Kind::Click { target }, bucket, delivery, .. }) = read(&doors, &token) else {
+        return Ok(dead(&doors, language(&headers)));
+    };
+    let prefetch = ["purpose", "sec-purpose", "x-moz"].iter().any(|name| headers.contains_key(*name));
+    if method == Method::GET && !prefetch {
+        deliveries::clicked(&doors.store, i64::from(bucket), delivery, &target, doors.clock.now()).await?;
+        metrics::counter!("fahrplan_clicks_total").increment(1);
+    }
+    let location = HeaderValue::from_str(&target)
+        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "bad-target", "the link leads nowhere"))?;
+    let mut response = StatusCode::FOUND.into_response();
+    response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(response)
+}
+
+async fn take(doors: &Doors, contact: ContactId, input: Input, once: Option<String>) -> Result<(), Problem> {
+    let incoming = Incoming { to: To::Contact(contact), message_id: once, input };
+    doors.store.accept(vec![incoming], doors.clock.now()).await?;
+    Ok(())
+}
+
+fn read(doors: &Doors, token: &str) -> Result<Link, Refused> {
+    doors.link_key.verify(token, machine_now())
+}
+
+fn dead(doors: &Doors, language: Language) -> Response {
+    let title = language.pick("Dieser Link gilt nicht mehr", "This link is no longer valid");
+    let text = language.pick("Er ist abgelaufen oder unvollständig.", "It has expired or is incomplete.");
+    Page { language, title, text: text.to_owned(), button: None, sender: doors.sender.to_string() }
+        .answer(StatusCode::NOT_FOUND)
+}
+
+fn language(headers: &HeaderMap) -> Language {
+    let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Language::of(accepts.unwrap_or_default())
+}

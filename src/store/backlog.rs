@@ -1,0 +1,46 @@
+//! What is left to do at this moment, cheaply: for `/metrics`, readiness and rehearsals.
+
+use super::sql::args;
+use super::{Conn, Result, deliveries, timers};
+use crate::time::Timestamp;
+
+/// How much waits where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Accepted and not yet taken.
+    pub inbox: i64,
+    /// Timers that are due.
+    pub due: i64,
+    /// Deliveries that may leave.
+    pub queued: i64,
+    /// Deliveries on their way, or to be tried again.
+    pub leased: i64,
+    /// When something falls due next; `None`: never.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Counts it at that moment of the journey clock.
+pub async fn backlog(conn: &mut Conn, now: Timestamp) -> Result<Backlog> {
+    const INBOX: &str = "SELECT COUNT(*) FROM inbox WHERE bucket = $1";
+    const DUE: &str = "SELECT COUNT(*) FROM timers WHERE bucket = $1 AND wake_at <= $2";
+    const QUEUED: &str =
+        "SELECT COUNT(*) FROM deliveries WHERE bucket = $1 AND state = 'queued' AND due_at <= $2";
+    const LEASED: &str = "SELECT COUNT(*) FROM deliveries WHERE bucket = $1 AND again_at IS NOT NULL";
+    let mut backlog = Backlog::default();
+    let mut next = Timestamp::NEVER;
+    for bucket in 0..conn.core.settings().buckets {
+        backlog.inbox += count(conn, INBOX, args![bucket]).await?;
+        backlog.due += count(conn, DUE, args![bucket, now]).await?;
+        backlog.queued += count(conn, QUEUED, args![bucket, now]).await?;
+        backlog.leased += count(conn, LEASED, args![bucket]).await?;
+        next = next.min(timers::next_due(conn, bucket).await?);
+    }
+    let owed = deliveries::next(conn).await?.due_at.unwrap_or(Timestamp::NEVER);
+    next = next.min(owed);
+    backlog.next_due = (next != Timestamp::NEVER).then_some(next);
+    Ok(backlog)
+}
+
+async fn count(conn: &mut Conn, sql: &'static str, args: Vec<super::Arg>) -> Result<i64> {
+    conn.fetch_first(sql, args).await?.map_or(Ok(0), |row| row.i64(0))
+}

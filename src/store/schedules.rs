@@ -1,0 +1,98 @@
+//! Schedules that fire for everybody at once: `enter at`, `enter every monday`, `enter cron` in project time or a named zone.
+//!
+//! A firing is a job with a key of its own, so it exists once, whoever starts it and however often. What was missed while nobody ran
+//! fires once, late, if it is less than a day old; older firings are left out.
+
+use super::{Conn, Result, Store, jobs, journeys, settings};
+use crate::engine::program::Word;
+use crate::engine::schedule::next_fire;
+use crate::engine::world::Input;
+use crate::time::{DAY, Timestamp};
+
+/// Firings of one entry that are looked at after an outage.
+const MISSED: usize = 1_000;
+
+/// A firing that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firing {
+    pub journey: Word,
+    pub entry: u16,
+    /// The last of those that were missed, itself included.
+    pub at: Timestamp,
+    pub missed: usize,
+}
+
+/// The firings that are due at that moment of the journey clock, and when the next one is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    pub due: Vec<Firing>,
+    pub next: Timestamp,
+}
+
+/// Looks at all schedules that are deployed. An entry that was never looked at begins now.
+pub async fn look(store: &Store, now: Timestamp) -> Result<Schedule> {
+    let mut conn = store.read().await?;
+    let deployed = journeys::deployed(&mut conn).await?;
+    let mut schedule = Schedule { due: Vec::new(), next: Timestamp::NEVER };
+    let mut new = Vec::new();
+    for (journey, program) in &deployed.current {
+        for (entry, number) in program.entries.iter().zip(0..) {
+            let next = |after| next_fire(&deployed.catalog, entry, after);
+            if next(Timestamp(0)).is_none() {
+                continue;
+            }
+            let key = setting(journey, number);
+            let after = match last(&mut conn, &key).await? {
+                Some(after) => after,
+                None => {
+                    new.push(key);
+                    now
+                }
+            };
+            let missed =
+                std::iter::successors(next(after), |at| next(*at)).take_while(|at| *at <= now).take(MISSED);
+            let missed: Vec<Timestamp> = missed.collect();
+            if let Some(at) = missed.last() {
+                schedule.due.push(Firing {
+                    journey: journey.clone(),
+                    entry: number,
+                    at: *at,
+                    missed: missed.len(),
+                });
+            }
+            let from = missed.last().copied().unwrap_or(after);
+            schedule.next = schedule.next.min(next(from).unwrap_or(Timestamp::NEVER));
+        }
+    }
+    drop(conn);
+    if !new.is_empty() {
+        let mut tx = store.write().await?;
+        for key in new {
+            settings::set(&mut tx, &key, &now.0.to_string()).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(schedule)
+}
+
+/// Starts the job of a firing, unless it is too old; whether it was started.
+pub async fn fire(store: &Store, firing: &Firing, now: Timestamp) -> Result<bool> {
+    let Firing { journey, entry, at, .. } = firing;
+    let fresh = now.0 - at.0 < DAY;
+    let mut tx = store.write().await?;
+    if fresh {
+        let input = Input::Fire { journey: journey.clone(), entry: *entry, at: *at };
+        jobs::start(&mut tx, &format!("fire {journey} {entry} {}", at.0), &input).await?;
+    }
+    settings::set(&mut tx, &setting(journey, *entry), &at.0.to_string()).await?;
+    tx.commit().await?;
+    Ok(fresh)
+}
+
+fn setting(journey: &Word, entry: u16) -> String {
+    format!("fired {journey} {entry}")
+}
+
+async fn last(conn: &mut Conn, key: &str) -> Result<Option<Timestamp>> {
+    Ok(settings::get(conn, key).await?.and_then(|text| text.parse().ok()).map(Timestamp))
+}

@@ -1,0 +1,124 @@
+//! What runs: journeys with their people, deliveries by state, what waits. Exact counts, kept as things happen.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::backlog::{self, Backlog};
+use super::counts::{self, Counted};
+use super::journeys;
+use super::{Result, Store, contacts, deliveries, rejected};
+use crate::engine::program::Program;
+use crate::time::Timestamp;
+
+/// Everything at a glance; its JSON is an interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Grows with each deploy; 0 before the first.
+    pub deployment: i64,
+    pub contacts: i64,
+    pub journeys: Vec<Journey>,
+    /// Deliveries by state: queued, leased, deferred, accepted, refused, cancelled, unknown.
+    pub deliveries: BTreeMap<String, i64>,
+    /// Accepted messages by template.
+    pub sent: BTreeMap<String, i64>,
+    /// Items that could not be read, kept.
+    pub rejected: i64,
+    pub backlog: Waiting,
+}
+
+/// One journey, over all its versions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Journey {
+    pub name: String,
+    pub title: Option<String>,
+    /// The beginning of the content hash of the version that takes people in; none once retired.
+    pub version: Option<String>,
+    pub active: i64,
+    pub entered: i64,
+    /// How many rest at each step.
+    pub waiting: BTreeMap<String, i64>,
+    /// How many left, by reason.
+    pub exits: BTreeMap<String, i64>,
+    pub goals: BTreeMap<String, i64>,
+}
+
+/// What is left to do at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Waiting {
+    pub inbox: i64,
+    pub due: i64,
+    pub queued: i64,
+    pub under_way: i64,
+    /// How late the latest due timer is, in milliseconds.
+    pub lateness_ms: i64,
+    /// RFC 3339; none when nothing ever falls due.
+    pub next_due: Option<String>,
+}
+
+/// Reads it at that moment of the journey clock.
+pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
+    let mut conn = store.read().await?;
+    let deployed = journeys::deployed(&mut conn).await?;
+    let mut journeys: BTreeMap<String, Journey> = deployed
+        .current
+        .values()
+        .map(|program| (program.journey.to_string(), journey(program, true)))
+        .collect();
+    for count in counts::all(&mut conn).await? {
+        let Some(program) = deployed.program(count.program) else { continue };
+        let journey = journeys.entry(program.journey.to_string()).or_insert_with(|| journey(program, false));
+        add(journey, count);
+    }
+    let mut status = Status {
+        deployment: deployed.generation,
+        contacts: contacts::count(&mut conn).await?,
+        journeys: journeys.into_values().map(settled).collect(),
+        rejected: rejected::count(&mut conn).await?,
+        ..Status::default()
+    };
+    for count in deliveries::counts(&mut conn).await? {
+        if count.state == "accepted" {
+            *status.sent.entry(count.template.to_string()).or_default() += count.count;
+        }
+        *status.deliveries.entry(count.state).or_default() += count.count;
+    }
+    status.backlog = waiting(backlog::backlog(&mut conn, now).await?, now);
+    Ok(status)
+}
+
+fn journey(program: &Program, current: bool) -> Journey {
+    Journey {
+        name: program.journey.to_string(),
+        title: program.title.as_ref().map(ToString::to_string),
+        version: current.then(|| program.hash().to_string().chars().take(12).collect()),
+        ..Journey::default()
+    }
+}
+
+fn add(journey: &mut Journey, count: counts::Count) {
+    match count.what {
+        Counted::Entered => journey.entered += count.count,
+        Counted::Resting => *journey.waiting.entry(count.name.to_string()).or_default() += count.count,
+        Counted::Exited => *journey.exits.entry(count.name.to_string()).or_default() += count.count,
+        Counted::Goal => *journey.goals.entry(count.name.to_string()).or_default() += count.count,
+    }
+}
+
+fn settled(mut journey: Journey) -> Journey {
+    journey.waiting.retain(|_, count| *count != 0);
+    journey.active = journey.entered - journey.exits.values().sum::<i64>();
+    journey
+}
+
+fn waiting(backlog: Backlog, now: Timestamp) -> Waiting {
+    let late = backlog.next_due.filter(|at| *at < now).map_or(0, |at| now.0 - at.0);
+    Waiting {
+        inbox: backlog.inbox,
+        due: backlog.due,
+        queued: backlog.queued,
+        under_way: backlog.leased,
+        lateness_ms: late,
+        next_due: backlog.next_due.map(|at| at.to_string()),
+    }
+}

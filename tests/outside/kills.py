@@ -1,0 +1,91 @@
+"""The daemon is killed (kill -9) again and again while the shop runs: nothing is lost and no step is done twice.
+
+usage: kills.py PROGRAM [KILLS [CONTACTS]]. The same happenings are played without and with kills. The histories must be equal; a mail may
+come twice only if its delivery had an attempt and no result when the daemon was killed, and then with the same Message-ID.
+"""
+
+import json, random, sqlite3, sys, tempfile, threading, time
+from collections import Counter
+
+from _people import END, START, open_shop, population
+
+IN_DOUBT = "SELECT id FROM deliveries WHERE attempts > 0 AND settled_at IS NULL"
+HISTORY = """SELECT identities.value, history.notes FROM history JOIN names ON names.name = 'user_id'
+             JOIN identities ON identities.kind = names.id AND identities.contact = history.contact"""
+
+
+def query(shop, sql):
+    with sqlite3.connect(f"file:{shop.folder}/shop.db?mode=ro", uri=True) as db:
+        return db.execute(sql).fetchall()
+
+
+def history(shop):
+    """What happened to whom, without our internal ids."""
+    happened = Counter()
+    for who, notes in query(shop, HISTORY):
+        for note in json.loads(notes):
+            note.pop("enrollment", None)
+            what = note["what"]
+            if isinstance(what, dict) and "Queued" in what:
+                what["Queued"].pop("delivery", None)
+            happened[who, json.dumps(note, sort_keys=True)] += 1
+    return happened
+
+
+class Killer(threading.Thread):
+    """Kills and restarts at random moments until told to stop or done; notes which deliveries were in doubt each time."""
+
+    def __init__(self, shop, kills):
+        super().__init__(daemon=True)
+        self.shop, self.left, self.in_doubt, self.stopped, self.slowest = shop, kills, Counter(), threading.Event(), 0
+
+    def run(self):
+        rng = random.Random(self.left)
+        while self.left and not self.stopped.wait(rng.uniform(0.05, 0.8)):
+            self.shop.kill()
+            self.in_doubt.update(row[0] for row in query(self.shop, IN_DOUBT))
+            begun = time.monotonic()
+            self.shop.serve()
+            self.slowest = max(self.slowest, time.monotonic() - begun)
+            self.left -= 1
+
+
+def play(program, lives, kills):
+    with tempfile.TemporaryDirectory() as folder:
+        shop, stream = open_shop(program, folder, lives)
+        killer = Killer(shop, kills)
+        killer.start()
+        shop.play(stream, END)
+        while killer.left and killer.is_alive():     # the play was faster than the killer: it is played in idle too
+            time.sleep(0.05)
+        killer.stopped.set()
+        killer.join()
+        shop.settle()
+        assert shop.stop() == 0
+        happened = history(shop)
+        shop.close()
+        return happened, shop.sink.mails, killer
+
+
+def main(program, kills, contacts):
+    lives = population(contacts)
+    calm, calm_mails, _ = play(program, lives, 0)
+    wild, wild_mails, killer = play(program, lives, kills)
+    plain = lambda mails: Counter((to, template, at) for to, template, _, at, _ in mails)
+    ids = Counter(message_id for _, _, message_id, _, _ in wild_mails)
+    twice = [message_id for message_id, count in ids.items() if count > 1]
+    once = plain({mail[2]: mail for mail in reversed(wild_mails)}.values())
+    print(f"{kills - killer.left} kills, {len(calm_mails)} mails, {len(wild_mails) - len(ids)} of them repeated, "
+          f"{killer.in_doubt.total()} in doubt at a kill; {calm.total()} history notes; slowest restart {killer.slowest:.2f} s")
+    for kind, wrong in (("lost", calm - wild), ("too much", wild - calm)):
+        for who, note in sorted(wrong)[:10]:
+            print(f"{kind}: {who} {note}")
+    assert calm == wild, "the histories differ"
+    kind = lambda mails: Counter((to, template) for to, template, _ in mails.elements())
+    assert kind(plain(calm_mails)) == kind(once), "the mails differ"
+    assert len(twice) <= killer.in_doubt.total(), f"{len(twice)} mails repeated, {killer.in_doubt.total()} were in doubt"
+    assert kills - killer.left == kills, "not all kills were made"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 15, int(sys.argv[3]) if len(sys.argv) > 3 else 200)
