@@ -103,9 +103,8 @@ fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed) -> Vec<Change<
     let mut changes: Vec<Change> = compiled.programs.iter().filter_map(change).collect();
     let kept = |journey: &&Word| compiled.programs.iter().any(|program| program.journey == **journey);
     changes.extend(deployed.current.keys().filter(|journey| !kept(journey)).map(Change::Retired));
-    if deployed.generation > 0 && deployed.catalog.hash() != compiled.catalog.hash() {
-        changes.push(Change::Rules);
-    } else if deployed.generation == 0 && changes.is_empty() {
+    let is_first = deployed.generation == 0;
+    if (is_first && changes.is_empty()) || (!is_first && deployed.catalog.hash() != compiled.catalog.hash()) {
         changes.push(Change::Rules);
     }
     changes

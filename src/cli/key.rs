@@ -49,7 +49,7 @@ async fn list(store: &Store, format: OutputFormat) -> Outcome {
             print("There are no keys. `fahrplan key create --scope ingest` makes one.\n")?;
         }
         OutputFormat::Human => {
-            let day = |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| day(at));
+            let day = |at: Option<Timestamp>| at.map_or("never".to_owned(), day);
             let row = |key: &Key| {
                 let (created, used) = (day(Some(key.created_at)), day(key.used_at));
                 [key.prefix.clone(), key.name.clone(), words(key), created, used, state(key, now).to_owned()]

@@ -137,17 +137,15 @@ async fn watch_over(
     loops: &mut JoinSet<(&'static str, Result<(), Error>)>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            ended = loops.join_next() => match ended {
-                Some(Ok((_, Ok(())))) | None => return Ok(()),
-                Some(Ok((what, Err(error)))) => {
-                    tracing::error!(what, error = %error, "a loop ended");
-                    return Err(error);
-                }
-                Some(Err(_)) => return Err(Error::Panicked("a loop")),
-            },
-        }
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        ended = loops.join_next() => match ended {
+            Some(Ok((_, Ok(())))) | None => Ok(()),
+            Some(Ok((what, Err(error)))) => {
+                tracing::error!(what, error = %error, "a loop ended");
+                Err(error)
+            }
+            Some(Err(_)) => Err(Error::Panicked("a loop")),
+        },
     }
 }

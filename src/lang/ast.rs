@@ -747,6 +747,7 @@ pub struct Request {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it stands in a box wherever it is used")]
 pub enum Wait {
     /// `wait 3 days`, `wait 1 hour to 5 hours as p`, `wait 3 days then until …`
     For { duration: Duration, longest: Option<Duration>, then_until: Option<Moment>, name: Option<Name> },

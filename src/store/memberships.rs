@@ -91,10 +91,10 @@ pub(super) async fn write_standing(
     let mut latest = BTreeMap::new();
     for (contact, change) in changes {
         let after = &change.after;
-        if let Some(woke_at) = change.woke_at.filter(|at| *at != Timestamp::NEVER && !taken(*at, after.id)) {
-            if woke_at != after.wake_at {
-                timers.remove(woke_at, after.id);
-            }
+        if let Some(woke_at) = change.woke_at.filter(|at| *at != Timestamp::NEVER && !taken(*at, after.id))
+            && woke_at != after.wake_at
+        {
+            timers.remove(woke_at, after.id);
         }
         let journey = names::intern(tx, &after.journey).await?;
         latest.insert((*contact, journey, after.entry), after);

@@ -190,9 +190,7 @@ fn values_of(conditions: &Conditions, domain: &Domain) -> Vec<Value> {
             near.retain(|n| (low..=high).contains(n));
         }
         values.extend(near.into_iter().map(Value::Number));
-    } else if values.is_empty() || known.is_none() {
-        values.push(Value::Word("\u{0}something".to_owned()));
-    } else if domain.presence {
+    } else if values.is_empty() || known.is_none() || domain.presence {
         values.push(Value::Word("\u{0}something".to_owned()));
     }
     values

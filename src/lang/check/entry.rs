@@ -74,10 +74,8 @@ impl<'a> Journey<'_, 'a> {
         if self.purpose.is_some() {
             return;
         }
-        if !self.schema.is_purpose(&name.text) {
-            if !self.schema.is_hidden(&name.text) {
-                self.out.push(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
-            }
+        if !self.schema.is_purpose(&name.text) && !self.schema.is_hidden(&name.text) {
+            self.out.push(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
         }
         self.purpose = Some(name.text.as_str().into());
         self.because =
@@ -259,7 +257,7 @@ impl<'a> Journey<'_, 'a> {
     }
 
     fn enter_on(&mut self, event: &'a ast::EventMatch, start: &Facts) {
-        for path in event.events.iter().filter(|path| path.parts.len() > 1) {
+        if let Some(path) = event.events.iter().find(|path| path.parts.len() > 1) {
             let message = "one enters on an event; outcomes belong to messages sent after the entry";
             self.out.push(finding(Code::E0103, path.span, message).label("not an event"));
             return;

@@ -201,7 +201,6 @@ struct Build<'a> {
 
 impl<'a> Build<'a> {
     /// Statements and stages in order of the text. Gives the stages, and for each its name and body.
-    #[expect(clippy::type_complexity, reason = "two maps made in one pass, used once")]
     fn main_line(&mut self, journey: &'a ast::Journey) -> (BTreeMap<Word, At>, BTreeMap<At, (Span, Span)>) {
         let (mut stages, mut bodies) = (BTreeMap::new(), BTreeMap::new());
         let mut loose: Loose<'a> = vec![(START, Turn::Next)];

@@ -88,7 +88,7 @@ impl Facts {
 
     /// Adds several. False when one contradicts.
     pub(super) fn learn_all<'f>(&mut self, facts: impl IntoIterator<Item = &'f Fact>) -> bool {
-        facts.into_iter().fold(true, |possible, fact| self.learn(fact) && possible)
+        facts.into_iter().map(|fact| self.learn(fact)).filter(|possible| !possible).count() == 0
     }
 
     /// Consent that a step of the journey gives or takes; it does not contradict, it changes.
