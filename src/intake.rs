@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use crate::diagnostic::suggest::question;
 use crate::engine::program::{Catalog, EntryHow, Program, Word};
 use crate::engine::world::Fields;
 use crate::time::{MINUTE, Timestamp};
@@ -170,6 +171,18 @@ pub fn read_arguments(program: &Program, json: &Json) -> Result<Fields, Rejected
             format!("nobody can be put into `{}` by hand: it has no `enter by start`", program.journey);
         return Err(Rejected::new("no-start", reason));
     };
+    if let Json::Object(given) = json {
+        let declared = || arguments.iter().map(|field| &*field.name);
+        if let Some(name) = given.keys().find(|name| declared().all(|known| known != name.as_str())) {
+            let reason = format!(
+                "`{}` takes no argument `{}`{}",
+                program.journey,
+                clip(name),
+                question(name, declared())
+            );
+            return Err(Rejected::new("unknown-argument", reason));
+        }
+    }
     let none = Json::Null;
     let mut fields = Fields::new();
     for field in arguments {

@@ -2,6 +2,14 @@
 
 use std::path::Path;
 
+use fahrplan::cli::load::Project;
+use fahrplan::clock::machine_now;
+use fahrplan::engine::world::{Fields, Input};
+use fahrplan::intake::Who;
+use fahrplan::store::inbox::{Incoming, To};
+use fahrplan::store::{Store, advance_bucket, deliveries, journeys};
+use fahrplan::value::Value;
+
 use crate::cli::{Ran, empty_dir, fahrplan};
 
 /// A project with its own SQLite file.
@@ -57,4 +65,111 @@ fn a_key_is_shown_once_listed_without_itself_and_revoked() {
 fn a_database_command_outside_of_a_project_says_so() {
     let dir = empty_dir();
     assert!(refused(dir.path(), &["key", "list"]).contains("no fahrplan.toml here or above"));
+}
+
+// ---------------------------------------------------------------- people
+
+const JOURNEY: &str = r#"
+journey thanks "A present" {
+  purpose transactional because "they asked for it"
+  enter by start with { gift: text, number: number? }
+  reenter never
+  send email welcome as present
+  if present.unreachable { exit as no_address }
+  wait 3 days as patience
+  exit as done
+}
+"#;
+
+/// A project with a journey that is started by hand, deployed, and Ada.
+fn with_ada() -> tempfile::TempDir {
+    let dir = empty_dir();
+    assert_eq!(fahrplan(dir.path(), &["init"]).code, 0);
+    std::fs::write(dir.path().join("journeys/thanks.journey"), JOURNEY).expect("written");
+    let project = Project::at(dir.path().to_path_buf()).expect("a project");
+    let compiled = fahrplan::lang::compile(&project.input);
+    let found: Vec<_> = compiled.diagnostics.iter().map(|finding| finding.message.clone()).collect();
+    assert!(compiled.programs.iter().any(|program| &*program.journey == "thanks"), "{found:?}");
+    in_store(dir.path(), async |store| {
+        journeys::deploy(&store, &compiled.catalog, &compiled.programs, machine_now())
+            .await
+            .expect("deployed");
+        let email = "ada@example.com".to_owned();
+        let who = Who { user_id: Some("u1".to_owned()), email: Some(email.clone()), ..Who::default() };
+        let values = Fields::from([("email".into(), Value::text(&email))]);
+        let input = Input::Attributes { values, at: machine_now() };
+        let items = vec![Incoming { to: To::Who(who), message_id: None, input }];
+        store.accept(items, machine_now()).await.expect("accepted");
+        advance(&store).await;
+    });
+    dir
+}
+
+/// Does something with the database of the project, then closes it.
+fn in_store<F: Future<Output = ()>>(dir: &Path, work: impl FnOnce(Store) -> F) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let project = Project::at(dir.to_path_buf()).expect("a project");
+        let store = Store::open(&project.database_url()).await.expect("opened");
+        work(store.clone()).await;
+        store.close().await;
+    });
+}
+
+async fn advance(store: &Store) {
+    for bucket in store.buckets() {
+        while advance_bucket(store, bucket, machine_now(), 100).await.expect("advanced").more {}
+    }
+}
+
+#[test]
+fn enroll_puts_somebody_into_a_journey_and_contact_shows_everything() {
+    let dir = with_ada();
+    let dir = dir.path();
+    let out = fine(dir, &["enroll", "ADA@example.com", "thanks", "--with", r#"{"gift": "a cup"}"#]);
+    assert!(
+        out.starts_with("ADA@example.com (ct_") && out.ends_with(") is on the way into `thanks`.\n"),
+        "{out}"
+    );
+    let out = fine(dir, &["contact", "show", "u1"]);
+    assert!(out.contains("ada@example.com") && !out.contains("thanks"), "nothing has advanced: {out}");
+
+    in_store(dir, async |store| {
+        advance(&store).await;
+        let mut conn = store.read().await.expect("a connection");
+        assert_eq!(deliveries::counts(&mut conn).await.expect("counted")[0].count, 1);
+    });
+    let out = fine(dir, &["contact", "show", "u1"]);
+    for part in ["user_id       u1", "email", "thanks  inside", "welcome on email: queued", "thanks  entered"]
+    {
+        assert!(out.contains(part), "{part} is missing: {out}");
+    }
+    let json = fine(dir, &["contact", "show", "u1", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["enrollments"][0]["journey"], "thanks");
+    assert_eq!(json["deliveries"][0]["state"], "queued");
+    assert_eq!(json["identities"][0]["value"], "u1");
+    assert!(json["history"].as_array().is_some_and(|notes| notes.len() >= 3), "{json:#}");
+    let id = json["id"].as_str().expect("an id").to_owned();
+    assert_eq!(fine(dir, &["contact", "show", &id]), out);
+}
+
+#[test]
+fn enroll_and_contact_say_what_is_wrong() {
+    let dir = with_ada();
+    let dir = dir.path();
+    let say = |args: &[&str], part: &str| {
+        let err = refused(dir, args);
+        assert!(err.contains(part), "{args:?}: {err}");
+    };
+    say(&["contact", "show", "u2"], "nobody is known as `u2`");
+    say(&["contact", "show", "ct_0000000000000"], "nobody is known as");
+    say(&["enroll", "u2", "thanks", "--with", r#"{"gift": "x"}"#], "nobody is known as `u2`");
+    say(&["enroll", "u1", "thank"], "no journey `thank` is deployed, did you mean `thanks`?");
+    say(&["enroll", "u1", "thanks"], "argument `gift`");
+    say(&["enroll", "u1", "thanks", "--with", r#"{"gift": "x", "number": "many"}"#], "argument `number`");
+    say(&["enroll", "u1", "thanks", "--with", r#"{"gift": "x", "gfit": "y"}"#], "no argument `gfit`");
+    say(&["enroll", "u1", "thanks", "--with", "[]"], "no JSON object");
+    say(&["enroll", "u1", "thanks", "--with", "{"], "no JSON");
+    say(&["enroll", "u1", "welcome"], "no `enter by start`");
 }

@@ -17,16 +17,19 @@
 //!
 //! Due times are on the journey clock; leases and tries are on the machine's, which may run at another speed.
 //!
-//! - `claim`: leases; `facts`: what the send point looks at; `record`: results; `counts`: how many are where
+//! - `claim`: leases; `facts`: what the send point looks at; `record`: results
+//! - `counts`: how many are where; `list`: as people look at them
 
 mod claim;
 mod counts;
 mod facts;
+mod list;
 mod record;
 
 pub use self::claim::{Claim, Claimed, Next, claim, look_again, next};
 pub use self::counts::{Count, counts};
 pub use self::facts::Person;
+pub use self::list::{Line, of_contact};
 pub use self::record::{Finished, Recorded, SendResult, clicked, next_try, record, release_former};
 
 use self::counts::Counts;
