@@ -122,7 +122,7 @@ impl Terms<'_, '_> {
                         Value::Missing => {}
                     }
                 }
-                Atom::YesNo { key, place } => {
+                Atom::YesNo { key, place, .. } => {
                     let domain = self.domains.entry(key).or_default();
                     domain.place = domain.place.take().or(place);
                     domain.yes_no = true;
@@ -190,7 +190,7 @@ fn values_of(conditions: &Conditions, domain: &Domain) -> Vec<Value> {
             near.retain(|n| (low..=high).contains(n));
         }
         values.extend(near.into_iter().map(Value::Number));
-    } else if values.is_empty() || known.is_none() || domain.presence {
+    } else {
         values.push(Value::Word("\u{0}something".to_owned()));
     }
     values
@@ -209,16 +209,24 @@ fn range(conditions: &Conditions, place: &Place) -> Option<(i64, i64)> {
 enum Atom {
     Presence { key: String, place: Place, known: bool },
     Compare { key: String, place: Option<Place>, op: Op, with: Value, count: bool },
-    YesNo { key: String, place: Option<Place> },
+    YesNo { key: String, place: Option<Place>, holds: bool },
 }
 
 /// A condition without `and`, `or` and `not`, as a question about one thing.
 fn atom(conditions: &Conditions, expr: &Expr) -> Atom {
-    let opaque = || Atom::YesNo { key: key(conditions, expr), place: None };
+    let opaque = || Atom::YesNo { key: key(conditions, expr), place: None, holds: true };
     match &expr.kind {
         ExprKind::Path(path) => {
             let place = conditions.place(path);
-            Atom::YesNo { key: key(conditions, expr), place }
+            // A wait that was missed did not happen: one question, asked two ways.
+            match &place {
+                Some(Place::Field(slot, field)) if &**field == "missed" => Atom::YesNo {
+                    key: key(conditions, expr).replace(".missed", ".happened"),
+                    place: Some(Place::Field(*slot, "happened".into())),
+                    holds: false,
+                },
+                _ => Atom::YesNo { key: key(conditions, expr), place, holds: true },
+            }
         }
         ExprKind::Aggregate(aggregate) => match aggregate.function {
             AggregateFn::Any | AggregateFn::None => Atom::Compare {
@@ -308,7 +316,7 @@ fn holds(conditions: &Conditions, expr: &Expr, values: &BTreeMap<&str, &Value>) 
         }
         _ => match atom(conditions, expr) {
             Atom::Presence { key, known, .. } => (*values[key.as_str()] != Value::Missing) == known,
-            Atom::YesNo { key, .. } => *values[key.as_str()] == Value::Bool(true),
+            Atom::YesNo { key, holds, .. } => *values[key.as_str()] == Value::Bool(holds),
             Atom::Compare { key, op, with, .. } => {
                 let value = values[key.as_str()];
                 if *value == Value::Missing {

@@ -32,7 +32,7 @@ impl Reader<'_, '_> {
                 if let Some((offset, _)) = offset {
                     self.duration(offset);
                 }
-                self.anchor(anchor, at.is_some());
+                self.anchor(anchor, offset.is_some() || at.is_some());
                 at.iter().for_each(|at| _ = self.time_of_day(at));
             }
         }

@@ -88,7 +88,11 @@ impl Facts {
 
     /// Adds several. False when one contradicts.
     pub(super) fn learn_all<'f>(&mut self, facts: impl IntoIterator<Item = &'f Fact>) -> bool {
-        facts.into_iter().map(|fact| self.learn(fact)).filter(|possible| !possible).count() == 0
+        let mut possible = true;
+        for fact in facts {
+            possible &= self.learn(fact);
+        }
+        possible
     }
 
     /// Consent that a step of the journey gives or takes; it does not contradict, it changes.

@@ -283,20 +283,19 @@ impl<'a> Journey<'_, 'a> {
 
     /// The declared type of `contact.NAME`.
     fn attribute_type(&mut self, path: &Path) -> Option<Type> {
-        let read = self.reader(Facts::default()).path(path, None)?;
-        match read.expr {
-            Expr::Attribute(_) => Some(read.ty),
-            _ => {
-                let message =
-                    format!("only attributes of the contact can be changed, not `{}`", joined(path));
-                self.out.push(
-                    finding(Code::E0103, path.span, message)
-                        .label("cannot be changed")
-                        .help("write `contact.…`, or `let` for a value of this journey"),
-                );
-                None
+        if path.parts[0].text == "contact" {
+            let read = self.reader(Facts::default()).path(path, None)?;
+            if matches!(read.expr, Expr::Attribute(_)) {
+                return Some(read.ty);
             }
         }
+        let message = format!("only attributes of the contact can be changed, not `{}`", joined(path));
+        self.out.push(
+            finding(Code::E0103, path.span, message)
+                .label("cannot be changed")
+                .help("write `contact.…`, or `let` for a value of this journey"),
+        );
+        None
     }
 
     /// `add X to contact.tags`, `add 50 to contact.points`, `remove X from contact.tags`.
@@ -443,7 +442,8 @@ impl<'a> Journey<'_, 'a> {
                 }
             }
         }
-        if !complete || switch.otherwise.is_some() {
+        let unread = self.schema.parsed.iter().any(|(_, error)| span.contains(*error));
+        if !complete || unread || switch.otherwise.is_some() {
             return;
         }
         let possible = self.still_possible(&switch.subject, &all, facts);

@@ -8,7 +8,7 @@ use super::findings::finding;
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
 use crate::engine::program::Word;
 use crate::lang::Input;
-use crate::lang::template::{Format, Mistake, Role, Scope, scan_in};
+use crate::lang::template::{Format, Mistake, Scope, scan_in};
 
 /// Parts within parts.
 const DEEPEST: usize = 16;
@@ -27,7 +27,6 @@ pub(super) struct Placed {
     pub(super) span: Span,
     /// How many leading names are known to be there.
     pub(super) known: usize,
-    pub(super) role: Role,
 }
 
 /// One file of a template.
@@ -170,7 +169,6 @@ impl Scanner<'_> {
             path: used.path.clone(),
             span: place(used.start, used.end),
             known: used.known,
-            role: used.role.clone(),
         }));
         for part in &scan.parts {
             let span = place(part.start, part.end);

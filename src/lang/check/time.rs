@@ -411,7 +411,8 @@ fn past_anchors(journey: &mut Journey) {
             _ => continue,
         };
         let MomentKind::Anchor { anchor, .. } = &moment.kind else { continue };
-        let is_value = anchor.parts.len() > 1 && !is_hidden_root(journey, anchor);
+        let read = journey.exprs.get(&anchor.span);
+        let is_value = anchor.parts.len() > 1 && read.is_some_and(|read| read.ty != crate::value::Type::Time);
         let slot = journey.names.slot_at.get(&stmt.span);
         let asked =
             slot.is_some_and(|slot| journey.names.slot(*slot).used.iter().any(|field| &**field == "late"));
@@ -426,11 +427,6 @@ fn past_anchors(journey: &mut Journey) {
                 .help("put what depends on it in a block, `wait until … as d { … }`, or ask `.late` of a name given with `as`"),
         );
     }
-}
-
-fn is_hidden_root(journey: &Journey, path: &ast::Path) -> bool {
-    let root = &path.parts[0].text;
-    root != "contact" && root != "entry" && journey.names.find(&path.parts[0], |_| true).is_none()
 }
 
 /// I0408: a wait looks at the future only; while something else was waited for, the event may have come.

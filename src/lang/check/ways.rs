@@ -14,6 +14,9 @@ use crate::lang::types::calendar;
 /// More states than this are not looked at.
 const LIMIT: usize = 20_000;
 
+/// A node with what is known there, and the state and turn by which one came.
+type State<'a> = (At, Facts, Option<(usize, Turn<'a>)>);
+
 /// A way: nodes, each with the turn taken there, and where it ends.
 pub(super) struct Way<'a> {
     pub(super) steps: Vec<(At, Turn<'a>)>,
@@ -24,7 +27,7 @@ impl<'a> Journey<'_, 'a> {
     /// A shortest way from a beginning to a place that is looked for. Ways through text that could not be read do not count.
     pub(super) fn way(&self, from: At, arrives: impl Fn(At, &Facts) -> bool) -> Option<Way<'a>> {
         let carry = self.carry();
-        let mut states: Vec<(At, Facts, Option<(usize, Turn<'a>)>)> = vec![(from, self.start.clone(), None)];
+        let mut states: Vec<State<'a>> = vec![(from, self.start.clone(), None)];
         let mut seen: HashSet<(At, Facts)> = HashSet::new();
         let mut next = 0;
         while next < states.len() && states.len() < LIMIT {
@@ -210,7 +213,7 @@ fn events(event: &ast::EventMatch) -> String {
     event.events.iter().map(super::schema::joined).collect::<Vec<_>>().join(" or ")
 }
 
-fn back<'a>(states: &[(At, Facts, Option<(usize, Turn<'a>)>)], last: usize) -> Way<'a> {
+fn back<'a>(states: &[State<'a>], last: usize) -> Way<'a> {
     let mut steps = Vec::new();
     let mut state = last;
     while let Some((before, turn)) = states[state].2 {

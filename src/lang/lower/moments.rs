@@ -7,7 +7,7 @@ use crate::lang::ast;
 use crate::lang::types::calendar;
 pub(super) use crate::lang::types::{days, zone_ref as zone};
 use crate::time::{Calendar, Date, TimeOfDay};
-use crate::value::Value;
+use crate::value::{Type, Value};
 
 impl Source<'_> {
     /// The moment as the engine knows it. Without a zone, a clock time is the contact's; a moment literal such as
@@ -35,6 +35,10 @@ impl Source<'_> {
                 MomentKind::Fixed { date: self.date(date), at }
             }
             ast::MomentKind::Time(clock) => MomentKind::Time(self.fixed_clock(clock)),
+            // A `time` attribute stands where a clock time may stand.
+            ast::MomentKind::Anchor { offset: None, anchor, at: None } if self.is_clock(anchor.span) => {
+                MomentKind::Time(self.expr(anchor.span))
+            }
             ast::MomentKind::Anchor { offset, anchor, at } => {
                 let offset = offset.as_ref().map_or(Calendar::default(), |(span, side)| signed(span, *side));
                 let anchor = self.expr(anchor.span);
@@ -46,6 +50,10 @@ impl Source<'_> {
             }
         };
         Moment { kind, zone: zone(moment.zone.as_ref(), usual) }
+    }
+
+    fn is_clock(&self, span: Span) -> bool {
+        self.checked.exprs.get(&span).is_some_and(|typed| typed.ty == Type::Time)
     }
 
     fn clock(&mut self, at: &ast::TimeOfDay) -> Expr {
