@@ -248,6 +248,37 @@ fn comments_and_layout_are_no_part_of_a_version() {
     assert_eq!(a.catalog.hash(), b.catalog.hash());
 }
 
+/// Squeezed, stretched and commented, the shop is the same shop; so it is after `fmt`.
+#[test]
+fn the_shop_keeps_its_versions_whatever_its_layout() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("journeys");
+    let project =
+        fahrplan::cli::load::Project::at(root).map_err(|failure| failure.message).expect("the shop");
+    let versions = |change: &dyn Fn(&str) -> String| {
+        let mut input = Input { sources: Sources::new(), ..project.input.clone() };
+        for (_, path, text) in project.input.sources.iter() {
+            let text = if path.ends_with(".journey") { change(text) } else { text.to_owned() };
+            input.sources.add(path.to_owned(), text);
+        }
+        let compilation = lang::compile(&input);
+        assert_eq!(compilation.programs.len(), 3, "{}", told(&input.sources, &compilation));
+        let mut all = vec![compilation.catalog.hash()];
+        all.extend(compilation.programs.iter().map(Program::hash));
+        all
+    };
+    let written = versions(&str::to_owned);
+    let noisy = |text: &str| {
+        let lines = text.lines().map(|line| match line.contains('"') {
+            true => format!("{line}   # noise\n"),
+            false => format!("\t{}\n\n# noise\n", line.trim().replace(' ', "  ")),
+        });
+        lines.collect::<String>()
+    };
+    let formatted = |text: &str| lang::format::format(&noisy(text)).expect("it can be formatted");
+    assert_eq!(written, versions(&noisy));
+    assert_eq!(written, versions(&formatted));
+}
+
 #[test]
 fn programs_and_catalogs_come_back_from_their_bytes() {
     let (_, compilation) = compile(

@@ -94,10 +94,6 @@ pub(crate) fn val(value: Value) -> Expr {
     Expr::Const(value)
 }
 
-pub(crate) fn num(n: i64) -> Expr {
-    Expr::Const(Value::Number(n))
-}
-
 pub(crate) fn yes(b: bool) -> Expr {
     Expr::Const(Value::Bool(b))
 }

@@ -92,7 +92,7 @@ pub(super) fn play(
     }
     let mut ends = script.beats.last().map_or(begins, |beat| beat.at);
     if script.to_the_end {
-        ends = stage.play_to_the_end(ends);
+        ends = stage.play_out(ends);
     }
     let constant = |expr: &ast::Expr| constant(compilation, &cast.zone, expr);
     stage.seen.sort_by_key(|seen| seen.at);
@@ -496,7 +496,7 @@ impl<'s, 't> Stage<'s, 't> {
     // -------------------------------------------------------------- the end, and states
 
     /// Goes on until everybody who is inside now is out; gives the time of the end.
-    fn play_to_the_end(&mut self, from: Timestamp) -> Timestamp {
+    fn play_out(&mut self, from: Timestamp) -> Timestamp {
         let limit = LONGEST.after(from, &self.cast.zone, self.cast.holidays);
         let inside = self.inside();
         while self.inside().iter().any(|id| inside.contains(id)) {
