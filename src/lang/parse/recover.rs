@@ -1310,7 +1310,7 @@ mod tests {
     fn a_long_line_is_told_by_its_end() {
         assert_eq!(tail_of("wait 2"), "wait 2");
         assert_eq!(
-            tail_of("send email welcome_story with { code: 10 } for"),
+            tail_of("then send email welcome_story with { code: 10 } for"),
             "email welcome_story with { code: 10 } for"
         );
         assert_eq!(token("\"abc"), "\"abc");
