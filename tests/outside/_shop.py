@@ -39,6 +39,11 @@ class Sink:
         self.controller.start()
         self.port = self.controller.port
 
+    def stop(self):
+        if self.controller:
+            self.controller.stop()
+            self.controller = None
+
     async def handle_DATA(self, server, session, envelope):
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
         template = mail["Feedback-ID"].split(":")[0]
@@ -99,7 +104,7 @@ class Shop:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self.sink.controller.stop(no_assert=True)
+        self.sink.stop()
 
     def get(self, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:

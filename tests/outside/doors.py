@@ -164,7 +164,7 @@ def main(program):
         shop.serve()
         events(shop)
         links(shop)
-        shop.sink.controller.stop()         # the server is down from here on, then comes back in many moods
+        shop.sink.stop()                    # the server is down from here on, then comes back in many moods
         smtp(shop)
         assert shop.stop() == 0
         log = (shop.folder / "log").read_text()
