@@ -235,7 +235,7 @@ impl<'a> Journey<'_, 'a> {
                 }
                 self.at(at.as_ref(), zone.as_ref());
             }
-            EnterHow::ByStart(fields) => _ = super::declarations::fields_of(self.out, fields, false),
+            EnterHow::ByStart(fields) => _ = super::fields::fields_of(self.out, fields, false),
             EnterHow::Error => start.unsure = true,
         }
         self.enter_clauses(enter, &start);

@@ -3,9 +3,18 @@
 //! Every expression of the tree is elaborated here, once, into an engine expression with its names resolved to slots, and
 //! kept under its span. Lowering walks the tree and fetches them; it resolves nothing by itself. A journey with an error
 //! is not [`JourneyInfo::sound`] and is not lowered.
+//!
+//! In the order in which they run:
+//! - `declarations`, `fields`, `properties`, `policy` fill the `schema`; `circles` and `constant` look at what it says
+//! - `collect` gives each name of a journey its slot (`names`), `graph` draws the ways through it
+//! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
+//! - `steps`, `leaving` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
+//! - `flow` with `durations`, `consent`, `sending`, `time`, `order`, `split` judge the whole; `ways` finds the way that is told
+//! - `templates` are scanned once, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
 
 mod allow;
 mod circles;
+mod collect;
 mod conditions;
 mod consent;
 mod constant;
@@ -15,14 +24,19 @@ mod durations;
 mod entry;
 mod expr;
 mod facts;
+mod fields;
 mod findings;
 mod flow;
 mod graph;
 mod history;
 mod journey;
+mod leaving;
+mod literals;
 mod moments;
 mod names;
 mod narrow;
+mod operators;
+mod order;
 mod paths;
 mod policy;
 mod properties;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::declarations::{Declarations, fields_of};
+use super::declarations::Declarations;
+use super::fields::fields_of;
 use super::findings::{finding, twice, unknown};
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::{Channel, Endpoint, Hours, Task, Team, Word, ZoneRef};

@@ -3,14 +3,13 @@
 use super::findings::{finding, not_yet, unknown};
 use super::graph::{At, What};
 use super::journey::Journey;
-use super::names::channel_names;
 use super::narrow::Facts;
-use super::schema::{MESSAGE_EVENTS, Noun, PHONE, joined};
+use super::schema::{Noun, joined};
 use crate::diagnostic::{Code, Span, suggest};
 use crate::engine::program::{Expr, Word};
 use crate::lang::ast::{self, ExprKind, Name, Path, Stmt, StmtKind};
 use crate::lang::types::{self, noun};
-use crate::value::{FieldType, Type};
+use crate::value::Type;
 
 impl<'a> Journey<'_, 'a> {
     /// The expressions and names of one node.
@@ -30,7 +29,7 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn stmt(&mut self, stmt: &'a Stmt, facts: Facts) {
+    pub(super) fn stmt(&mut self, stmt: &'a Stmt, facts: Facts) {
         match &stmt.kind {
             StmtKind::Send(send) => self.send(stmt, send, facts),
             StmtKind::Call(work) => self.work(stmt, work, facts, true),
@@ -79,202 +78,16 @@ impl<'a> Journey<'_, 'a> {
     }
 
     /// The first words of a place.
-    fn words(&self, span: Span, count: usize) -> Span {
+    pub(super) fn words(&self, span: Span, count: usize) -> Span {
         let text = self.schema.input.sources.slice(span);
         let ends = text.match_indices(char::is_whitespace).map(|(at, _)| at);
         let end = ends.chain([text.len()]).nth(count - 1).unwrap_or(text.len());
         Span::new(span.file, span.start, span.start + end as u32)
     }
 
-    // ---------------------------------------------------------------- what leaves
-
-    fn send(&mut self, stmt: &'a Stmt, send: &'a ast::Send, facts: Facts) {
-        for channel in channel_names(&send.channels) {
-            if self.schema.catalog.channels.contains_key(channel.text.as_str()) {
-                self.uses_channel(&channel.text);
-            } else if !self.schema.is_hidden(&channel.text) {
-                let all: Vec<&str> = self.schema.catalog.channels.keys().map(|name| &**name).collect();
-                self.out.push(unknown(Code::E0101, "channel", channel, all));
-            }
-        }
-        if let Some(to) = &send.to {
-            self.address(to, send, facts.clone());
-        }
-        self.with(send.with.as_ref(), &facts);
-        if let Some(before) = &send.before {
-            self.reader(facts).moment(before);
-        }
-        let purpose = self.purpose_of(send);
-        if let Some(purpose) = purpose {
-            self.purposes.insert(stmt.span, purpose);
-        }
-    }
-
-    pub(super) fn uses_channel(&mut self, channel: &str) {
-        if !self.channels.iter().any(|known| **known == *channel) {
-            self.channels.push(channel.into());
-        }
-    }
-
-    /// `to` is an address of the kind that the channel has.
-    fn address(&mut self, to: &'a ast::Expr, send: &ast::Send, facts: Facts) {
-        let first = channel_names(&send.channels).first().map(|name| name.text.as_str()).unwrap_or_default();
-        let address = self.schema.address_of(first).and_then(|name| self.schema.catalog.attribute(name));
-        let want = address.map_or(Type::Text, |attribute| attribute.ty.required().clone());
-        self.reader(facts).value(to, &want);
-    }
-
-    /// The purpose that counts: `for …`, else the template's own, else the journey's.
-    fn purpose_of(&mut self, send: &ast::Send) -> Option<Word> {
-        let template = Word::from(joined(&send.template));
-        let own_reason = self.schema.catalog.transactional_templates.contains_key(&template);
-        match &send.purpose {
-            Some(name) if !self.schema.is_purpose(&name.text) => {
-                if !self.schema.is_hidden(&name.text) {
-                    self.out.push(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
-                }
-                None
-            }
-            Some(name) => Some(name.text.as_str().into()),
-            None if own_reason => Some("transactional".into()),
-            None => self.purpose.clone(),
-        }
-    }
-
-    /// Values of a `with`: any type, each name once.
-    pub(super) fn with(&mut self, with: Option<&'a ast::Record>, facts: &Facts) {
-        let Some(record) = with else { return };
-        let mut seen: Vec<(&str, Span)> = Vec::new();
-        for (name, value) in &record.pairs {
-            match seen.iter().find(|(other, _)| *other == name.text) {
-                Some((_, first)) => self.out.push(super::findings::twice("the value", name, *first)),
-                None => seen.push((&name.text, name.span)),
-            }
-            self.reader(facts.clone()).any(value);
-        }
-    }
-
-    fn work(&mut self, stmt: &'a Stmt, work: &'a ast::Work, facts: Facts, call: bool) {
-        let verb = if call { "call" } else { "assign" };
-        let task = Name { text: joined(&work.task), span: work.task.span };
-        if !self.schema.has(Noun::Task, &task.text) && !self.schema.is_hidden(&task.text) {
-            self.out.push(unknown(Code::E0101, "task", &task, self.schema.names(Noun::Task)));
-        }
-        self.team(stmt.span, &task, work.team.as_ref(), call);
-        match &work.limit {
-            Some(limit) => self.length(limit),
-            None => self.out.push(
-                finding(
-                    Code::E0509,
-                    self.words(stmt.span, 2),
-                    format!("this {verb} has no limit: it could lie there for ever"),
-                )
-                .label("until when?")
-                .help("add `up to 5 working days`, say"),
-            ),
-        }
-        self.with(work.with.as_ref(), &facts);
-        if call {
-            self.uses_channel(PHONE);
-        }
-        if let Some(purpose) = self.purpose.clone() {
-            self.purposes.insert(stmt.span, purpose);
-        }
-    }
-
-    fn team(&mut self, span: Span, task: &Name, team: Option<&ast::Expr>, call: bool) {
-        let word = if call { "by" } else { "to" };
-        let Some(team) = team else {
-            let message = format!("nobody is named who does `{}`", task.text);
-            self.out.push(
-                finding(Code::E0509, self.words(span, 2), message)
-                    .label("by whom?")
-                    .help(format!("add `{word} TEAM`")),
-            );
-            return;
-        };
-        match &team.kind {
-            ExprKind::Path(path) if path.parts.len() == 1 => {
-                let name = &path.parts[0];
-                if !self.schema.has(Noun::Team, &name.text) && !self.schema.is_hidden(&name.text) {
-                    self.out.push(unknown(Code::E0509, "team", name, self.schema.names(Noun::Team)));
-                }
-            }
-            ExprKind::Error => {}
-            _ => self.out.push(
-                finding(Code::E0509, team.span, "the name of a team is wanted here").label("not a team"),
-            ),
-        }
-    }
-
-    fn request(&mut self, request: &'a ast::Request, facts: Facts) {
-        let endpoint = Name { text: joined(&request.endpoint), span: request.endpoint.span };
-        if !self.schema.has(Noun::Endpoint, &endpoint.text) && !self.schema.is_hidden(&endpoint.text) {
-            self.out.push(unknown(Code::E0101, "endpoint", &endpoint, self.schema.names(Noun::Endpoint)));
-        }
-        self.with(request.with.as_ref(), &facts);
-        for (_, value) in request.with.iter().flat_map(|record| &record.pairs) {
-            self.personal_data(value, &endpoint.text);
-        }
-    }
-
-    /// W0111: what is marked `pii` leaves the house.
-    fn personal_data(&mut self, value: &'a ast::Expr, endpoint: &str) {
-        let mut found = Vec::new();
-        super::visit::each_expr(value, &mut |expr| {
-            if let ExprKind::Path(path) = &expr.kind
-                && let [contact, name] = path.parts.as_slice()
-                && contact.text == "contact"
-                && self.schema.catalog.attribute(&name.text).is_some_and(|attribute| attribute.pii)
-            {
-                found.push((name.clone(), path.span));
-            }
-        });
-        for (name, span) in found {
-            let message = format!("`{}` is personal data and leaves to `{endpoint}`", name.text);
-            let mut made = finding(Code::W0111, span, message).label("goes out here");
-            if let Some(declared) = self.schema.attributes.get(name.text.as_str()) {
-                made = made.related(*declared, "marked `pii` here");
-            }
-            self.out.push(made.help("send `contact.id` instead if the other side can look the rest up"));
-        }
-    }
-
-    fn record(&mut self, event: &Path, with: Option<&'a ast::Record>, span: Span, facts: Facts) {
-        let name = Name { text: joined(event), span: event.span };
-        if MESSAGE_EVENTS.iter().any(|(own, _)| *own == name.text) {
-            let message = format!("`{}` is recorded by the engine alone", name.text);
-            self.out.push(finding(Code::E0103, name.span, message).label("not by a journey"));
-            return;
-        }
-        let Some(declared) = self.schema.catalog.events.get(name.text.as_str()) else {
-            if !self.schema.is_hidden(&name.text) {
-                self.out.push(unknown(Code::E0101, "event", &name, self.schema.names(Noun::Event)));
-            }
-            return;
-        };
-        let fields = declared.fields.clone();
-        self.pairs(with, &fields, "field", Code::E0110, span, facts);
-    }
-
-    /// Pairs against declared fields; what is needed must be there even where nothing is written.
-    fn pairs(
-        &mut self,
-        with: Option<&'a ast::Record>,
-        fields: &[FieldType],
-        what: &str,
-        code: Code,
-        span: Span,
-        facts: Facts,
-    ) {
-        let empty = ast::Record { pairs: Vec::new(), span: self.words(span, 2) };
-        let record = with.unwrap_or(&empty);
-        self.reader(facts).pairs(record, fields, what, code, true);
-    }
-
     // ---------------------------------------------------------------- attributes
 
-    fn set(&mut self, path: &Path, value: &'a ast::Expr, facts: Facts) {
+    pub(super) fn set(&mut self, path: &Path, value: &'a ast::Expr, facts: Facts) {
         match self.attribute_type(path) {
             Some(ty) => _ = self.reader(facts).value(value, &ty),
             None => _ = self.reader(facts).any(value),
@@ -282,7 +95,7 @@ impl<'a> Journey<'_, 'a> {
     }
 
     /// The declared type of `contact.NAME`.
-    fn attribute_type(&mut self, path: &Path) -> Option<Type> {
+    pub(super) fn attribute_type(&mut self, path: &Path) -> Option<Type> {
         if path.parts[0].text == "contact" {
             let read = self.reader(Facts::default()).path(path, None)?;
             if matches!(read.expr, Expr::Attribute(_)) {
@@ -299,7 +112,7 @@ impl<'a> Journey<'_, 'a> {
     }
 
     /// `add X to contact.tags`, `add 50 to contact.points`, `remove X from contact.tags`.
-    fn add(&mut self, value: &'a ast::Expr, path: &Path, facts: Facts, add: bool) {
+    pub(super) fn add(&mut self, value: &'a ast::Expr, path: &Path, facts: Facts, add: bool) {
         let Some(ty) = self.attribute_type(path) else {
             self.reader(facts).any(value);
             return;
@@ -317,7 +130,7 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn grant(&mut self, consent: &ast::ConsentOf, evidence: Option<&Name>, facts: Facts) {
+    pub(super) fn grant(&mut self, consent: &ast::ConsentOf, evidence: Option<&Name>, facts: Facts) {
         self.reader(facts).consent_words(consent);
         if consent.channels.is_empty() && self.schema.is_purpose(&consent.purpose.text) {
             let line = self.schema.catalog.policy.consent.get(consent.purpose.text.as_str());
@@ -351,7 +164,7 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn wait(&mut self, wait: &'a ast::Wait, facts: Facts) {
+    pub(super) fn wait(&mut self, wait: &'a ast::Wait, facts: Facts) {
         match wait {
             ast::Wait::For { duration, longest, then_until, .. } => {
                 self.length(duration);
@@ -384,13 +197,13 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn patience(&mut self, patience: &ast::Patience) {
+    pub(super) fn patience(&mut self, patience: &ast::Patience) {
         if let ast::Patience::UpTo(limit) = patience {
             self.length(limit);
         }
     }
 
-    fn random(&mut self, from: &ast::Duration, to: &ast::Duration) {
+    pub(super) fn random(&mut self, from: &ast::Duration, to: &ast::Duration) {
         if types::calendar(from).about_ms() > types::calendar(to).about_ms() {
             self.out.push(
                 finding(Code::E0113, from.span.to(to.span), "this wait ends before it begins")
@@ -401,7 +214,7 @@ impl<'a> Journey<'_, 'a> {
 
     // ---------------------------------------------------------------- choices
 
-    fn switch(&mut self, switch: &'a ast::Switch, span: Span, facts: Facts) {
+    pub(super) fn switch(&mut self, switch: &'a ast::Switch, span: Span, facts: Facts) {
         let read = {
             let mut reader = self.reader(facts.clone());
             let read = reader.any(&switch.subject);
@@ -457,7 +270,7 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn case(&mut self, value: &'a ast::Expr, ty: &Type) -> Option<Word> {
+    pub(super) fn case(&mut self, value: &'a ast::Expr, ty: &Type) -> Option<Word> {
         let read = self.reader(Facts::default()).value(value, ty)?;
         match read.expr {
             Expr::Const(crate::value::Value::Text(word)) => Some(word),
@@ -472,7 +285,7 @@ impl<'a> Journey<'_, 'a> {
     }
 
     /// The values that are left by what is known.
-    fn still_possible(&mut self, subject: &ast::Expr, all: &[Word], facts: Facts) -> Vec<Word> {
+    pub(super) fn still_possible(&mut self, subject: &ast::Expr, all: &[Word], facts: Facts) -> Vec<Word> {
         let ExprKind::Path(path) = &subject.kind else { return all.to_vec() };
         let left = self.reader(facts).conditions(|conditions| {
             let place = conditions.place(path)?;
@@ -484,7 +297,7 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn not_exhaustive(&mut self, switch: &ast::Switch, span: Span, missing: &[&str]) {
+    pub(super) fn not_exhaustive(&mut self, switch: &ast::Switch, span: Span, missing: &[&str]) {
         let subject = self.text(switch.subject.span).to_owned();
         let list = missing.join(", ");
         let message = format!("this switch says nothing for {list}");
@@ -503,7 +316,7 @@ impl<'a> Journey<'_, 'a> {
         sources.slice(sources.trim(sources.first_line(span)))
     }
 
-    fn times(&mut self, times: &ast::Number) {
+    pub(super) fn times(&mut self, times: &ast::Number) {
         if !times.value.is_whole() || !(1..=1000).contains(&times.value.trunc()) {
             self.out.push(
                 finding(Code::E0113, times.span, "a loop runs a whole number of times, from 1 to 1000")
@@ -514,7 +327,13 @@ impl<'a> Journey<'_, 'a> {
 
     // ---------------------------------------------------------------- elsewhere
 
-    fn start_journey(&mut self, journey: &Name, with: Option<&'a ast::Record>, span: Span, facts: Facts) {
+    pub(super) fn start_journey(
+        &mut self,
+        journey: &Name,
+        with: Option<&'a ast::Record>,
+        span: Span,
+        facts: Facts,
+    ) {
         let Some(signature) = self.schema.journeys.get(journey.text.as_str()) else {
             if !self.schema.is_hidden(&journey.text) {
                 let all: Vec<&str> = self.schema.journeys.keys().map(|name| &**name).collect();
@@ -533,7 +352,7 @@ impl<'a> Journey<'_, 'a> {
         self.pairs(with, &arguments, "argument", Code::E0101, span, facts);
     }
 
-    fn go_to(&mut self, stage: &Name) {
+    pub(super) fn go_to(&mut self, stage: &Name) {
         if self.names.stages.contains_key(stage.text.as_str()) || self.may_be_hidden(&stage.text) {
             return;
         }
@@ -556,7 +375,7 @@ impl<'a> Journey<'_, 'a> {
         self.out.push(made);
     }
 
-    fn pause(&mut self, purpose: &Name, how: &'a ast::Pause, facts: Facts) {
+    pub(super) fn pause(&mut self, purpose: &Name, how: &'a ast::Pause, facts: Facts) {
         let mut reader = self.reader(facts);
         reader.purpose(purpose);
         match how {
@@ -566,7 +385,7 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn resume(&mut self, span: Span) {
+    pub(super) fn resume(&mut self, span: Span) {
         let inside = self.journey.items.iter().any(|item| match &item.kind {
             ast::JourneyItemKind::Handler { body, .. } => body.span.contains(span),
             _ => false,

@@ -3,15 +3,13 @@
 use super::circles::enters;
 use super::expr::Reader;
 use super::findings::{Findings, finding};
-use super::graph::{At, What, is_wait};
 use super::journey::Journey;
-use super::schema::{Schema, joined};
-use super::visit::{conjuncts, each_expr, each_stmt_of, own_exprs};
+use super::schema::Schema;
+use super::visit::{conjuncts, each_stmt_of};
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::ZoneRef;
 use crate::lang::ast::{
-    self, AggregateFn, EventMatch, ExprKind, JourneyItemKind, Moment, MomentKind, Op, Stmt, StmtKind, Unit,
-    Wait,
+    self, AggregateFn, ExprKind, JourneyItemKind, Moment, MomentKind, Op, Stmt, StmtKind, Unit, Wait,
 };
 use crate::lang::types::{calendar, zone_ref};
 use crate::time::{Date, HOUR, TimeOfDay, Zone};
@@ -23,11 +21,6 @@ pub(super) fn check(journey: &mut Journey) {
     forever(journey);
     clock_changes(journey);
     hours_for_days(journey);
-    uncorrelated(journey);
-    shadowed_handlers(journey);
-    rare_anniversaries(journey);
-    past_anchors(journey);
-    waits_for_the_past(journey);
 }
 
 // ---------------------------------------------------------------- single durations and conditions
@@ -103,7 +96,7 @@ fn excludes_newcomers(schema: &Schema, condition: &ast::Expr, depth: usize) -> b
 
 // ---------------------------------------------------------------- waits
 
-fn waits<'a>(journey: &Journey<'_, 'a>) -> Vec<(&'a Stmt, &'a Wait)> {
+pub(super) fn waits<'a>(journey: &Journey<'_, 'a>) -> Vec<(&'a Stmt, &'a Wait)> {
     let mut waits = Vec::new();
     each_stmt_of(journey.journey, &mut |stmt, _| {
         if let StmtKind::Wait(wait) = &stmt.kind {
@@ -276,249 +269,5 @@ fn clock_of(moment: &Moment) -> Option<Span> {
         MomentKind::Weekday { at: Some(ast::TimeOfDay::Clock(clock)), .. } => Some(clock.span),
         MomentKind::Weekday { window: Some(window), .. } => Some(window.span),
         _ => None,
-    }
-}
-
-// ---------------------------------------------------------------- events
-
-/// Every match of an event but those of `enter`, with where its `same` would stand.
-fn matches<'a>(journey: &Journey<'_, 'a>) -> Vec<&'a EventMatch> {
-    let mut all = Vec::new();
-    for item in &journey.journey.items {
-        match &item.kind {
-            JourneyItemKind::ExitRule { trigger: ast::ExitTrigger::On(event), .. } => all.push(event),
-            JourneyItemKind::Goal(goal) => all.push(&goal.event),
-            JourneyItemKind::Handler { event, .. } => all.push(event),
-            _ => {}
-        }
-    }
-    each_stmt_of(journey.journey, &mut |stmt, _| {
-        let StmtKind::Wait(wait) = &stmt.kind else { return };
-        match &**wait {
-            Wait::Event { event, .. } => all.push(event),
-            Wait::Race { arms, .. } => all.extend(arms.iter().filter_map(|arm| match &arm.when {
-                ast::ArmWhen::Event(event) => Some(event),
-                ast::ArmWhen::Condition { .. } => None,
-            })),
-            Wait::For { .. } | Wait::Until { .. } | Wait::Condition { .. } => {}
-        }
-    });
-    all
-}
-
-/// W0410: the journey runs once for each cart, but the event may be about another cart.
-fn uncorrelated(journey: &mut Journey) {
-    let key: Vec<String> = enters(journey.journey)
-        .flat_map(|enter| &enter.per)
-        .filter_map(|path| path.parts.get(1))
-        .map(|field| field.text.clone())
-        .collect();
-    for event in matches(journey) {
-        let fields = super::names::event_fields(journey.schema, event);
-        let Some(fields) = fields else { continue };
-        let has = |name: &&String| crate::lang::types::field(&fields, name).is_some();
-        let Some(field) = key.iter().find(has) else { continue };
-        let said = event.same.iter().any(|same| same.text == *field) || speaks_of_entry(journey, event);
-        if said || event.filter.as_ref().is_some_and(super::visit::is_damaged) {
-            continue;
-        }
-        let names: Vec<String> = event.events.iter().map(joined).collect();
-        let last = event
-            .name
-            .as_ref()
-            .map_or_else(|| event.events.last().map_or(event.span, |path| path.span), |name| name.span);
-        let names = names.join("`, `");
-        let message = format!("any `{names}` of this contact matches, also one with another `{field}`");
-        journey.out.push(
-            finding(Code::W0410, event.events.first().map_or(event.span, |path| path.span), message)
-                .label("which one?")
-                .help(format!("add `same {field}`"))
-                .fix(format!("add `same {field}`"), last.shrink_to_end(), format!(" same {field}")),
-        );
-    }
-}
-
-/// Whether the `where` compares with what entered.
-fn speaks_of_entry(journey: &Journey, event: &EventMatch) -> bool {
-    let entry = journey.names.slot(0).name.clone();
-    let mut speaks = false;
-    if let Some(filter) = &event.filter {
-        each_expr(filter, &mut |expr| {
-            if let ExprKind::Path(path) = &expr.kind {
-                speaks |= path.parts[0].text == *entry || path.parts[0].text == "entry";
-            }
-        });
-    }
-    speaks
-}
-
-/// W0411: exits come before handlers, so a handler for the same event never runs.
-fn shadowed_handlers(journey: &mut Journey) {
-    let exits: Vec<(&ast::Name, &EventMatch)> = journey
-        .journey
-        .items
-        .iter()
-        .filter_map(|item| match &item.kind {
-            JourneyItemKind::ExitRule { reason, trigger: ast::ExitTrigger::On(event) } => {
-                Some((reason, event))
-            }
-            _ => None,
-        })
-        .collect();
-    for item in &journey.journey.items {
-        let JourneyItemKind::Handler { event, .. } = &item.kind else { continue };
-        for path in &event.events {
-            let name = joined(path);
-            let takes = |exit: &&(&ast::Name, &EventMatch)| {
-                exit.1.filter.is_none()
-                    && exit.1.events.iter().any(|other| joined(other) == name)
-                    && exit.1.same.iter().all(|same| event.same.iter().any(|own| own.text == same.text))
-            };
-            let Some((reason, exit)) = exits.iter().find(takes) else { continue };
-            let message =
-                format!("this handler never runs: `{name}` ends the journey as `{}` before", reason.text);
-            journey.out.push(
-                finding(Code::W0411, path.span, message)
-                    .label("comes second")
-                    .related(exit.span, "exits come first")
-                    .help("the order is: exit, handler, wait, goal"),
-            );
-        }
-    }
-}
-
-/// I0414: what happens to those who were born on 29 February.
-fn rare_anniversaries(journey: &mut Journey) {
-    for enter in enters(journey.journey) {
-        let ast::EnterHow::Anniversary { path, .. } = &enter.how else { continue };
-        journey.out.push(
-            finding(Code::I0414, path.span, "29 February is kept on 28 February in common years")
-                .label("a date of every year but one day"),
-        );
-    }
-}
-
-// ---------------------------------------------------------------- anchors and the past
-
-/// W0417: a date that may be over when one gets there, and nobody asks.
-fn past_anchors(journey: &mut Journey) {
-    for (stmt, wait) in waits(journey) {
-        let moment = match wait {
-            Wait::Until { moment, body: None, .. } => moment,
-            Wait::For { then_until: Some(moment), .. } | Wait::Event { then_until: Some(moment), .. } => {
-                moment
-            }
-            _ => continue,
-        };
-        let MomentKind::Anchor { anchor, .. } = &moment.kind else { continue };
-        let read = journey.exprs.get(&anchor.span);
-        let is_value = anchor.parts.len() > 1 && read.is_some_and(|read| read.ty != crate::value::Type::Time);
-        let slot = journey.names.slot_at.get(&stmt.span);
-        let asked =
-            slot.is_some_and(|slot| journey.names.slot(*slot).used.iter().any(|field| &**field == "late"));
-        if !is_value || asked {
-            continue;
-        }
-        let text = journey.text(moment.span).to_owned();
-        let message = format!("`{text}` may be past already: then this goes on at once");
-        journey.out.push(
-            finding(Code::W0417, moment.span, message)
-                .label("perhaps over")
-                .help("put what depends on it in a block, `wait until … as d { … }`, or ask `.late` of a name given with `as`"),
-        );
-    }
-}
-
-/// I0408: a wait looks at the future only; while something else was waited for, the event may have come.
-fn waits_for_the_past(journey: &mut Journey) {
-    let asked = asked_events(journey);
-    let exits: Vec<String> = journey
-        .journey
-        .items
-        .iter()
-        .filter_map(|item| match &item.kind {
-            JourneyItemKind::ExitRule { trigger: ast::ExitTrigger::On(event), .. } => Some(event),
-            JourneyItemKind::Handler { event, .. } => Some(event),
-            _ => None,
-        })
-        .flat_map(|event| event.events.iter().map(joined))
-        .collect();
-    let before = journey.graph.before();
-    for (at, stmt) in journey.reached_stmts() {
-        let StmtKind::Wait(wait) = &stmt.kind else { continue };
-        let Wait::Event { event, look_back: None, .. } = &**wait else { continue };
-        let [path] = event.events.as_slice() else { continue };
-        let name = joined(path);
-        if asked.contains(&name) || exits.contains(&name) {
-            continue;
-        }
-        let Some(rest) = rest_before(journey, &before, at, path) else { continue };
-        let rest = journey.schema.input.sources.first_line(rest);
-        let message = format!("`{name}` may have happened before this wait begins; that is not noticed");
-        let made = finding(Code::I0408, path.span, message)
-            .label("looks forward only")
-            .related(rest, "while this went on");
-        journey.out.push(made.help(match path.parts.len() {
-            1 => format!("ask first: `if any({name} since entry) {{ … }}`, or add `including last 1 day`"),
-            _ => format!("ask first: `if {name} {{ … }}`, or add `including last 1 day`"),
-        }));
-    }
-}
-
-/// Events and outcomes that some condition asks for.
-fn asked_events(journey: &Journey) -> Vec<String> {
-    let mut asked = Vec::new();
-    each_stmt_of(journey.journey, &mut |stmt, _| {
-        for expr in own_exprs(stmt) {
-            each_expr(expr, &mut |expr| match &expr.kind {
-                ExprKind::Aggregate(aggregate) => asked.push(aggregate.of.parts[0].text.clone()),
-                ExprKind::Path(path) => asked.push(joined(path)),
-                _ => {}
-            });
-        }
-    });
-    asked
-}
-
-/// The last rest before a wait during which its event could come unnoticed.
-fn rest_before(journey: &Journey, before: &[Vec<At>], at: At, path: &ast::Path) -> Option<Span> {
-    let name = joined(path);
-    let sent = match path.parts.as_slice() {
-        [step, _] => journey.names.find(step, |_| true),
-        _ => None,
-    };
-    let mut seen = vec![false; before.len()];
-    let mut open: Vec<At> = before[at].clone();
-    while let Some(at) = open.pop() {
-        if std::mem::replace(&mut seen[at], true) || !journey.graph.is_reached(at) {
-            continue;
-        }
-        if let What::Stmt(stmt) = journey.graph.nodes[at].what {
-            if sent.is_some() && journey.names.slot_at.get(&stmt.span).copied() == sent {
-                continue;
-            }
-            if is_wait(stmt) {
-                if !listens(stmt, &name) {
-                    return Some(stmt.span);
-                }
-                continue;
-            }
-        }
-        open.extend(&before[at]);
-    }
-    None
-}
-
-/// Whether a wait would have noticed the event.
-fn listens(stmt: &Stmt, name: &str) -> bool {
-    let StmtKind::Wait(wait) = &stmt.kind else { return false };
-    let has = |event: &EventMatch| event.events.iter().any(|path| joined(path) == name);
-    match &**wait {
-        Wait::Event { event, .. } => has(event),
-        Wait::Race { arms, .. } => arms.iter().any(|arm| match &arm.when {
-            ast::ArmWhen::Event(event) => has(event),
-            ast::ArmWhen::Condition { .. } => false,
-        }),
-        Wait::For { .. } | Wait::Until { .. } | Wait::Condition { .. } => false,
     }
 }
