@@ -1,34 +1,11 @@
 //! The examples in the explanations are real: what is shown as readable can be read, what is shown as wrong cannot.
 
-use fahrplan::diagnostic::{Code, explain};
-use fahrplan_grammar::{JourneyParser, Rule};
-use pest::Parser;
+use fahrplan::diagnostic::{Code, FileId, explain};
+use fahrplan::lang::parse::parse;
 
-/// The grammar reads a file of any shape; these are the nodes of what it could not make sense of.
-const BAD: &[Rule] = &[
-    Rule::bad,
-    Rule::bad_item,
-    Rule::bad_pair,
-    Rule::bare_enum,
-    Rule::for_each,
-    Rule::later_chans,
-    Rule::late_name,
-    Rule::later_split,
-    Rule::loose,
-    Rule::missing_brace,
-    Rule::pair_tail,
-    Rule::stray_comma,
-    Rule::tail,
-    Rule::unclosed,
-    Rule::unknown_type,
-    Rule::unlimited,
-    Rule::word_as_name,
-    Rule::wrong_not,
-];
-
+/// What the parser says first about a text, if it says anything.
 fn unreadable(text: &str) -> Option<String> {
-    let pairs = JourneyParser::parse(Rule::file, text).expect("a file of any shape yields a tree");
-    pairs.flatten().find(|pair| BAD.contains(&pair.as_rule())).map(|pair| pair.as_str().to_owned())
+    parse(FileId(0), text).1.first().map(|f| format!("{} {}", f.code, f.message))
 }
 
 fn journey(steps: &str) -> String {

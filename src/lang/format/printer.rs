@@ -11,7 +11,9 @@ pub(super) fn print(text: &str, file: &File, lost: &[Span]) -> String {
         text,
         comments: &file.comments,
         done: vec![false; file.comments.len()],
+        waiting: 0,
         lost,
+        holes: merged(lost.to_vec()),
         out: String::with_capacity(text.len() + text.len() / 8),
         depth: 0,
     };
@@ -51,7 +53,11 @@ pub(super) struct Printer<'a> {
     comments: &'a [Comment],
     /// Which comments are printed.
     done: Vec<bool>,
+    /// All comments before this one are printed.
+    waiting: usize,
     lost: &'a [Span],
+    /// The same, where they overlap as one.
+    holes: Vec<Span>,
     out: String,
     depth: usize,
 }
@@ -120,7 +126,8 @@ impl<'a> Printer<'a> {
 
     /// Whether a place holds text that the tree does not.
     pub(super) fn is_lost(&self, span: Span) -> bool {
-        self.lost.iter().any(|l| l.start < span.end && span.start < l.end || *l == span)
+        let first = self.holes.partition_point(|hole| hole.end <= span.start);
+        self.holes.get(first).is_some_and(|hole| hole.start < span.end)
     }
 
     // ------------------------------------------------------------ lines
@@ -160,7 +167,9 @@ impl<'a> Printer<'a> {
             text: self.text,
             comments: &[],
             done: Vec::new(),
+            waiting: 0,
             lost: self.lost,
+            holes: Vec::new(),
             out: String::new(),
             depth: 0,
         }
@@ -255,7 +264,8 @@ impl<'a> Printer<'a> {
     /// Prints the comments before an offset, each on its own line. Returns where in the text the last one ended.
     /// Empty lines count from `from` on: a comment before it has moved.
     fn comments_above(&mut self, from: u32, limit: u32, mut before: Option<u32>) -> Option<u32> {
-        for n in 0..self.comments.partition_point(|c| c.span.start < limit) {
+        let upto = self.comments.partition_point(|c| c.span.start < limit);
+        for n in self.waiting..upto {
             if self.done[n] {
                 continue;
             }
@@ -269,6 +279,7 @@ impl<'a> Printer<'a> {
                 before = Some(before.map_or(comment.span.end, |b| b.max(comment.span.end)));
             }
         }
+        self.waiting = self.waiting.max(upto);
         before
     }
 
@@ -346,7 +357,7 @@ impl<'a> Printer<'a> {
     /// Whether a comment before an offset still waits for a line of its own.
     fn has_pending(&self, offset: u32) -> bool {
         let n = self.comments.partition_point(|c| c.span.start < offset);
-        self.done[..n].iter().any(|done| !done)
+        self.done.get(self.waiting..n).is_some_and(|some| some.iter().any(|done| !done))
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Scan<'_> {
         depth: 0,
         too_deep: None,
         own_line: true,
+        line_end: 0,
         untidy: [None; 3],
     };
     scanner.run();
@@ -74,6 +75,8 @@ struct Scanner<'a> {
     too_deep: Option<usize>,
     /// Only blanks since the line began.
     own_line: bool,
+    /// Where the line ends.
+    line_end: usize,
     /// First tab, CR LF and byte order mark.
     untidy: [Option<u32>; 3],
 }
@@ -136,9 +139,12 @@ impl<'a> Scanner<'a> {
         Span::new(self.file, start as u32, end as u32)
     }
 
-    fn rest_of_line(&self, from: usize) -> &'a str {
-        let rest = &self.text[from..];
-        &rest[..rest.find(['\n', '\r']).unwrap_or(rest.len())]
+    fn rest_of_line(&mut self, from: usize) -> &'a str {
+        if from > self.line_end {
+            let rest = &self.text[from..];
+            self.line_end = from + rest.find(['\n', '\r']).unwrap_or(rest.len());
+        }
+        &self.text[from..self.line_end]
     }
 
     // ------------------------------------------------------------ lines
@@ -146,6 +152,8 @@ impl<'a> Scanner<'a> {
     /// A new item at the left edge begins with no bracket open, whatever was forgotten before it.
     fn at_line_start(&mut self) {
         self.own_line = true;
+        let rest = &self.text[self.at..];
+        self.line_end = self.at + rest.find(['\n', '\r']).unwrap_or(rest.len());
         let line = self.rest_of_line(self.at);
         let head = line.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or("");
         if super::words::ITEMS.contains(&head) {
@@ -312,6 +320,12 @@ impl<'a> Scanner<'a> {
             .help("split the journey into stages, or move a part into a journey of its own"),
         );
         self.lost.push(span);
+        // the brackets stay, so that the line they stand in can be read
+        let open = &self.text[start..=start];
+        let closed = self.text[..end].ends_with(['}', ']', ')']) && end > start + 1;
+        let end = if closed { end - 1 } else { end };
+        let start = start + 1;
+        let inside = if open == "(" { "0" } else { "" };
         // whatever was replaced in between is not needed either
         let clean_start = match self.moves.partition_point(|(_, o)| *o as usize <= start).checked_sub(1) {
             Some(at) => self.moves[at].0 as usize + (start - self.moves[at].1 as usize),
@@ -319,13 +333,13 @@ impl<'a> Scanner<'a> {
         };
         if self.kept > start {
             self.clean.truncate(clean_start);
-            self.moves.retain(|(_, o)| (*o as usize) <= start);
-            self.kept = end;
-            self.moves.push((clean_start as u32, end as u32));
-        } else {
-            self.at = start;
-            self.replace(end - start, "");
+            self.moves.retain(|(_, o)| (*o as usize) < start);
+            self.kept = start;
         }
+        let at = self.at;
+        self.at = start;
+        self.replace(end - start, inside);
+        self.at = at;
     }
 
     // ------------------------------------------------------------ characters from elsewhere

@@ -450,10 +450,17 @@ impl<'s> Reader<'s> {
     // ------------------------------------------------------------ waits
 
     fn wait(&mut self, p: &P<'s>, into: &mut Vec<Stmt>) -> Option<StmtKind> {
+        if let Some(later) = part(p, Rule::later_then) {
+            self.later(
+                &later,
+                "`then until` behind a wait of this form",
+                "write `wait until …` on the next line",
+            );
+        }
         if let Some(race) = part(p, Rule::race) {
             return self.race(p, &race, into);
         }
-        let form = parts(p).find(|c| c.as_rule() != Rule::patience)?;
+        let form = parts(p).find(|c| !matches!(c.as_rule(), Rule::patience | Rule::later_then))?;
         let wait = match form.as_rule() {
             Rule::wait_for => {
                 let patience = self.patience(p)?;
