@@ -136,6 +136,8 @@ async fn open_postgres(url: &str, options: &Options) -> Result<Pools> {
         .application_name("fahrplan")
         // A frozen process must not hold a bucket: the server cuts its transaction.
         .options([("idle_in_transaction_session_timeout", "5s"), ("jit", "off")])
+        // Our statements look up a few thousand keys. On tables that are small when a statement is planned, the server would rather
+        // read a whole bucket and hash it, and keep to that plan while the tables grow.
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging();
     let pool = PoolOptions::new()
@@ -197,6 +199,11 @@ impl Texts {
                 pieces
             }
         }
+    }
+
+    /// All that were made so far.
+    pub(super) fn all(&self) -> Vec<Arc<str>> {
+        self.made.read().expect("nothing panics while holding it").values().cloned().collect()
     }
 
     fn text(&self, sql: &'static str, rows: usize) -> Arc<str> {

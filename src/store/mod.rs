@@ -299,6 +299,11 @@ impl Store {
         }
     }
 
+    /// The texts of all statements that were run so far, for looking at their plans.
+    pub fn statements(&self) -> Vec<Arc<str>> {
+        self.core.texts.all()
+    }
+
     /// Closes all connections. Dropping the last clone does so too, but later.
     pub async fn close(self) {
         self.core.pools.close().await;

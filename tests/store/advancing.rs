@@ -44,7 +44,7 @@ async fn accept(store: &Store, name: &str, input: Input, now: Timestamp) -> Cont
 }
 
 /// Advances all buckets at that moment until nothing is left to do. Everything is sent at once, so that nothing is taken back.
-async fn advance(store: &Store, now: Timestamp) {
+pub(super) async fn advance(store: &Store, now: Timestamp) {
     for bucket in store.buckets() {
         // A call that was cut off holds its bucket until the database has rolled it back.
         loop {
@@ -65,7 +65,7 @@ async fn send_all(store: &Store) {
 }
 
 /// Lets the clock run to that moment, stopping wherever something is due, as the daemon does.
-async fn run_to(store: &Store, to: Timestamp) {
+pub(super) async fn run_to(store: &Store, to: Timestamp) {
     loop {
         let mut next = Timestamp::NEVER;
         let mut conn = store.read().await.expect("a connection");
@@ -80,7 +80,7 @@ async fn run_to(store: &Store, to: Timestamp) {
     }
 }
 
-async fn open(database: &Database, catalog: &Catalog, programs: &[&J], now: Timestamp) -> Store {
+pub(super) async fn open(database: &Database, catalog: &Catalog, programs: &[&J], now: Timestamp) -> Store {
     let store = database.open().await;
     let programs: Vec<Program> = programs.iter().map(|j| (*j.build()).clone()).collect();
     let generation = journeys::deploy(&store, catalog, &programs, now).await.expect("deployed").generation;
@@ -286,7 +286,7 @@ impl Chance {
 }
 
 /// Journeys that use what the store has to keep: waits, races, exits, goals, memberships, dates, errands, caps, consent, restarts.
-fn shop() -> (Catalog, Vec<J>) {
+pub(super) fn shop() -> (Catalog, Vec<J>) {
     let mut catalog = catalog();
     catalog.policy.caps = vec![Cap {
         channel: Some("email".into()),
@@ -335,7 +335,7 @@ fn shop() -> (Catalog, Vec<J>) {
 const PEOPLE: u64 = 12;
 
 /// What happens to whom, and when; every moment comes once.
-fn script(seed: u64) -> Vec<(Timestamp, u64, Input)> {
+pub(super) fn script(seed: u64) -> Vec<(Timestamp, u64, Input)> {
     let mut chance = Chance(seed * 2_654_435_769 + 1);
     let mut now = at("2026-05-01T10:00");
     let mut script = Vec::new();
@@ -437,7 +437,7 @@ fn compare(seed: u64, store: &BTreeMap<u64, Vec<String>>, memory: &BTreeMap<u64,
     assert_eq!(store.len(), memory.len());
 }
 
-async fn feed(store: &Store, script: &[(Timestamp, u64, Input)], known: &mut Vec<u64>) {
+pub(super) async fn feed(store: &Store, script: &[(Timestamp, u64, Input)], known: &mut Vec<u64>) {
     for (at, person, input) in script {
         run_to(store, at.plus_ms(-1)).await;
         let name = format!("u{person}");

@@ -7,6 +7,7 @@ mod accepting;
 mod advancing;
 mod opening;
 mod outbox;
+mod plans;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -75,4 +76,38 @@ async fn run(server: &str, sql: &str) {
         sqlx::PgConnection::connect(server).await.expect("the PostgreSQL server for tests answers");
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.expect("the statement runs");
     conn.close().await.expect("the connection closes");
+}
+
+/// The plan of a statement, line by line.
+async fn explain(store: &Store, sql: &str) -> Vec<String> {
+    let mut conn = store.write().await.expect("a connection");
+    let rows = match store.dialect() {
+        fahrplan::store::Dialect::Sqlite => {
+            // A test may leak a few texts: statements are constants, and this one is made of one.
+            let sql: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into_boxed_str());
+            let rows = conn.fetch(sql, Vec::new()).await.expect(sql);
+            rows.iter().map(|row| row.text(3).expect("a text").to_owned()).collect()
+        }
+        fahrplan::store::Dialect::Postgres => {
+            if sql.contains("pg_") {
+                return Vec::new();
+            }
+            let places = (1..40).take_while(|n| sql.contains(&format!("${n}"))).count();
+            let nulls = match places {
+                0 => String::new(),
+                n => format!("({})", vec!["NULL"; n].join(", ")),
+            };
+            let prepare: &'static str = Box::leak(format!("PREPARE looked_at AS {sql}").into_boxed_str());
+            let explain: &'static str =
+                Box::leak(format!("EXPLAIN EXECUTE looked_at{nulls}").into_boxed_str());
+            for sql in ["SET LOCAL enable_seqscan = off", "SET LOCAL plan_cache_mode = force_generic_plan"] {
+                conn.exec(sql, Vec::new()).await.expect(sql);
+            }
+            conn.exec(prepare, Vec::new()).await.expect(prepare);
+            let rows = conn.fetch(explain, Vec::new()).await.expect(explain);
+            conn.exec("DEALLOCATE looked_at", Vec::new()).await.expect("forgotten");
+            rows.iter().map(|row| row.text(0).expect("a text").to_owned()).collect()
+        }
+    };
+    rows
 }

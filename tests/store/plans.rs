@@ -1,0 +1,143 @@
+//! The plans of all statements that a busy store runs: what runs for each contact finds its rows by a key.
+
+use fahrplan::clock::machine_now;
+use fahrplan::store::deliveries::{self, Claim, Finished, SendResult};
+use fahrplan::store::{Dialect, Store, advance_bucket};
+use fahrplan::time::{DAY, MINUTE};
+
+use super::advancing::{feed, open, run_to, script, shop};
+use super::on_all;
+
+/// Tables that stay small, and lists that a statement brings along.
+const SMALL: [&str; 12] = [
+    "n",
+    "due",
+    "CONSTANT",
+    "buckets",
+    "catalogs",
+    "deployments",
+    "journeys",
+    "names",
+    "programs",
+    "schema_versions",
+    "settings",
+    "workers",
+];
+
+/// What may read a whole bucket: it happens rarely (see its documentation), or a bucket is one row.
+const RARE: [&str; 2] =
+    ["kind = 0 AND contact IN (SELECT n.contact FROM n)", "SELECT bucket FROM buckets WHERE bucket = $1"];
+
+/// Everything that a running daemon does, once.
+async fn be_busy(store: &Store) {
+    let start = script(7)[0].0;
+    let script = &script(7)[..60];
+    let end = script.last().expect("not empty").0.plus_ms(2 * DAY);
+    feed(store, script, &mut Vec::new()).await;
+    run_to(store, end).await;
+    for bucket in store.buckets() {
+        advance_bucket(store, bucket, end, 100).await.expect("advanced");
+    }
+    let mut tx = store.write().await.expect("a transaction");
+    tx.exec("UPDATE deliveries SET state = 'queued'", Vec::new()).await.expect("queued again");
+    tx.commit().await.expect("committed");
+    let claim = Claim { owner: 1, limit: 100, now: machine_now(), journey_now: end, lease_ms: MINUTE };
+    let claimed = deliveries::claim(store, claim).await.expect("claimed");
+    assert!(!claimed.is_empty(), "since {start} nothing was sent");
+    let sent = |one: deliveries::Claimed| Finished {
+        id: one.delivery.id,
+        bucket: one.bucket,
+        epoch: one.epoch,
+        result: SendResult::Accepted { reply: None },
+    };
+    let finished = claimed.into_iter().map(sent).collect();
+    deliveries::record(store, finished, end).await.expect("recorded");
+}
+
+/// The lines of a plan that read a whole table, or a whole bucket of it.
+async fn scans(store: &Store, sql: &str) -> Vec<String> {
+    let lines = super::explain(store, sql).await;
+    let is_scan = |line: &&String| {
+        let line = line.trim().trim_start_matches("->").trim();
+        let table = match store.dialect() {
+            Dialect::Sqlite => line.strip_prefix("SCAN "),
+            // Sequential scans are switched off: what is left of them has no index to use.
+            Dialect::Postgres => line.strip_prefix("Seq Scan on "),
+        };
+        // `16 CONSTANT ROWS`, `4-ROW VALUES CLAUSE`: a list.
+        let is_big = |name: &str| !SMALL.contains(&name) && !name.starts_with(|c: char| c.is_ascii_digit());
+        table.and_then(|rest| rest.split_whitespace().next()).is_some_and(is_big) || is_whole_bucket(line)
+    };
+    // The first row of a bucket is found by its bucket alone.
+    let few = sql.contains("LIMIT") || sql.contains("MIN(");
+    lines.iter().filter(is_scan).filter(|line| !few || !is_whole_bucket(line.trim())).cloned().collect()
+}
+
+/// Whether a line says that rows are found by their bucket alone.
+fn is_whole_bucket(line: &str) -> bool {
+    let condition = line.strip_prefix("Index Cond: (").and_then(|rest| rest.strip_suffix(')'));
+    let alone =
+        condition.is_some_and(|condition| condition.starts_with("bucket = ") && !condition.contains("AND"));
+    alone || (line.starts_with("SEARCH ") && line.ends_with("(bucket=?)"))
+}
+
+/// On small tables PostgreSQL rightly reads everything: so there have to be many rows before plans are looked at.
+const GROW: [&str; 12] = [
+    "INSERT INTO contacts SELECT g % 8, -g, 0, NULL, '{}' FROM generate_series(1, 40000) g",
+    "INSERT INTO identities SELECT 1, 'x' || g, 0, g % 8, -g FROM generate_series(1, 40000) g",
+    "INSERT INTO timers SELECT g % 8, 9000000000000000000 + g, -g, -g, 0, 1, '' FROM generate_series(1, 40000) g",
+    "INSERT INTO listeners SELECT g % 8, -g, 1, -g, 0, 0 FROM generate_series(1, 40000) g",
+    "INSERT INTO enrollments SELECT g % 8, -g, -g, 1, 1, '', 0, 0, 0, NULL, NULL FROM generate_series(1, 40000) g",
+    "INSERT INTO memberships SELECT g % 8, -g, 1, 0, -g, 0, 0 FROM generate_series(1, 40000) g",
+    "INSERT INTO events SELECT g % 8, -g, 1, 0, -g, 0, 'd' || g, '{}' FROM generate_series(1, 40000) g",
+    "INSERT INTO consent_states SELECT g % 8, -g, 1, 1, 1, 0 FROM generate_series(1, 40000) g",
+    "INSERT INTO contact_pauses SELECT g % 8, -g, 1, 0 FROM generate_series(1, 40000) g",
+    "INSERT INTO cap_slots SELECT g % 8, -g, 0, -g, 1, 1 FROM generate_series(1, 40000) g",
+    "INSERT INTO errands SELECT g % 8, -g, -g, 0, '{}' FROM generate_series(1, 40000) g",
+    "INSERT INTO suppressions SELECT 'a' || g, 1, '', 0 FROM generate_series(1, 40000) g",
+];
+const GROW_MORE: [&str; 5] = [
+    "INSERT INTO seen SELECT g % 8, 0, CAST(CAST(g AS TEXT) AS BYTEA) FROM generate_series(1, 40000) g",
+    "INSERT INTO deliveries SELECT g % 8, -g, -g, -g, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, '{}', NULL, NULL, 0, 'accepted', \
+        NULL, 0, 0, 0, NULL, 0, NULL, 0, NULL FROM generate_series(1, 40000) g",
+    "INSERT INTO tasks SELECT g % 8, -g, -g, -g, 1, 1, 0, 1, 1, 1, '{}', 0, 0, 'open', NULL, NULL, NULL \
+        FROM generate_series(1, 40000) g",
+    "INSERT INTO history SELECT g % 8, -g, -g, 0, '[]' FROM generate_series(1, 40000) g",
+    "ANALYZE",
+];
+
+async fn grow(store: &Store) {
+    let mut tx = store.write().await.expect("a transaction");
+    for sql in GROW.into_iter().chain(GROW_MORE) {
+        tx.exec(sql, Vec::new()).await.expect(sql);
+    }
+    tx.commit().await.expect("committed");
+}
+
+#[test]
+fn no_statement_of_a_busy_store_reads_a_whole_table() {
+    on_all(async |database| {
+        let (catalog, programs) = shop();
+        let start = script(7)[0].0;
+        let store = open(&database, &catalog, &programs.iter().collect::<Vec<_>>(), start).await;
+        let before = store.statements();
+        be_busy(&store).await;
+        let mut statements = store.statements();
+        statements
+            .retain(|sql| !before.contains(sql) && !sql.contains("UPDATE deliveries SET state = 'queued'"));
+        statements.retain(|sql| !sql.contains("UPDATE deliveries SET state = 'accepted' WHERE"));
+        statements.retain(|sql| !RARE.iter().any(|rare| sql.contains(rare)));
+        if store.dialect() == Dialect::Postgres {
+            grow(&store).await;
+        }
+        assert!(statements.len() > 40, "only {} statements", statements.len());
+        let mut wrong = Vec::new();
+        for sql in &statements {
+            let found = scans(&store, sql).await;
+            if !found.is_empty() {
+                wrong.push(format!("{sql}\n    {}", found.join("\n    ")));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), statements.len(), wrong.join("\n"));
+    });
+}
