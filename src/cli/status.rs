@@ -41,7 +41,7 @@ pub(super) fn in_words(status: &Status) -> String {
     };
     text.push_str(&format!("contacts    {}\n", status.contacts));
     if !status.deliveries.is_empty() {
-        text.push_str(&format!("deliveries  {}\n", list(&status.deliveries)));
+        text.push_str(&format!("deliveries  {}; {} clicked\n", list(&status.deliveries), status.clicked));
     }
     if !status.sent.is_empty() {
         text.push_str(&format!("sent        {}\n", list(&status.sent)));

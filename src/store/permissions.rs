@@ -33,6 +33,18 @@ pub(super) async fn load(
     Ok(found)
 }
 
+/// Consents and pauses alone: what may be withdrawn between the decision and the sending.
+pub(super) async fn standing(
+    conn: &mut Conn,
+    bucket: i64,
+    contacts: impl Iterator<Item = ContactId>,
+) -> Result<HashMap<ContactId, Permissions>> {
+    let mut found: Found = contacts.map(|contact| (contact, Permissions::default())).collect();
+    load_consents(conn, bucket, &mut found).await?;
+    load_pauses(conn, bucket, &mut found).await?;
+    Ok(found)
+}
+
 type Found = HashMap<ContactId, Permissions>;
 
 fn rows_of(found: &Found) -> Rows {

@@ -20,6 +20,8 @@ pub struct Status {
     pub journeys: Vec<Journey>,
     /// Deliveries by state: queued, leased, deferred, accepted, refused, cancelled, unknown.
     pub deliveries: BTreeMap<String, i64>,
+    /// Accepted messages in which a link was followed.
+    pub clicked: i64,
     /// Accepted messages by template.
     pub sent: BTreeMap<String, i64>,
     /// Items that could not be read, kept.
@@ -81,7 +83,10 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
         if count.state == "accepted" {
             *status.sent.entry(count.template.to_string()).or_default() += count.count;
         }
-        *status.deliveries.entry(count.state).or_default() += count.count;
+        match count.state.as_str() {
+            "clicked" => status.clicked += count.count,
+            _ => *status.deliveries.entry(count.state).or_default() += count.count,
+        }
     }
     status.backlog = waiting(backlog::backlog(&mut conn, now).await?, now);
     Ok(status)

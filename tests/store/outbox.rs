@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fahrplan::clock::machine_now;
 use fahrplan::engine::program::{Attribute, Catalog, Channel, FORMAT, Policy, Task};
-use fahrplan::engine::world::{Delivery, Fields, NewRequest, NewTask};
+use fahrplan::engine::world::{Delivery, Fields, NewRequest, NewTask, Suppression};
 use fahrplan::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use fahrplan::intake::{self, Who};
 use fahrplan::store::deliveries::{self, Claim, Claimed, Finished, Kind, SendResult};
 use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::keys::{self, Scope};
 use fahrplan::store::tasks::{self, Refused};
-use fahrplan::store::{Arg, Store, journeys, names, rejected};
+use fahrplan::store::{Arg, Store, journeys, names, permissions, rejected};
 use fahrplan::time::{DAY, Holidays, MINUTE, Timestamp};
 use fahrplan::value::{FieldType, Type, Value};
 
@@ -547,6 +547,47 @@ fn a_withdrawal_is_seen_at_the_send_point() {
         let mut conn = store.read().await.expect("a connection");
         deliveries::look_again(&mut conn, &mut claimed).await.expect("looked again");
         assert_eq!(claimed[0].person, None);
+    });
+}
+
+#[test]
+fn a_delivery_under_way_is_found_where_its_contact_went() {
+    on_all(async |database| {
+        let store = open(&database).await;
+        let ada = contact(&store, "ada").await;
+        let delivery = Delivery { wants_outcome: true, ..message(&store, "hello") };
+        queue(&store, ada, &delivery).await;
+        let claimed = claim_at(&store, 0, 0, 10).await.remove(0);
+        // As a merge of two contacts does it.
+        let moved = (claimed.bucket + 1) % store.settings().buckets;
+        const MOVE: &str = "UPDATE deliveries SET bucket = $1 WHERE id = $2";
+        run(&store, MOVE, vec![moved.into(), delivery.id.into()]).await;
+        assert_eq!(record(&store, &claimed, accepted()).await, deliveries::Recorded { taken: 1, stale: 0 });
+        assert_eq!(states(&store).await, ["hello accepted 1"]);
+        deliveries::clicked(&store, claimed.bucket, delivery.id, "x", NOW).await.expect("noted");
+        assert_eq!(told(&store, ada).await.len(), 2);
+        assert_eq!(record(&store, &claimed, accepted()).await, deliveries::Recorded { taken: 0, stale: 1 });
+    });
+}
+
+#[test]
+fn an_address_is_suppressed_however_it_is_written() {
+    on_all(async |database| {
+        let store = open(&database).await;
+        let ada = contact(&store, "ada").await;
+        let mut tx = store.write().await.expect("a transaction");
+        let (channel, address) = ("email".into(), "Ada@Example.com".into());
+        let suppression = Suppression { channel, address, reason: "bounce".into(), at: NOW };
+        permissions::suppress(&mut tx, &[&suppression]).await.expect("suppressed");
+        tx.commit().await.expect("committed");
+        queue(&store, ada, &message(&store, "hello")).await;
+        queue(&store, ada, &Delivery { to: Some("ADA@example.com".into()), ..message(&store, "hello") })
+            .await;
+        for claimed in claim_at(&store, 0, 0, 10).await {
+            let person = claimed.person.expect("she is there");
+            let key = ("email".into(), person.address.clone().expect("an address"));
+            assert!(person.permissions.suppressed.contains(&key), "{person:?}");
+        }
     });
 }
 

@@ -7,9 +7,7 @@ use super::Claimed;
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{Delivery, Fields, Permissions};
 use crate::id::ContactId;
-use crate::store::names::{self, spelled};
-use crate::store::sql::args;
-use crate::store::{Conn, Result, Rows, fields};
+use crate::store::{Conn, Result, Rows, contacts, names, permissions};
 use crate::value::{Type, Value};
 
 /// What is known of a contact at the send point.
@@ -95,50 +93,23 @@ fn address(catalog: &Catalog, delivery: &Delivery, person: &Person) -> Option<Ar
 async fn load_people(
     conn: &mut Conn,
     bucket: i64,
-    contacts: &BTreeSet<ContactId>,
+    ids: &BTreeSet<ContactId>,
     people: &mut HashMap<ContactId, Person>,
 ) -> Result<Vec<(ContactId, ContactId)>> {
-    const PEOPLE: &str = "WITH n(id) AS ({I}) SELECT contacts.id, contacts.merged_into, contacts.attributes \
-        FROM n CROSS JOIN contacts WHERE contacts.bucket = $1 AND contacts.id = n.id";
-    const CONSENTS: &str = "WITH n(id) AS ({I}) SELECT s.contact, s.purpose, s.channel, s.permit, s.at \
-        FROM n CROSS JOIN consent_states AS s WHERE s.bucket = $1 AND s.contact = n.id";
-    const PAUSES: &str = "WITH n(id) AS ({I}) SELECT s.contact, s.purpose, s.until \
-        FROM n CROSS JOIN contact_pauses AS s WHERE s.bucket = $1 AND s.contact = n.id";
-    let mut rows = Rows::with_capacity(contacts.len());
-    for contact in contacts {
-        rows.push([(*contact).into()]);
-    }
     let mut merged = Vec::new();
-    for row in conn.fetch_rows(PEOPLE, rows.clone(), &args![bucket]).await? {
-        let id = ContactId(row.i64(0)?);
-        match row.opt_i64(1)? {
-            Some(into) => merged.push((id, ContactId(into))),
+    let mut there = Vec::new();
+    for (id, (attributes, merged_into)) in contacts::attributes(conn, bucket, ids.iter().copied()).await? {
+        match merged_into {
+            Some(into) => merged.push((id, into)),
             None => {
-                let attributes = fields::from_text(row.text(2)?)?;
                 people.insert(id, Person { attributes, ..Person::default() });
+                there.push(id);
             }
         }
     }
-    let consents = conn.fetch_rows(CONSENTS, rows.clone(), &args![bucket]).await?;
-    let pauses = conn.fetch_rows(PAUSES, rows, &args![bucket]).await?;
-    let mut words = BTreeSet::new();
-    for row in &consents {
-        words.extend([row.i64(1)?, row.i64(2)?]);
-    }
-    for row in &pauses {
-        words.insert(row.i64(1)?);
-    }
-    let words = names::spell(conn, words).await?;
-    for row in &consents {
-        let key = (spelled(&words, row.i64(1)?)?, spelled(&words, row.i64(2)?)?);
-        if let Some(person) = people.get_mut(&ContactId(row.i64(0)?)) {
-            person.permissions.consents.insert(key, (row.i64(3)? != 0, row.at(4)?));
-        }
-    }
-    for row in &pauses {
-        let purpose = spelled(&words, row.i64(1)?)?;
-        if let Some(person) = people.get_mut(&ContactId(row.i64(0)?)) {
-            person.permissions.pauses.insert(purpose, row.at(2)?);
+    for (id, permissions) in permissions::standing(conn, bucket, there.into_iter()).await? {
+        if let Some(person) = people.get_mut(&id) {
+            person.permissions = permissions;
         }
     }
     Ok(merged)
@@ -154,7 +125,7 @@ async fn load_suppressions(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<(
         };
         let Some(channel) = names::find(conn, &claimed.delivery.channel).await? else { continue };
         let place = i64::try_from(place).expect("a claim is small");
-        rows.push([place.into(), address.into(), channel.into()]);
+        rows.push([place.into(), permissions::normal(address).into(), channel.into()]);
     }
     for row in conn.fetch_rows(SUPPRESSED, rows, &[]).await? {
         let place = usize::try_from(row.i64(0)?).expect("the places come from above");

@@ -34,7 +34,7 @@ pub use self::record::{Finished, Recorded, SendResult, clicked, next_try, record
 
 use self::counts::Counts;
 use super::sql::args;
-use super::{Arg, Conn, Result, Rows, fields, names};
+use super::{Arg, Conn, Result, Rows, fields, names, permissions};
 use crate::engine::world::{Delivery, NewRequest};
 use crate::id::{ContactId, DeliveryId, EnrollmentId};
 use crate::time::Timestamp;
@@ -134,6 +134,13 @@ pub async fn insert_requests(
     Ok(())
 }
 
+const CANCEL: &str = "WITH n(contact, enrollment) AS ({II}) \
+    UPDATE deliveries SET state = 'cancelled', result = 'left', again_at = NULL, settled_at = $1 FROM n \
+    WHERE deliveries.bucket = $2 AND deliveries.contact = n.contact \
+    AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('queued', 'deferred') \
+    AND (deliveries.transactional = 0 OR deliveries.kind = 1) \
+    RETURNING deliveries.id, deliveries.contact, deliveries.journey, deliveries.channel, deliveries.template";
+
 /// Cancels what enrollments that ended still have in the queue: requests, and messages that are not transactional, unless they are
 /// leased. Their cap slots become free.
 pub async fn cancel(
@@ -142,12 +149,6 @@ pub async fn cancel(
     ended: &[(ContactId, EnrollmentId)],
     now: Timestamp,
 ) -> Result<Vec<DeliveryId>> {
-    const CANCEL: &str = "WITH n(contact, enrollment) AS ({II}) \
-        UPDATE deliveries SET state = 'cancelled', result = 'left', again_at = NULL, settled_at = $1 FROM n \
-        WHERE deliveries.bucket = $2 AND deliveries.contact = n.contact \
-        AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('queued', 'deferred') \
-        AND (deliveries.transactional = 0 OR deliveries.kind = 1) \
-        RETURNING deliveries.id, deliveries.contact, deliveries.journey, deliveries.channel, deliveries.template";
     let mut rows = Rows::with_capacity(ended.len() * 2);
     for (contact, enrollment) in ended {
         rows.push([(*contact).into(), (*enrollment).into()]);
@@ -155,22 +156,27 @@ pub async fn cancel(
     let mut counts = Counts::default();
     let mut freed = Vec::new();
     for row in tx.fetch_rows(CANCEL, rows, &args![now, bucket]).await? {
-        freed.push((row.i64(1)?, row.i64(0)?));
+        freed.push((ContactId(row.i64(1)?), DeliveryId(row.i64(0)?)));
         counts.add(bucket, row.i64(2)?, row.i64(3)?, row.i64(4)?, "cancelled");
     }
-    free_slots(tx, bucket, &freed).await?;
+    permissions::free_slots(tx, bucket, &freed).await?;
     counts.write(tx).await?;
-    Ok(freed.into_iter().map(|(_, id)| DeliveryId(id)).collect())
+    Ok(freed.into_iter().map(|(_, id)| id).collect())
 }
 
-/// Gives back the cap slots of (contact, delivery).
-async fn free_slots(tx: &mut Conn, bucket: i64, freed: &[(i64, i64)]) -> Result<()> {
-    const FREE: &str = "WITH n(contact, delivery) AS ({II}) DELETE FROM cap_slots WHERE bucket = $1 \
-        AND contact IN (SELECT contact FROM n) AND delivery IN (SELECT delivery FROM n)";
-    let mut rows = Rows::with_capacity(freed.len() * 2);
-    for (contact, delivery) in freed {
-        rows.push([(*contact).into(), (*delivery).into()]);
+/// In which buckets these deliveries are by now: contacts that turn out to be one take theirs along.
+async fn whereabouts(
+    conn: &mut Conn,
+    ids: impl Iterator<Item = DeliveryId>,
+) -> Result<Vec<(DeliveryId, i64)>> {
+    const WHERE: &str = "WITH n(bucket, id) AS ({II}) SELECT deliveries.id, deliveries.bucket \
+        FROM n CROSS JOIN deliveries WHERE deliveries.bucket = n.bucket AND deliveries.id = n.id";
+    let mut rows = Rows::default();
+    for id in ids {
+        for bucket in 0..conn.core.settings().buckets {
+            rows.push([bucket.into(), id.into()]);
+        }
     }
-    tx.exec_rows(FREE, rows, &args![bucket]).await?;
-    Ok(())
+    let found = conn.fetch_rows(WHERE, rows, &[]).await?;
+    found.iter().map(|row| Ok((DeliveryId(row.i64(0)?), row.i64(1)?))).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Counts, Kind, free_slots};
+use super::{Counts, Kind, whereabouts};
 use crate::clock::machine_now;
 use crate::engine::program::Word;
 use crate::engine::world::{Fields, Input, Outcome, Suppression};
@@ -11,7 +11,7 @@ use crate::id::{ContactId, DeliveryId, EnrollmentId};
 use crate::store::journeys::{self, Deployed};
 use crate::store::names::{self, spelled};
 use crate::store::sql::args;
-use crate::store::{Conn, Dialect, Result, Row, Rows, Store, inbox};
+use crate::store::{Conn, Dialect, Result, Row, Rows, Store, inbox, permissions};
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::value::Value;
 
@@ -130,20 +130,25 @@ impl SendResult {
     }
 }
 
+// INVARIANT: the epoch is that of the claim, so nobody else has claimed it since.
+const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at) \
+    AS ({IITIIIITI}) \
+    UPDATE deliveries SET state = n.state, again_at = n.again_at, due_at = COALESCE(n.due_at, deliveries.due_at), \
+    attempts = deliveries.attempts + n.tries, doubtful = deliveries.doubtful + n.doubts, \
+    result = COALESCE(n.result, deliveries.result), settled_at = n.settled_at \
+    FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
+    AND deliveries.settled_at IS NULL \
+    RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose";
+
 /// Records results in one transaction, and tells the enrollments and journeys that want to hear of them.
 pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> Result<Recorded> {
     let count = finished.len();
-    let mut buckets: BTreeMap<i64, HashMap<i64, Finished>> = BTreeMap::new();
-    for finished in finished {
-        buckets.entry(finished.bucket).or_default().insert(finished.id.0, finished);
-    }
     let mut tx = store.write().await?;
     let deployed = journeys::deployed(&mut tx).await?;
     let mut inputs = Vec::new();
-    let mut taken = 0;
-    for (bucket, finished) in buckets {
-        taken += record_bucket(&mut tx, &deployed, bucket, &finished, now, &mut inputs).await?;
-    }
+    let left = record_all(&mut tx, &deployed, finished, now, &mut inputs).await?;
+    let (mut stale, moved) = follow(&mut tx, left).await?;
+    stale += record_all(&mut tx, &deployed, moved, now, &mut inputs).await?.len();
     let told = !inputs.is_empty();
     if told {
         inbox::enqueue(&mut tx, inputs, now).await?;
@@ -152,26 +157,51 @@ pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> R
     if told {
         store.wake();
     }
-    Ok(Recorded { taken, stale: count - taken })
+    Ok(Recorded { taken: count - stale, stale })
+}
+
+/// Records results bucket by bucket; returns those that fitted no row.
+async fn record_all(
+    tx: &mut Conn,
+    deployed: &Deployed,
+    finished: Vec<Finished>,
+    now: Timestamp,
+    inputs: &mut Vec<(ContactId, Input)>,
+) -> Result<Vec<Finished>> {
+    let mut buckets: BTreeMap<i64, Vec<Finished>> = BTreeMap::new();
+    for finished in finished {
+        buckets.entry(finished.bucket).or_default().push(finished);
+    }
+    let mut left = Vec::new();
+    for (bucket, mut all) in buckets {
+        let finished: HashMap<i64, &Finished> = all.iter().map(|one| (one.id.0, one)).collect();
+        let taken = record_bucket(tx, deployed, bucket, &finished, now, inputs).await?;
+        all.retain(|one| !taken.contains(&one.id.0));
+        left.extend(all);
+    }
+    Ok(left)
+}
+
+/// Finds deliveries that went to another bucket with their contact while they were under way; how many did not.
+async fn follow(tx: &mut Conn, left: Vec<Finished>) -> Result<(usize, Vec<Finished>)> {
+    let buckets: HashMap<_, _> = whereabouts(tx, left.iter().map(|one| one.id)).await?.into_iter().collect();
+    let count = left.len();
+    let elsewhere = left.into_iter().filter_map(|one| {
+        let bucket = *buckets.get(&one.id)?;
+        (bucket != one.bucket).then_some(Finished { bucket, ..one })
+    });
+    let moved: Vec<Finished> = elsewhere.collect();
+    Ok((count - moved.len(), moved))
 }
 
 async fn record_bucket(
     tx: &mut Conn,
     deployed: &Deployed,
     bucket: i64,
-    finished: &HashMap<i64, Finished>,
+    finished: &HashMap<i64, &Finished>,
     now: Timestamp,
     inputs: &mut Vec<(ContactId, Input)>,
-) -> Result<usize> {
-    // INVARIANT: the epoch is that of the claim, so nobody else has claimed it since.
-    const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at) \
-        AS ({IITIIIITI}) \
-        UPDATE deliveries SET state = n.state, again_at = n.again_at, due_at = COALESCE(n.due_at, deliveries.due_at), \
-        attempts = deliveries.attempts + n.tries, doubtful = deliveries.doubtful + n.doubts, \
-        result = COALESCE(n.result, deliveries.result), settled_at = n.settled_at \
-        FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
-        AND deliveries.settled_at IS NULL \
-        RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose";
+) -> Result<BTreeSet<i64>> {
     let mut rows = Rows::with_capacity(finished.len() * 9);
     for finished in finished.values() {
         let fate = finished.result.fate();
@@ -193,22 +223,23 @@ async fn record_bucket(
         words.extend([row.i64(3)?, row.i64(4)?, row.i64(7)?, row.i64(8)?, row.i64(10)?]);
     }
     let words = names::spell(tx, words).await?;
-    let (mut counts, mut freed) = (Counts::default(), Vec::new());
+    let (mut counts, mut freed, mut taken) = (Counts::default(), Vec::new(), BTreeSet::new());
     for row in &rows {
         let id = row.i64(0)?;
+        taken.insert(id);
         let result = &finished[&id].result;
         let fate = result.fate();
         if fate.settled {
             counts.add(bucket, row.i64(3)?, row.i64(7)?, row.i64(8)?, fate.state);
         }
         if matches!(result, SendResult::Cancelled { .. }) {
-            freed.push((row.i64(1)?, id));
+            freed.push((ContactId(row.i64(1)?), DeliveryId(id)));
         }
         tell(row, result, &fate, deployed, &words, now, inputs)?;
     }
-    free_slots(tx, bucket, &freed).await?;
+    permissions::free_slots(tx, bucket, &freed).await?;
     counts.write(tx).await?;
-    Ok(rows.len())
+    Ok(taken)
 }
 
 /// The inputs that follow from a result.
@@ -305,7 +336,16 @@ pub async fn clicked(
     const NOTE: &str =
         "UPDATE deliveries SET clicked_at = $1 WHERE bucket = $2 AND id = $3 AND clicked_at IS NULL";
     let mut tx = store.write().await?;
-    let Some(row) = tx.fetch_first(CLICKED, args![bucket, delivery]).await? else { return Ok(()) };
+    let mut bucket = bucket;
+    let mut found = tx.fetch_first(CLICKED, args![bucket, delivery]).await?;
+    // The link is as old as the mail; the contact may live elsewhere by now.
+    if found.is_none()
+        && let Some((_, elsewhere)) = whereabouts(&mut tx, [delivery].into_iter()).await?.pop()
+    {
+        bucket = elsewhere;
+        found = tx.fetch_first(CLICKED, args![bucket, delivery]).await?;
+    }
+    let Some(row) = found else { return Ok(()) };
     if row.opt_i64(8)?.is_none() && tx.exec(NOTE, args![now, bucket, delivery]).await? == 1 {
         let mut counts = Counts::default();
         counts.add(bucket, row.i64(2)?, row.i64(5)?, row.i64(6)?, "clicked");
