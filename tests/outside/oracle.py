@@ -147,4 +147,4 @@ def main(program, count):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000)
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 400)

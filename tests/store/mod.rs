@@ -81,7 +81,7 @@ async fn run(server: &str, sql: &str) {
 /// The plan of a statement, line by line.
 async fn explain(store: &Store, sql: &str) -> Vec<String> {
     let mut conn = store.write().await.expect("a connection");
-    let rows = match store.dialect() {
+    match store.dialect() {
         fahrplan::store::Dialect::Sqlite => {
             // A test may leak a few texts: statements are constants, and this one is made of one.
             let sql: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into_boxed_str());
@@ -108,6 +108,5 @@ async fn explain(store: &Store, sql: &str) -> Vec<String> {
             conn.exec("DEALLOCATE looked_at", Vec::new()).await.expect("forgotten");
             rows.iter().map(|row| row.text(0).expect("a text").to_owned()).collect()
         }
-    };
-    rows
+    }
 }
