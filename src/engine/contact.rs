@@ -23,7 +23,10 @@ use crate::value::Value;
 
 /// The most things that one input may cause before the rest is dropped with a note: journeys that start each other, events that
 /// record themselves.
-pub const STORM: usize = 1_000;
+pub const STORM: usize = 200;
+
+/// The most steps that one input may run through in all enrollments together, looked at before each thing it caused.
+const STEPS: u32 = 20_000;
 
 /// Overdue timers of one enrollment that fire before an event is shown to it.
 const OVERDUE: usize = 100;
@@ -114,6 +117,9 @@ impl<'a> Call<'_, 'a> {
     /// What the input caused, in order, and what that causes.
     fn work_off(&mut self) -> Result<(), Need> {
         for _ in 0..STORM {
+            if self.turn.effects.steps > STEPS {
+                break;
+            }
             let Some(caused) = self.turn.effects.caused.pop_front() else { return Ok(()) };
             match caused {
                 Caused::Recorded { event, order } => self.event(event, order)?,
@@ -130,7 +136,10 @@ impl<'a> Call<'_, 'a> {
             self.note(
                 None,
                 What::Odd {
-                    why: format!("one input caused more than {STORM} others: the rest was dropped").into(),
+                    why: format!(
+                        "one input caused more than {STORM} others, or too many steps: the rest was dropped"
+                    )
+                    .into(),
                 },
             );
         }

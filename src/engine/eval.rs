@@ -16,9 +16,6 @@ use crate::id;
 use crate::time::{Calendar, Date, TimeOfDay, Timestamp, Zone};
 use crate::value::{Decimal, Value};
 
-/// Segments and scores within each other deeper than this are no program of ours.
-const DEPTH: u8 = 64;
-
 /// The place from which an expression is looked at.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
@@ -29,7 +26,13 @@ pub struct Scope<'a> {
     /// What is being looked at in that slot instead of what is stored there.
     pub heard: Option<(SlotIx, Heard<'a>)>,
     row: Option<&'a Event>,
-    depth: u8,
+    /// The segments and scores that are being looked into: one that contains itself has no value.
+    open: Option<&'a Open<'a>>,
+}
+
+struct Open<'a> {
+    name: &'a Word,
+    outer: Option<&'a Open<'a>>,
 }
 
 /// An event, or an outcome as if it were one.
@@ -84,12 +87,20 @@ impl<'a> Scope<'a> {
         program: &'a Program,
         state: &'a State,
     ) -> Scope<'a> {
-        Scope { facts, effects, program: Some(program), state: Some(state), heard: None, row: None, depth: 0 }
+        Scope {
+            facts,
+            effects,
+            program: Some(program),
+            state: Some(state),
+            heard: None,
+            row: None,
+            open: None,
+        }
     }
 
     /// The view of the contact alone: segments, entries.
     pub fn contact(facts: &'a Facts<'a>, effects: &'a Effects) -> Scope<'a> {
-        Scope { facts, effects, program: None, state: None, heard: None, row: None, depth: 0 }
+        Scope { facts, effects, program: None, state: None, heard: None, row: None, open: None }
     }
 
     /// The same view with an event in a slot.
@@ -150,11 +161,11 @@ impl<'a> Scope<'a> {
             }
             Expr::Aggregate(aggregate) => aggregate::fold(self, aggregate)?,
             Expr::Segment(name) => match self.facts.catalog.segments.get(name) {
-                Some(segment) => self.inlined(&segment.condition)?,
+                Some(segment) => self.inlined(name, &segment.condition)?,
                 None => self.missing(format!("there is no segment {name} any more")),
             },
             Expr::Score(name) => match self.facts.catalog.scores.get(name) {
-                Some(score) => self.inlined(score)?,
+                Some(score) => self.inlined(name, score)?,
                 None => self.missing(format!("there is no score {name} any more")),
             },
             Expr::Call(function, args) => self.call(*function, args)?,
@@ -187,11 +198,16 @@ impl<'a> Scope<'a> {
         pairs.iter().map(|(name, expr)| Ok((name.clone(), self.eval(expr)?))).collect()
     }
 
-    fn inlined(&self, expr: &Expr) -> Result<Value, Need> {
-        if self.depth >= DEPTH {
-            return Ok(self.missing("segments or scores that contain themselves"));
+    fn inlined(&self, name: &Word, expr: &Expr) -> Result<Value, Need> {
+        let mut outer = self.open;
+        while let Some(open) = outer {
+            if open.name == name {
+                return Ok(self.missing(format!("{name} contains itself")));
+            }
+            outer = open.outer;
         }
-        Scope { depth: self.depth + 1, row: None, ..*self }.eval(expr)
+        let open = Open { name, outer: self.open };
+        Scope { open: Some(&open), row: None, ..*self }.eval(expr)
     }
 
     fn missing(&self, why: impl Into<std::sync::Arc<str>>) -> Value {

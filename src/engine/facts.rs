@@ -130,6 +130,8 @@ pub struct Effects {
     pub notes: Vec<Note>,
     /// What the done things cause, in order; worked off within the same call.
     pub caused: VecDeque<Caused>,
+    /// How many steps the call has run through.
+    pub steps: u32,
     /// Counts what is recorded and what is armed, see [`super::state::Rest::order`].
     pub order: u32,
 }

@@ -392,7 +392,8 @@ impl Walk<'_, '_, '_> {
             return Ok(flow);
         }
         let Some(slot) = self.slot_of(&outcome.step) else { return Ok(Flow::Unmoved) };
-        let is_message = self.program.slots.get(usize::from(slot)).map(|s| s.kind) == Some(SlotKind::Message);
+        let Some(named) = self.program.slots.get(usize::from(slot)) else { return Ok(Flow::Unmoved) };
+        let is_message = named.kind == SlotKind::Message;
         let stored = match self.state.slot(slot) {
             Value::Record(fields) => fields.get("#round").and_then(|round| match round {
                 Value::Number(n) => u32::try_from(*n).ok(),
@@ -404,7 +405,7 @@ impl Walk<'_, '_, '_> {
         if is_message && same_round {
             self.keep_more(slot, message_flags(outcome));
         }
-        let signal: Word = format!("step.{}", self.program.slots[usize::from(slot)].name).into();
+        let signal: Word = format!("step.{}", named.name).into();
         let heard = Heard {
             id: 0,
             name: &outcome.outcome,

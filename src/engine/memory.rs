@@ -21,6 +21,10 @@ use crate::value::Value;
 /// Timers at one instant before it is called a storm: the contact is left alone until later.
 const AT_ONCE: usize = 10_000;
 
+/// Reports of messages that one input may bring about before those that are left are dropped with a note: a journey that
+/// enters on `message_sent` and sends.
+const ECHOES: usize = 200;
+
 /// Contacts, journeys and a clock that only moves when told.
 #[derive(Debug)]
 pub struct Memory {
@@ -301,23 +305,32 @@ impl Memory {
             return;
         }
         let mut open = VecDeque::from([input.clone()]);
-        let mut count = 0;
-        while let Some(input) = open.pop_front().filter(|_| count < AT_ONCE) {
-            count += 1;
+        for _ in 0..ECHOES {
+            let Some(input) = open.pop_front() else { return };
             let Some(changes) = self.advance(contact, &input) else { return };
             for delivery in &changes.deliveries {
-                for outcome in &self.reports {
-                    open.push_back(Input::Outcome(Outcome {
-                        enrollment: delivery.enrollment,
-                        step: delivery.step.clone(),
-                        round: delivery.round,
-                        outcome: outcome.clone(),
-                        at: self.now,
-                        fields: message_fields(delivery),
-                    }));
-                }
+                open.extend(
+                    self.reports.iter().map(|outcome| Input::Outcome(self.reported(delivery, outcome))),
+                );
             }
             self.write(contact, changes);
+        }
+        if !open.is_empty() {
+            let why = "messages brought about messages without end: the rest of their reports was dropped";
+            let what = What::Odd { why: why.into() };
+            let note = Note { at: self.now, enrollment: None, journey: None, step: None, round: 0, what };
+            self.log.push(Logged { at: self.now, contact, what: Happened::Note(note) });
+        }
+    }
+
+    fn reported(&self, delivery: &Delivery, outcome: &Word) -> Outcome {
+        Outcome {
+            enrollment: delivery.enrollment,
+            step: delivery.step.clone(),
+            round: delivery.round,
+            outcome: outcome.clone(),
+            at: self.now,
+            fields: message_fields(delivery),
         }
     }
 
@@ -334,16 +347,18 @@ impl Memory {
     fn advance(&mut self, contact: ContactId, input: &Input) -> Option<Changes> {
         let person = self.contacts.get_mut(&contact)?;
         let mut changes = Changes::default();
-        let last_id = &mut self.last_id;
-        let mut ids = || {
-            *last_id += 1;
-            *last_id
-        };
         loop {
+            // A call that is repeated begins with the same ids again.
+            let mut last_id = self.last_id;
+            let mut ids = || {
+                last_id += 1;
+                last_id
+            };
             let world = &mut person.world;
             let done = advance(&self.catalog, &self.programs, world, input, self.now, &mut ids, &mut changes);
             match done {
                 Ok(()) => {
+                    self.last_id = last_id;
                     for event in &changes.events {
                         let whole = || History { events: vec![event.clone()], ..whole_history() };
                         world.history.entry(event.name.clone()).or_insert_with(whole);
@@ -406,6 +421,11 @@ impl Memory {
         if after != Timestamp::NEVER {
             self.timers.insert((after, contact, id));
         }
+    }
+
+    /// Ids made from now on are larger than this one.
+    pub fn set_last_id(&mut self, id: i64) {
+        self.last_id = self.last_id.max(id);
     }
 
     fn new_id(&mut self) -> i64 {

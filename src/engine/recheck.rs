@@ -10,7 +10,7 @@ use crate::time::{TimeOfDay, Timestamp};
 /// The earliest moment after now at which the condition can change although nothing happens; [`Timestamp::NEVER`] if it cannot.
 /// It may be too early, never too late.
 pub fn next_change(scope: &Scope, condition: &Expr) -> Result<Timestamp, Need> {
-    let mut walk = Walk { scope, earliest: Timestamp::NEVER, depth: 0 };
+    let mut walk = Walk { scope, earliest: Timestamp::NEVER, open: Vec::new() };
     walk.expr(condition)?;
     Ok(walk.earliest)
 }
@@ -18,7 +18,8 @@ pub fn next_change(scope: &Scope, condition: &Expr) -> Result<Timestamp, Need> {
 struct Walk<'s, 'a> {
     scope: &'s Scope<'a>,
     earliest: Timestamp,
-    depth: u8,
+    /// Segments and scores being walked; one that contains itself adds nothing new.
+    open: Vec<Word>,
 }
 
 impl Walk<'_, '_> {
@@ -57,12 +58,12 @@ impl Walk<'_, '_> {
             }
             Expr::Segment(name) => {
                 if let Some(segment) = scope.facts.catalog.segments.get(name) {
-                    self.named(&segment.condition)?;
+                    self.named(name, &segment.condition)?;
                 }
             }
             Expr::Score(name) => {
                 if let Some(score) = scope.facts.catalog.scores.get(name) {
-                    self.named(score)?;
+                    self.named(name, score)?;
                 }
             }
             other => parts(other).into_iter().try_for_each(|part| self.expr(part))?,
@@ -70,11 +71,11 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    fn named(&mut self, expr: &Expr) -> Result<(), Need> {
-        if self.depth < 64 {
-            self.depth += 1;
+    fn named(&mut self, name: &Word, expr: &Expr) -> Result<(), Need> {
+        if !self.open.contains(name) {
+            self.open.push(name.clone());
             self.expr(expr)?;
-            self.depth -= 1;
+            self.open.pop();
         }
         Ok(())
     }
@@ -99,13 +100,14 @@ impl Walk<'_, '_> {
 /// What a condition over the contact depends on; segments and scores count as what they are made of.
 pub fn watch(catalog: &Catalog, condition: &Expr) -> Watch {
     let mut watch = Watch::default();
-    collect(catalog, condition, &mut watch, 0);
+    collect(catalog, condition, &mut watch, &mut Vec::new());
     watch.signals.sort();
     watch.signals.dedup();
     watch
 }
 
-fn collect(catalog: &Catalog, expr: &Expr, watch: &mut Watch, depth: u8) {
+/// `seen` are the segments and scores that were looked into: once is enough.
+fn collect<'c>(catalog: &'c Catalog, expr: &'c Expr, watch: &mut Watch, seen: &mut Vec<&'c Word>) {
     match expr {
         Expr::Attribute(name) => watch.signals.push(signal::attribute(name)),
         Expr::Consent { purpose, .. } => {
@@ -119,13 +121,17 @@ fn collect(catalog: &Catalog, expr: &Expr, watch: &mut Watch, depth: u8) {
         _ => {}
     }
     let inlined = match expr {
-        Expr::Segment(name) => catalog.segments.get(name).map(|segment| &segment.condition),
-        Expr::Score(name) => catalog.scores.get(name),
+        Expr::Segment(name) => catalog.segments.get(name).map(|segment| (name, &segment.condition)),
+        Expr::Score(name) => catalog.scores.get(name).map(|score| (name, score)),
         _ => None,
     };
-    if depth < 64 {
-        parts(expr).into_iter().chain(inlined).for_each(|part| collect(catalog, part, watch, depth + 1));
+    if let Some((name, inner)) = inlined
+        && !seen.contains(&name)
+    {
+        seen.push(name);
+        collect(catalog, inner, watch, seen);
     }
+    parts(expr).into_iter().for_each(|part| collect(catalog, part, watch, seen));
 }
 
 /// Whether that signal may change the condition.

@@ -75,6 +75,7 @@ impl Walk<'_, '_, '_> {
     pub(super) fn run(&mut self, from: StepIx) -> Result<Flow, Need> {
         let mut here = from;
         for _ in 0..FUEL {
+            self.turn.effects.steps = self.turn.effects.steps.saturating_add(1);
             match self.step(here)? {
                 Next::To(next) => here = self.go(here, next),
                 Next::Rest => {

@@ -177,7 +177,7 @@ pub struct World {
 pub struct History {
     /// In order of occurrence.
     pub events: Vec<Event>,
-    /// Everything that occurred after this is here, as far as kept.
+    /// Everything that occurred at this moment or after it is here, as far as kept.
     pub since: Timestamp,
     /// More than [`HISTORY_LIMIT`] lay in the window; the oldest are missing.
     pub truncated: bool,
@@ -249,7 +249,7 @@ pub enum ErrandKind {
 /// A fact that is not loaded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// Events of that name that occurred after the moment.
+    /// Events of that name that occurred at that moment or after it, the newest [`HISTORY_LIMIT`] of them.
     History {
         name: Word,
         since: Timestamp,
