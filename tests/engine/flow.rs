@@ -96,7 +96,7 @@ fn journeys_that_start_each_other_are_stopped_and_noted() {
     let (a, b) = (start("a", "b"), start("b", "a"));
     let mut play = Play::new(catalog(), &[&a, &b], "2026-05-01T09:00");
     let story = play.start("2026-05-01T10:00", "a", &[]).story();
-    assert!(story.iter().any(|line| line.contains("odd: one input caused more than 1000")), "{story:?}");
+    assert!(story.iter().any(|line| line.contains("odd: one input caused more than 200")), "{story:?}");
 }
 
 #[test]
