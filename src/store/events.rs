@@ -13,7 +13,7 @@ use crate::id::ContactId;
 use crate::time::{DAY, Timestamp};
 use crate::value::Value;
 
-/// Events of one name that one contact had after a moment.
+/// Events of one name that one contact had at a moment or after it.
 pub(super) type Wanted = BTreeMap<(ContactId, Word), Timestamp>;
 
 /// Loads histories of contacts of one bucket: for each the newest events, as many as an aggregate looks at.
@@ -26,9 +26,9 @@ pub(super) async fn histories(
     const HISTORIES: &str = "WITH n(contact, name, since) AS ({III}) \
         SELECT events.contact, events.name, events.occurred_at, events.id, events.accepted_at, events.fields \
         FROM n CROSS JOIN events WHERE events.bucket = $1 AND events.contact = n.contact AND events.name = n.name \
-        AND events.occurred_at > n.since AND events.occurred_at >= COALESCE((SELECT older.occurred_at \
+        AND events.occurred_at >= n.since AND events.occurred_at >= COALESCE((SELECT older.occurred_at \
         FROM events older WHERE older.bucket = $2 AND older.contact = n.contact AND older.name = n.name \
-        AND older.occurred_at > n.since ORDER BY older.occurred_at DESC LIMIT 1 OFFSET 1000), n.since)";
+        AND older.occurred_at >= n.since ORDER BY older.occurred_at DESC LIMIT 1 OFFSET 1000), n.since)";
     let (mut rows, mut words) = (Rows::with_capacity(wanted.len() * 3), HashMap::new());
     for ((contact, name), since) in &wanted {
         if let Some(id) = names::find(conn, name).await? {

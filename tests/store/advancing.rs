@@ -218,6 +218,24 @@ fn an_event_with_a_known_dedupe_value_does_nothing() {
 }
 
 #[test]
+fn the_entering_event_is_in_the_history_since_the_entry() {
+    on_all(async |database| {
+        let start = at("2026-05-01T10:00");
+        let mut j = J::new("orders");
+        let once = any("order", Reach::Since(0));
+        j.on("order").wait("w", hours(1)).unless(once, "no").exit("known").label("no").exit("unknown");
+        let store = open(&database, &catalog(), &[&j], start).await;
+        let order = event("order", start, &[("order_id", text("o1"))]);
+        let ada = accept(&store, "ada", order, start).await;
+        advance(&store, start).await;
+        run_to(&store, start.plus_ms(DAY)).await;
+        let mut conn = store.read().await.expect("a connection");
+        let lines = enrollments::of_contact(&mut conn, ada).await.expect("read");
+        assert_eq!(lines[0].reason.as_deref(), Some("known"));
+    });
+}
+
+#[test]
 fn what_cannot_be_read_is_set_aside_and_the_others_go_on() {
     on_all(async |database| {
         let start = at("2026-05-01T10:00");
