@@ -13,8 +13,8 @@ use super::program::{Catalog, EntryHow, StepKind, Word};
 use super::programs::Programs;
 use super::run::{take_out, word};
 use super::world::{
-    Begin, Changes, ConsentChange, Enrollment, EnrollmentChange, ErrandKind, Event, Fields, Input, Need,
-    Note, Outcome, Past, Permissions, Standing, StandingChange, What, World, signal,
+    Begin, Changes, ConsentChange, Delivery, Enrollment, EnrollmentChange, ErrandKind, Event, Fields, Input,
+    Need, Note, Outcome, Past, Permissions, Standing, StandingChange, What, World, signal,
 };
 use super::{Flow, StepInput, interests, logical, step, waits_for, wake_at};
 use crate::id::EnrollmentId;
@@ -614,6 +614,8 @@ impl Done {
             }
             changes.add_enrollment(change);
         }
+        let is_last = |delivery: &&Delivery| self.cancel.contains(&delivery.enrollment);
+        changes.kept.extend(effects.deliveries.iter().filter(is_last).map(|delivery| delivery.id));
         changes.cancel.extend(self.cancel);
         changes.events.extend(effects.events);
         changes.deliveries.extend(effects.deliveries);

@@ -288,6 +288,8 @@ pub struct Changes {
     /// Enrollments that ended before the end of their own way: their queued deliveries with a consent purpose that are not yet
     /// leased are cancelled, their open tasks and requests too. Who reaches an `exit` step keeps what was queued on the way.
     pub cancel: Vec<EnrollmentId>,
+    /// Their deliveries that go out all the same: what the very input that ended them has queued, as an apology in a handler.
+    pub kept: Vec<DeliveryId>,
     pub consents: Vec<ConsentChange>,
     pub suppressions: Vec<Suppression>,
     pub pauses: Vec<(Word, Timestamp)>,

@@ -343,10 +343,16 @@ pub(super) async fn forward(tx: &mut Conn, rows: Vec<(ContactId, Taken)>) -> Res
     insert(tx, forwarded).await
 }
 
-/// Puts the word of a merge back, for later.
-pub(super) async fn again(tx: &mut Conn, loser: ContactId, winner: ContactId, now: Timestamp) -> Result<()> {
+/// Tells losers, by their inbox, who takes over from them.
+pub(super) async fn tell_of_merges(
+    tx: &mut Conn,
+    merges: Vec<(ContactId, ContactId)>,
+    now: Timestamp,
+) -> Result<()> {
     let mut rows = Rows::default();
-    push(&mut rows, &tx.core, loser, now, ParcelRef::Merge(winner).to_text());
+    for (loser, winner) in merges {
+        push(&mut rows, &tx.core, loser, now, ParcelRef::Merge(winner).to_text());
+    }
     insert(tx, rows).await
 }
 

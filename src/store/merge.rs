@@ -10,7 +10,7 @@ use super::counts::Counts;
 use super::journeys::Deployed;
 use super::sql::args;
 use super::timers::Timer;
-use super::{Arg, Conn, Result, contacts, enrollments, inbox, names};
+use super::{Arg, Conn, Result, contacts, deliveries, enrollments, inbox, names, tasks};
 use crate::engine::program::Word;
 use crate::engine::world::{Cause, Fields, Input};
 use crate::id::ContactId;
@@ -36,7 +36,7 @@ pub(super) async fn run(
         const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {skip locked}";
         let other = way.to.0 != bucket;
         if other && tx.fetch_first(LOCK, args![way.to.0]).await?.is_none() {
-            inbox::again(tx, *loser, *winner, now).await?;
+            inbox::tell_of_merges(tx, vec![(*loser, *winner)], now).await?;
             continue;
         }
         move_enrollments(tx, way, deployed, now).await?;
@@ -104,6 +104,9 @@ async fn end(
     tx.exec(FORGET, args![bucket, timer.wake_at, timer.id]).await?;
     tx.exec(SILENCE, args![bucket, contact, timer.id]).await?;
     tx.exec(END, args![now, reason, bucket, contact, timer.id]).await?;
+    let ended = [(contact, timer.id)];
+    deliveries::cancel(tx, bucket, &ended, now).await?;
+    tasks::cancel(tx, bucket, &ended, now).await?;
     if let (Some(number), Some(_)) = (deployed.number_of(&enrollment.program), place.step) {
         counts.rest(tx, number, &enrollment.program, place.step, None).await?;
         counts.exited(number, reason);

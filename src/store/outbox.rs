@@ -1,12 +1,12 @@
 //! What transitions want done in the world, written in the transaction that decided it: messages, requests, tasks.
 
 use super::{Conn, Result, deliveries, tasks};
-use crate::engine::world::{Changes, Delivery, What};
+use crate::engine::world::Changes;
 use crate::id::ContactId;
 use crate::time::Timestamp;
 
-/// Queues what is new, and cancels what enrollments that ended still have in the queue: but not what the very transition that
-/// ended them has sent, since a last message is meant to go out.
+/// Queues what is new, and cancels what enrollments that were cut off still have in the queue: but not what the very input that cut
+/// them off has sent, since a last message is meant to go out.
 pub(super) async fn write(
     tx: &mut Conn,
     bucket: i64,
@@ -15,7 +15,7 @@ pub(super) async fn write(
 ) -> Result<()> {
     let messages = changed.iter().flat_map(|(who, c)| c.deliveries.iter().map(move |d| (*who, c, d)));
     let (last, earlier): (Vec<_>, Vec<_>) =
-        messages.partition(|(_, changes, delivery)| is_last(changes, delivery));
+        messages.partition(|(_, changes, delivery)| changes.kept.contains(&delivery.id));
     let plain = |messages: Vec<(ContactId, _, _)>| {
         messages.into_iter().map(|(who, _, d)| (who, d)).collect::<Vec<_>>()
     };
@@ -29,14 +29,4 @@ pub(super) async fn write(
     deliveries::insert(tx, bucket, &plain(last)).await?;
     tasks::cancel(tx, bucket, &ended, now).await?;
     Ok(())
-}
-
-/// Whether the enrollment of a message ended without resting after it was queued.
-fn is_last(changes: &Changes, delivery: &Delivery) -> bool {
-    let of_this = changes.history.iter().filter(|note| note.enrollment == Some(delivery.enrollment));
-    let after = of_this.skip_while(
-        |note| !matches!(&note.what, What::Queued { delivery: queued, .. } if *queued == delivery.id),
-    );
-    changes.cancel.contains(&delivery.enrollment)
-        && !after.into_iter().any(|note| matches!(note.what, What::Rests { .. }))
 }

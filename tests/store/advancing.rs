@@ -11,7 +11,9 @@ use fahrplan::id::ContactId;
 use fahrplan::intake::Who;
 use fahrplan::store::counts::{self, Counted};
 use fahrplan::store::inbox::{Accepted, Incoming, To};
-use fahrplan::store::{Store, advance_bucket, contacts, enrollments, history, identities, journeys, timers};
+use fahrplan::store::{
+    Store, advance_bucket, contacts, deliveries, enrollments, history, identities, journeys, timers,
+};
 use fahrplan::time::{DAY, HOUR, MINUTE, Timestamp};
 use fahrplan::value::Value;
 
@@ -20,11 +22,11 @@ use crate::engine::build::*;
 
 const LIMIT: i64 = 1_000;
 
-fn who(name: &str) -> Who {
+pub(super) fn who(name: &str) -> Who {
     Who { user_id: Some(name.to_owned()), ..Who::default() }
 }
 
-fn event(name: &str, at: Timestamp, pairs: &[(&str, Value)]) -> Input {
+pub(super) fn event(name: &str, at: Timestamp, pairs: &[(&str, Value)]) -> Input {
     Input::Event(Came {
         id: 0,
         name: name.into(),
@@ -35,7 +37,7 @@ fn event(name: &str, at: Timestamp, pairs: &[(&str, Value)]) -> Input {
     })
 }
 
-async fn accept(store: &Store, name: &str, input: Input, now: Timestamp) -> ContactId {
+pub(super) async fn accept(store: &Store, name: &str, input: Input, now: Timestamp) -> ContactId {
     let incoming = Incoming { to: To::Who(who(name)), message_id: None, input };
     match store.accept(vec![incoming], now).await.expect("accepted")[..] {
         [Accepted::Taken(contact)] => contact,
@@ -88,7 +90,7 @@ pub(super) async fn open(database: &Database, catalog: &Catalog, programs: &[&J]
     store
 }
 
-async fn story(store: &Store, contact: ContactId) -> Vec<String> {
+pub(super) async fn story(store: &Store, contact: ContactId) -> Vec<String> {
     let mut conn = store.read().await.expect("a connection");
     let notes = history::of_contact(&mut conn, contact).await.expect("read");
     notes.iter().map(line).collect()
@@ -106,7 +108,7 @@ fn line(note: &Note) -> String {
 
 // ---------------------------------------------------------------- one thing at a time
 
-fn welcome() -> J {
+pub(super) fn welcome() -> J {
     let mut j = J::new("welcome");
     j.on("signed_up").send("hello").wait_for("click", days(2), on("optin"));
     let happened = j.field("click", "happened");
@@ -557,4 +559,70 @@ fn two_workers_share_the_buckets_and_do_everything_once() {
         run_to(&store, end).await;
         compare(seed, &in_store(&store).await, &memory);
     });
+}
+
+// ---------------------------------------------------------------- who leaves
+
+/// Sends an offer and waits; a complaint sends a note and goes back to waiting, `optin` is the end of it, `closed` cuts it off.
+fn offer() -> J {
+    let mut j = J::new("offer");
+    j.marketing().on("signed_up").send("offer").wait_for("click", days(5), on("optin")).exit("done");
+    j.label("sorry").send("sorry").line("resume", None, |_, _| StepKind::Resume);
+    j.handler(on("complaint"), "sorry");
+    j.label("bye").send("bye").exit("cut off");
+    j.handler(on("cart"), "bye");
+    j.exit_on("bought", on("closed"));
+    j
+}
+
+/// What has become of the mails of somebody who was sent an offer and then did that, all at once or one after another.
+async fn left(database: &Database, did: &[&str], at_once: bool) -> Vec<String> {
+    let start = at("2026-05-01T10:00");
+    let mut catalog = catalog();
+    catalog.policy.consent.clear();
+    let store = open(database, &catalog, &[&offer()], start).await;
+    let email = Input::Attributes { values: fields(&[("email", text("ada@example.org"))]), at: start };
+    accept(&store, "ada", email, start).await;
+    for name in did {
+        accept(&store, "ada", event(name, start, &[]), start).await;
+        for bucket in store.buckets().filter(|_| !at_once) {
+            advance_bucket(&store, bucket, start, LIMIT).await.expect("advanced");
+        }
+    }
+    for bucket in store.buckets() {
+        advance_bucket(&store, bucket, start, LIMIT).await.expect("advanced");
+    }
+    let mut conn = store.read().await.expect("a connection");
+    let counts = deliveries::counts(&mut conn).await.expect("counted");
+    let told = counts.iter().map(|count| format!("{} {} {}", count.template, count.state, count.count));
+    let told = told.collect();
+    drop(conn);
+    store.close().await;
+    told
+}
+
+fn who_leaves(did: &'static [&'static str], told: &'static [&'static str]) {
+    for at_once in [true, false] {
+        on_all(async |database| {
+            let mut found = left(&database, did, at_once).await;
+            found.sort();
+            assert_eq!(found, told, "at once: {at_once}");
+        });
+    }
+}
+
+#[test]
+fn who_comes_to_the_end_of_the_way_keeps_what_was_sent_on_it() {
+    who_leaves(&["signed_up", "optin"], &["offer queued 1"]);
+}
+
+#[test]
+fn who_is_cut_off_gets_nothing_that_an_earlier_step_has_queued() {
+    who_leaves(&["signed_up", "complaint", "closed"], &["offer cancelled 1", "sorry cancelled 1"]);
+}
+
+#[test]
+fn the_last_message_of_a_handler_goes_out_and_what_came_before_does_not() {
+    let told = ["bye queued 1", "offer cancelled 1", "sorry cancelled 1"];
+    who_leaves(&["signed_up", "complaint", "cart"], Box::leak(Box::new(told)));
 }
