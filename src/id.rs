@@ -42,6 +42,11 @@ impl Ids {
     }
 }
 
+/// The number of the worker that made an id.
+pub fn worker_of(id: i64) -> i64 {
+    id >> 12 & 0x3ff
+}
+
 /// The text is no id of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoId;

@@ -173,3 +173,28 @@ fn enroll_and_contact_say_what_is_wrong() {
     say(&["enroll", "u1", "thanks", "--with", "{"], "no JSON");
     say(&["enroll", "u1", "welcome"], "no `enter by start`");
 }
+
+// ---------------------------------------------------------------- imports
+
+#[test]
+fn an_import_counts_each_contact_once_whatever_brought_it() {
+    let dir = with_ada();
+    let dir = dir.path();
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("written");
+    write("people.csv", "user_id,email\nu1,ada@example.com\nu2,ben@example.com\nu2,ben@example.org\n");
+    assert_eq!(fine(dir, &["import", "contacts", "people.csv"]), "1 new contact, 1 known contact\n");
+    assert_eq!(fine(dir, &["import", "contacts", "people.csv"]), "2 known contacts\n");
+    write("people.csv", "user_id,email\nu1,ada@example.com\nu3,cleo@example.com\n");
+    let live = fine(dir, &["import", "contacts", "people.csv", "--live"]);
+    assert_eq!(live, "1 new contact, 1 known contact\n");
+
+    let track = |who: &str, id: &str| {
+        format!(
+            r#"{{"type": "track", "userId": "{who}", "event": "signed_up", "messageId": "{id}", "timestamp": "2026-05-01T10:00:00Z", "properties": {{"source": "web"}}}}"#
+        )
+    };
+    let lines = [track("u1", "a"), track("u4", "b"), track("u4", "c"), track("u5", "d"), track("u5", "d")];
+    write("events.jsonl", &lines.join("\n"));
+    let told = fine(dir, &["import", "events", "events.jsonl"]);
+    assert_eq!(told, "2 new contacts, 4 events, 1 seen before\n");
+}

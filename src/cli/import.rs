@@ -4,7 +4,7 @@
 //! of Segment's `identify`; events as JSON lines of `track`. Columns of contacts: `user_id anonymous_id email phone` say who, other
 //! columns are attributes, `consent_PURPOSE_CHANNEL` (yes, no) and `consent_PURPOSE_CHANNEL_at` go to the consent ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use super::{Exit, Failure, ImportArgs, ImportWhat, Outcome, block_on, print, pro
 use crate::clock::machine_now;
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{ConsentChange, Fields, Input};
+use crate::id::ContactId;
 use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
 use crate::store::import::{self as quiet, Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
@@ -146,9 +147,22 @@ impl Import<'_> {
             let incoming = move |input| Incoming { to: to.clone(), message_id: None, input };
             std::iter::once(attributes).chain(consents).map(incoming).collect::<Vec<_>>()
         });
+        let mark = self.store.new_id();
         let accepted = self.store.accept(incoming.collect(), self.now).await.map_err(world)?;
-        report.add(Imported { new: 0, known: accepted.len() });
+        let (new, known) = self.reached(mark, &accepted);
+        report.add(Imported { new, known });
         Ok(())
+    }
+
+    /// How many contacts were created since the mark, and how many were there before, among those who got something.
+    fn reached(&self, mark: i64, accepted: &[Accepted]) -> (usize, usize) {
+        let contact = |one: &Accepted| match one {
+            Accepted::Taken(contact) => Some(*contact),
+            Accepted::Repeated | Accepted::Nobody => None,
+        };
+        let all: BTreeSet<ContactId> = accepted.iter().filter_map(contact).collect();
+        let new = all.iter().filter(|contact| self.store.made_since(mark, contact.0)).count();
+        (new, all.len() - new)
     }
 
     /// JSON lines of `identify` and `track`.
@@ -203,7 +217,10 @@ impl Import<'_> {
         if incoming.is_empty() {
             return Ok(());
         }
-        for accepted in self.store.accept(incoming, self.now).await.map_err(world)? {
+        let mark = self.store.new_id();
+        let accepted = self.store.accept(incoming, self.now).await.map_err(world)?;
+        report.imported.new += self.reached(mark, &accepted).0;
+        for accepted in accepted {
             match accepted {
                 Accepted::Taken(_) => report.taken += 1,
                 Accepted::Repeated => report.repeated += 1,
@@ -450,12 +467,15 @@ impl Report {
         }
         let mut parts = Vec::new();
         for (count, what) in [
-            (self.imported.new, "new contacts"),
-            (self.imported.known, "known contacts"),
-            (self.taken, "events"),
-            (self.repeated, "seen before"),
-            (self.rejected, "rejected"),
+            (self.imported.new, "new contact"),
+            (self.imported.known, "known contact"),
+            (self.taken, "event"),
         ] {
+            if count > 0 {
+                parts.push(format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+            }
+        }
+        for (count, what) in [(self.repeated, "seen before"), (self.rejected, "rejected")] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
             }

@@ -69,6 +69,31 @@ pub(super) async fn existing(conn: &mut Conn, ids: HashSet<ContactId>) -> Result
     found.iter().map(|row| row.i64(0).map(ContactId)).collect()
 }
 
+/// Puts whoever took over in the place of contacts that were merged.
+pub(super) async fn follow<T>(conn: &mut Conn, rows: &mut [(ContactId, T)]) -> Result<()> {
+    const WINNERS: &str = "WITH n(bucket, id) AS ({II}) SELECT contacts.id, contacts.merged_into \
+        FROM n CROSS JOIN contacts WHERE contacts.bucket = n.bucket AND contacts.id = n.id \
+        AND contacts.merged_into IS NOT NULL";
+    loop {
+        let ids: HashSet<ContactId> = rows.iter().map(|(contact, _)| *contact).collect();
+        let mut wanted = Rows::with_capacity(ids.len() * 2);
+        for id in ids {
+            wanted.push([conn.core.bucket_of(id).into(), id.into()]);
+        }
+        let mut winners = HashMap::new();
+        for row in conn.fetch_rows(WINNERS, wanted, &[]).await? {
+            winners.insert(ContactId(row.i64(0)?), ContactId(row.i64(1)?));
+        }
+        if winners.is_empty() {
+            return Ok(());
+        }
+        // The winner is always the older one, so this ends.
+        for (contact, _) in rows.iter_mut() {
+            *contact = winners.get(contact).copied().unwrap_or(*contact);
+        }
+    }
+}
+
 /// What a batch of contacts of one bucket has: attributes, and who took over.
 pub(super) async fn attributes(
     tx: &mut Conn,

@@ -1,5 +1,5 @@
 //! Everything in which SQLite and PostgreSQL differ: how they are opened, how a transaction begins, how a list of rows is
-//! written, and the clause that skips rows which somebody else holds.
+//! written, and the clauses that lock rows or skip those which somebody else holds.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -217,11 +217,12 @@ impl Texts {
     }
 
     fn make(&self, sql: &str, rows: usize) -> String {
-        let lock = match self.dialect {
-            Dialect::Sqlite => "",
-            Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
+        // On SQLite a transaction that writes is alone from its beginning.
+        let [lock, skip] = match self.dialect {
+            Dialect::Sqlite => ["", ""],
+            Dialect::Postgres => ["FOR UPDATE", "FOR UPDATE SKIP LOCKED"],
         };
-        let sql = sql.replace("{skip locked}", lock);
+        let sql = sql.replace("{lock}", lock).replace("{skip locked}", skip);
         let Some((before, columns, after)) = hole(&sql) else { return sql };
         let (list, taken) = match self.dialect {
             Dialect::Sqlite => {

@@ -303,7 +303,8 @@ impl Resolver {
         Ok(())
     }
 
-    fn forward(&self, contact: ContactId) -> ContactId {
+    /// Who a contact is after the merges of this batch.
+    pub(super) fn forward(&self, contact: ContactId) -> ContactId {
         self.merged.iter().find(|(loser, _)| *loser == contact).map_or(contact, |(_, winner)| *winner)
     }
 

@@ -1,11 +1,12 @@
 //! Contacts from a file, quietly: attributes and consents are set, standing entries are set up without entering anybody. Nothing
 //! enters, exits or is waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::identities::{Resolved, Resolver};
 use super::inbox::{Incoming, To};
-use super::{Conn, Result, Store, contacts, inbox, journeys, permissions};
+use super::sql::args;
+use super::{Conn, Error, Result, Store, contacts, inbox, journeys, permissions};
 use crate::engine::programs::is_standing;
 use crate::engine::world::{Cause, ConsentChange, Fields, Input};
 use crate::id::ContactId;
@@ -21,76 +22,123 @@ pub struct Person {
     pub consents: Vec<ConsentChange>,
 }
 
-/// What an import did.
+/// What an import did: contacts, each counted once however many rows it had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     pub new: usize,
     pub known: usize,
 }
 
+/// How often an import begins anew when the database cannot take it, or another process came first with an identity.
+const TRIES: usize = 20;
+
 /// Sets what the file says of these contacts, in one transaction. Later rows of the same contact win.
 pub async fn contacts(store: &Store, people: &[Person], now: Timestamp) -> Result<Imported> {
-    loop {
+    for _ in 0..TRIES {
         let mut tx = store.write().await?;
-        if let Some(imported) = import(&mut tx, people, now).await? {
-            tx.commit().await?;
-            store.wake();
-            return Ok(imported);
+        match import(&mut tx, people, now).await {
+            Ok(Some(imported)) => {
+                tx.commit().await?;
+                store.wake();
+                return Ok(imported);
+            }
+            // Once more, with what the other process wrote.
+            Ok(None) => {}
+            Err(error) if error.is_passing() => tracing::debug!(%error, "an import begins anew"),
+            Err(error) => return Err(error),
         }
-        // Another process came first with one of the identities: once more, with what it wrote.
     }
+    Err(Error::Busy)
 }
 
+/// Imports in a transaction; `None` when it must begin anew.
 async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Option<Imported>> {
-    let settle = Input::Settle { cause: Cause::Import };
     let asks: Vec<Incoming> = people
         .iter()
-        .map(|person| Incoming { to: To::Who(person.who.clone()), message_id: None, input: settle.clone() })
+        .map(|person| Incoming { to: To::Who(person.who.clone()), message_id: None, input: SETTLE })
         .collect();
     let mut resolver = Resolver::load(tx, asks.iter()).await?;
-    let mut imported = Imported::default();
+    let mut created = BTreeSet::new();
     let mut rows: Vec<(ContactId, &Person)> = Vec::with_capacity(people.len());
+    let mut merges = Vec::new();
     for (ask, person) in asks.iter().zip(people) {
-        if let Some(Resolved { contact, new, .. }) = resolver.resolve(tx, &ask.to, now).await? {
+        if let Some(Resolved { contact, new, merged }) = resolver.resolve(tx, &ask.to, now).await? {
             rows.push((contact, person));
-            if new { imported.new += 1 } else { imported.known += 1 }
+            merges.extend(merged);
+            if new {
+                created.insert(contact);
+            }
         }
     }
-    if !resolver.write(tx).await? {
-        return Ok(None);
+    let merges = merges.into_iter().map(|loser| (loser, resolver.forward(loser))).collect();
+    for (contact, _) in &mut rows {
+        *contact = resolver.forward(*contact);
     }
+    contacts::follow(tx, &mut rows).await?;
+    let all: BTreeSet<ContactId> = rows.iter().map(|(contact, _)| *contact).collect();
+    let imported = Imported { new: created.len(), known: all.difference(&created).count() };
     let mut buckets: BTreeMap<i64, Vec<(ContactId, &Person)>> = BTreeMap::new();
     for (contact, person) in rows {
         buckets.entry(tx.core.bucket_of(contact)).or_default().push((contact, person));
     }
-    let deployed = journeys::deployed(tx).await?;
-    let standing = deployed.current.values().any(|p| p.entries.iter().any(|entry| is_standing(&entry.how)));
+    lock(tx, buckets.keys().copied()).await?;
+    if !resolver.write(tx).await? {
+        return Ok(None);
+    }
+    inbox::tell_of_merges(tx, merges, now).await?;
     for (bucket, rows) in buckets {
-        let mut attributes: BTreeMap<ContactId, Fields> = BTreeMap::new();
-        let loaded = contacts::attributes(tx, bucket, rows.iter().map(|(contact, _)| *contact)).await?;
-        attributes.extend(loaded.into_iter().map(|(contact, (fields, _))| (contact, fields)));
-        for (contact, person) in &rows {
-            let fields = attributes.entry(*contact).or_default();
-            for (name, value) in &person.attributes {
-                if value.is_known() {
-                    fields.insert(name.clone(), value.clone())
-                } else {
-                    fields.remove(name)
-                };
-            }
+        if !set(tx, bucket, &rows, now).await? {
+            return Ok(None);
         }
-        if standing {
-            let inputs = attributes.keys().map(|contact| (*contact, settle.clone())).collect();
-            inbox::enqueue(tx, inputs, now).await?;
-        }
-        let attributes: Vec<(ContactId, &Fields)> =
-            attributes.iter().map(|(contact, fields)| (*contact, fields)).collect();
-        contacts::set_attributes(tx, bucket, &attributes).await?;
-        let consents: Vec<(ContactId, &ConsentChange)> = rows
-            .iter()
-            .flat_map(|(contact, person)| person.consents.iter().map(|change| (*contact, change)))
-            .collect();
-        permissions::record_consents(tx, bucket, &consents).await?;
     }
     Ok(Some(imported))
+}
+
+const SETTLE: Input = Input::Settle { cause: Cause::Import };
+
+/// Waits until nobody advances contacts of these buckets, and keeps everybody out until the commit: what is read here is written
+/// back. The buckets come first and in order, as everywhere, so that no two wait for each other.
+async fn lock(tx: &mut Conn, buckets: impl Iterator<Item = i64>) -> Result<()> {
+    const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {lock}";
+    for bucket in buckets {
+        tx.fetch_first(LOCK, args![bucket]).await?;
+    }
+    Ok(())
+}
+
+/// Sets attributes and consents of contacts of one locked bucket; false if one of them was merged before the lock.
+async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, &Person)], now: Timestamp) -> Result<bool> {
+    let mut attributes: BTreeMap<ContactId, Fields> = BTreeMap::new();
+    for (contact, (fields, merged_into)) in
+        contacts::attributes(tx, bucket, rows.iter().map(|(contact, _)| *contact)).await?
+    {
+        if merged_into.is_some() {
+            return Ok(false);
+        }
+        attributes.insert(contact, fields);
+    }
+    for (contact, person) in rows {
+        let fields = attributes.entry(*contact).or_default();
+        for (name, value) in &person.attributes {
+            if value.is_known() {
+                fields.insert(name.clone(), value.clone())
+            } else {
+                fields.remove(name)
+            };
+        }
+    }
+    let deployed = journeys::deployed(tx).await?;
+    if deployed.current.values().any(|p| p.entries.iter().any(|entry| is_standing(&entry.how))) {
+        let inputs = attributes.keys().map(|contact| (*contact, SETTLE)).collect();
+        inbox::enqueue(tx, inputs, now).await?;
+    }
+    let attributes: Vec<(ContactId, &Fields)> =
+        attributes.iter().map(|(contact, fields)| (*contact, fields)).collect();
+    contacts::set_attributes(tx, bucket, &attributes).await?;
+    let consents: Vec<(ContactId, &ConsentChange)> = rows
+        .iter()
+        .flat_map(|(contact, person)| person.consents.iter().map(|change| (*contact, change)))
+        .collect();
+    permissions::record_consents(tx, bucket, &consents).await?;
+    Ok(true)
 }

@@ -280,6 +280,11 @@ impl Store {
         self.core.new_id()
     }
 
+    /// Whether this process made that id after another one of its own.
+    pub fn made_since(&self, mark: i64, id: i64) -> bool {
+        id > mark && crate::id::worker_of(id) == self.worker()
+    }
+
     /// The number of this process among the workers of the database.
     pub fn worker(&self) -> i64 {
         self.core.ids.lock().expect("nothing panics while holding it").worker()

@@ -5,6 +5,7 @@
 
 mod accepting;
 mod advancing;
+mod keeping;
 mod opening;
 mod outbox;
 mod plans;

@@ -1,0 +1,398 @@
+//! Imports, jobs over all contacts, schedules, the ledger, and forgetting.
+
+use std::time::Duration;
+
+use fahrplan::engine::program::*;
+use fahrplan::engine::world::{Cause, ConsentChange, Fields, Input, Suppression};
+use fahrplan::id::ContactId;
+use fahrplan::intake::Who;
+use fahrplan::store::import::{self, Person};
+use fahrplan::store::inbox::{self, Accepted, Incoming, To};
+use fahrplan::store::{
+    Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions, schedules,
+};
+use fahrplan::time::{DAY, HOUR, MINUTE, Timestamp};
+use fahrplan::value::Value;
+
+use super::advancing::{accept, advance, event, open, run_to, story, welcome, who};
+use super::on_all;
+use crate::engine::build::*;
+
+fn start() -> Timestamp {
+    at("2026-05-01T10:00")
+}
+
+fn person(who: Who, pairs: &[(&str, Value)]) -> Person {
+    Person { who, attributes: fields(pairs), consents: Vec::new() }
+}
+
+fn anonymous(id: &str) -> Who {
+    Who { anonymous_id: Some(id.to_owned()), ..Who::default() }
+}
+
+fn consent(permit: bool, at: Timestamp) -> ConsentChange {
+    ConsentChange {
+        purpose: "marketing".into(),
+        channel: "email".into(),
+        permit,
+        at,
+        source: "import".into(),
+        evidence: Some("{\"form\":\"footer\"}".into()),
+    }
+}
+
+async fn inputs_waiting(store: &Store) -> i64 {
+    let mut conn = store.read().await.expect("a connection");
+    let mut sum = 0;
+    for bucket in store.buckets() {
+        sum += inbox::waiting(&mut conn, bucket).await.expect("counted");
+    }
+    sum
+}
+
+// ---------------------------------------------------------------- imports
+
+#[test]
+fn an_import_that_finds_two_contacts_to_be_one_hands_over_what_the_other_had() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let seen =
+            Incoming { to: To::Who(anonymous("b1")), message_id: None, input: event("closed", start(), &[]) };
+        store.accept(vec![seen], start()).await.expect("accepted");
+        accept(&store, "ada", event("signed_up", start(), &[]), start()).await;
+        advance(&store, start()).await;
+
+        let both = person(Who { user_id: Some("ada".into()), ..anonymous("b1") }, &[("plan", text("pro"))]);
+        let imported = import::contacts(&store, &[both], start()).await.expect("imported");
+        assert_eq!((imported.new, imported.known), (0, 1));
+        advance(&store, start()).await;
+        advance(&store, start()).await;
+
+        let mut conn = store.read().await.expect("a connection");
+        let found = contacts::by_key(&mut conn, "ada").await.expect("read").expect("there");
+        assert_eq!(found.attributes.get("plan"), Some(&text("pro")));
+        let names: Vec<String> = events::newest(&mut conn, found.id, 9)
+            .await
+            .expect("read")
+            .iter()
+            .map(|event| event.name.to_string())
+            .collect();
+        assert!(names.contains(&"closed".to_owned()) && names.contains(&"signed_up".to_owned()), "{names:?}");
+        let lines = enrollments::of_contact(&mut conn, found.id).await.expect("read");
+        assert_eq!(lines.len(), 1, "the enrollment came along");
+    });
+}
+
+#[test]
+fn an_import_waits_for_whoever_advances_the_contact() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let ada = accept(&store, "ada", event("signed_up", start(), &[]), start()).await;
+        advance(&store, start()).await;
+        let daemon = database.open().await;
+        let mut tx = daemon.write().await.expect("a transaction");
+        tx.exec("UPDATE buckets SET bucket = bucket", Vec::new()).await.expect("locked");
+        let importing = {
+            let store = store.clone();
+            let rows = vec![person(who("ada"), &[("plan", text("pro"))])];
+            tokio::spawn(async move { import::contacts(&store, &rows, start()).await })
+        };
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!importing.is_finished(), "it must not write what somebody else has read");
+        tx.commit().await.expect("committed");
+        importing.await.expect("ran").expect("imported");
+        let mut conn = store.read().await.expect("a connection");
+        let found = contacts::load(&mut conn, ada).await.expect("read").expect("there");
+        assert_eq!(found.attributes.get("plan"), Some(&text("pro")));
+    });
+}
+
+#[test]
+fn an_import_enters_nobody_and_may_be_repeated() {
+    on_all(async |database| {
+        let (mut catalog, mut pros) = (catalog(), J::new("pros"));
+        segment(&mut catalog, "pro", is(attr("plan"), val(text("pro"))));
+        let condition = Expr::Segment("pro".into());
+        let watched = watch(&catalog, &condition);
+        pros.enter(EntryHow::When { condition, watch: watched });
+        pros.send("hello").exit("done");
+        let store = open(&database, &catalog, &[&pros], start()).await;
+        let rows: Vec<Person> = (0..300)
+            .map(|n| Person {
+                consents: vec![consent(true, start())],
+                ..person(who(&format!("u{n}")), &[("plan", text("pro")), ("points", Value::Number(n % 100))])
+            })
+            .collect();
+        for new in [300, 0] {
+            let imported = import::contacts(&store, &rows, start()).await.expect("imported");
+            assert_eq!((imported.new, imported.known), (new, 300 - new));
+        }
+        advance(&store, start()).await;
+        let mut conn = store.read().await.expect("a connection");
+        let found = contacts::by_key(&mut conn, "u7").await.expect("read").expect("there");
+        assert_eq!(found.attributes.get("points"), Some(&Value::Number(7)));
+        assert_eq!(enrollments::of_contact(&mut conn, found.id).await.expect("read"), []);
+        drop(conn);
+        // Who becomes one later does enter.
+        accept(&store, "new", event("closed", start(), &[]), start()).await;
+        let plan = Input::Attributes { values: fields(&[("plan", text("pro"))]), at: start() };
+        let new = accept(&store, "new", plan, start()).await;
+        advance(&store, start()).await;
+        let mut conn = store.read().await.expect("a connection");
+        assert_eq!(enrollments::of_contact(&mut conn, new).await.expect("read").len(), 1);
+    });
+}
+
+// ---------------------------------------------------------------- jobs and schedules
+
+async fn finish_jobs(store: &Store, now: Timestamp) -> usize {
+    let mut reached = 0;
+    for bucket in store.buckets() {
+        while let Some(slice) = jobs::work(store, bucket, now).await.expect("worked") {
+            reached += slice;
+        }
+    }
+    reached
+}
+
+#[test]
+fn a_job_reaches_everybody_who_was_there_once() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        finish_jobs(&store, start()).await;
+        let people = |range: std::ops::Range<i32>| -> Vec<Person> {
+            range.map(|n| person(who(&format!("u{n}")), &[])).collect()
+        };
+        import::contacts(&store, &people(0..2_500), start()).await.expect("imported");
+        let before = inputs_waiting(&store).await;
+        let settle = Input::Settle { cause: Cause::Deploy };
+        for new in [true, false] {
+            let mut tx = store.write().await.expect("a transaction");
+            assert_eq!(jobs::start(&mut tx, "once", &settle).await.expect("started"), new);
+            tx.commit().await.expect("committed");
+        }
+        import::contacts(&store, &people(2_500..2_520), start()).await.expect("imported");
+        // Another process goes on where the first one stopped.
+        let first = jobs::work(&store, 0, start()).await.expect("worked").expect("there is work");
+        let other = database.open().await;
+        assert_eq!(first + finish_jobs(&other, start()).await, 2_500);
+        assert_eq!(inputs_waiting(&store).await - before, 2_500);
+        assert_eq!(finish_jobs(&store, start()).await, 0);
+    });
+}
+
+#[test]
+fn a_schedule_fires_once_for_everybody_also_after_an_outage() {
+    on_all(async |database| {
+        let mut weekly = J::new("weekly");
+        weekly.enter(EntryHow::Weekday {
+            days: Days { mask: 0x7f, working: false },
+            at: clock(9, 0),
+            zone: ZoneRef::Project,
+        });
+        weekly.exit("done");
+        let store = open(&database, &catalog(), &[&weekly], start()).await;
+        let ada = accept(&store, "ada", event("closed", start(), &[]), start()).await;
+        advance(&store, start()).await;
+        let first = schedules::look(&store, start()).await.expect("looked");
+        assert_eq!((first.due.len(), first.next), (0, at("2026-05-02T09:00")));
+        // Nobody ran for three days: the last firing counts, the others are left out.
+        let now = at("2026-05-04T09:30");
+        for due in [1, 0] {
+            let schedule = schedules::look(&store, now).await.expect("looked");
+            assert_eq!(schedule.due.len(), due);
+            for firing in &schedule.due {
+                assert_eq!((firing.at, firing.missed), (at("2026-05-04T09:00"), 3));
+                assert!(schedules::fire(&store, firing, now).await.expect("fired"));
+            }
+            finish_jobs(&store, now).await;
+            advance(&store, now).await;
+        }
+        let mut conn = store.read().await.expect("a connection");
+        assert_eq!(enrollments::of_contact(&mut conn, ada).await.expect("read").len(), 1);
+    });
+}
+
+// ---------------------------------------------------------------- consent and suppression
+
+#[test]
+fn the_ledger_keeps_every_change_and_the_latest_counts() {
+    on_all(async |database| {
+        let mut offer = J::new("offer");
+        offer.marketing().on("signed_up").send("deal").exit("done");
+        let store = open(&database, &catalog(), &[&offer], start()).await;
+        let email = [("email", text("Ada@Example.org"))];
+        let rows = [Person {
+            // The older change comes later: it goes into the ledger and changes nothing.
+            consents: vec![consent(true, start()), consent(false, start().plus_ms(-DAY))],
+            ..person(who("ada"), &email)
+        }];
+        import::contacts(&store, &rows, start()).await.expect("imported");
+        let ada = accept(&store, "ada", event("signed_up", start(), &[]), start()).await;
+        advance(&store, start()).await;
+        let told = story(&store, ada).await;
+        assert!(told.iter().any(|line| line.ends_with("queued email deal")), "{told:#?}");
+        let mut conn = store.read().await.expect("a connection");
+        let ledger = permissions::ledger(&mut conn, ada).await.expect("read");
+        let lines: Vec<_> = ledger.iter().map(|line| (line.change.permit, line.change.at)).collect();
+        assert_eq!(lines, [(true, start()), (false, start().plus_ms(-DAY))]);
+        assert_eq!(ledger[0].change, consent(true, start()));
+    });
+}
+
+#[test]
+fn a_suppressed_address_is_known_however_it_is_written() {
+    on_all(async |database| {
+        let mut note = J::new("note");
+        note.on("signed_up").send("receipt").exit("done");
+        let store = open(&database, &catalog(), &[&note], start()).await;
+        let mut tx = store.write().await.expect("a transaction");
+        for reason in ["bounce", "complaint"] {
+            let row = Suppression {
+                channel: "email".into(),
+                address: "ada@example.org".into(),
+                reason: reason.into(),
+                at: start(),
+            };
+            permissions::suppress(&mut tx, &[&row]).await.expect("suppressed, also twice");
+        }
+        tx.commit().await.expect("committed");
+        let rows = [person(who("ada"), &[("email", text("Ada@Example.ORG"))])];
+        import::contacts(&store, &rows, start()).await.expect("imported");
+        let ada = accept(&store, "ada", event("signed_up", start(), &[]), start()).await;
+        advance(&store, start()).await;
+        let told = story(&store, ada).await;
+        assert!(told.iter().any(|line| line.contains("suppressed")), "{told:#?}");
+        assert!(!told.iter().any(|line| line.contains("queued")), "{told:#?}");
+    });
+}
+
+#[test]
+fn a_changed_address_finds_the_contact_and_the_old_one_does_not() {
+    on_all(async |database| {
+        let mut j = J::new("rename");
+        j.on("signed_up").set("email", val(text("new@example.org"))).exit("done");
+        let store = open(&database, &catalog(), &[&j], start()).await;
+        let rows = [person(
+            Who { email: Some("old@example.org".into()), ..who("ada") },
+            &[("email", text("old@example.org"))],
+        )];
+        import::contacts(&store, &rows, start()).await.expect("imported");
+        let ada = accept(&store, "ada", event("signed_up", start(), &[]), start()).await;
+        advance(&store, start()).await;
+        let mut conn = store.read().await.expect("a connection");
+        let find = async |conn: &mut _, key| {
+            contacts::by_key(conn, key).await.expect("read").map(|contact| contact.id)
+        };
+        assert_eq!(find(&mut conn, "new@example.org").await, Some(ada));
+        assert_eq!(find(&mut conn, "old@example.org").await, None);
+    });
+}
+
+// ---------------------------------------------------------------- forgetting
+
+#[test]
+fn an_event_that_is_kept_no_longer_was_still_the_first() {
+    on_all(async |database| {
+        let mut first = J::new("first");
+        first.enter(EntryHow::FirstEvent(vec!["optin".into()]));
+        first.exit("done");
+        let store = open(&database, &catalog(), &[&first], start()).await;
+        let ada = accept(&store, "ada", event("optin", start(), &[]), start()).await;
+        advance(&store, start()).await;
+        let later = start().plus_ms(500 * DAY);
+        for bucket in store.buckets() {
+            let mut after = ContactId(0);
+            loop {
+                let mut tx = store.write().await.expect("a transaction");
+                let next =
+                    events::forget(&mut tx, bucket, &catalog(), after, later).await.expect("forgotten");
+                tx.commit().await.expect("committed");
+                let Some(next) = next else { break };
+                after = next;
+            }
+        }
+        let mut conn = store.read().await.expect("a connection");
+        assert_eq!(events::newest(&mut conn, ada, 9).await.expect("read"), []);
+        drop(conn);
+        accept(&store, "ada", event("optin", later, &[]), later).await;
+        let ben = accept(&store, "ben", event("optin", later, &[]), later).await;
+        advance(&store, later).await;
+        let mut conn = store.read().await.expect("a connection");
+        for (contact, entered) in [(ada, 1), (ben, 1)] {
+            assert_eq!(enrollments::of_contact(&mut conn, contact).await.expect("read").len(), entered);
+        }
+    });
+}
+
+#[test]
+fn old_decisions_are_forgotten_in_slices_and_new_ones_stay() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let mut people = Vec::new();
+        for n in 0..10 {
+            people.push(accept(&store, &format!("u{n}"), event("signed_up", start(), &[]), start()).await);
+        }
+        advance(&store, start()).await;
+        let border = store.new_id();
+        run_to(&store, start().plus_ms(3 * DAY)).await;
+        for bucket in store.buckets() {
+            for _ in 0..10 {
+                let mut tx = store.write().await.expect("a transaction");
+                assert!(history::forget(&mut tx, bucket, border, 3).await.expect("forgotten") <= 3);
+                tx.commit().await.expect("committed");
+            }
+        }
+        for contact in people {
+            let told = story(&store, contact).await;
+            assert!(!told.iter().any(|line| line.ends_with("Entered")), "{told:#?}");
+            assert!(told.iter().any(|line| line.contains("Exited")), "{told:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_message_id_of_this_week_is_not_forgotten() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let item = || Incoming {
+            to: To::Who(who("ada")),
+            message_id: Some("m1".into()),
+            input: event("closed", start(), &[]),
+        };
+        store.accept(vec![item()], start()).await.expect("accepted");
+        let mut tx = store.write().await.expect("a transaction");
+        tx.exec("INSERT INTO seen (bucket, week, hash) SELECT bucket, 1, hash FROM seen", Vec::new())
+            .await
+            .expect("an old one beside it");
+        let mut forgotten = 0;
+        for bucket in store.buckets() {
+            forgotten += inbox::forget_seen(&mut tx, bucket).await.expect("forgotten");
+        }
+        tx.commit().await.expect("committed");
+        assert_eq!(forgotten, 1);
+        let again = store.accept(vec![item()], start()).await.expect("accepted");
+        assert_eq!(again, [Accepted::Repeated]);
+    });
+}
+
+#[test]
+fn what_is_put_into_an_inbox_by_hand_is_taken_like_the_rest() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let ada = accept(&store, "ada", event("closed", start(), &[]), start()).await;
+        let mut tx = store.write().await.expect("a transaction");
+        let plan = Input::Attributes { values: Fields::from([("plan".into(), text("pro"))]), at: start() };
+        inbox::enqueue(&mut tx, vec![(ada, plan)], start()).await.expect("put in");
+        tx.commit().await.expect("committed");
+        let due = store.due();
+        store.wake();
+        assert!(due.has_changed().expect("the store lives"));
+        advance(&store, start().plus_ms(HOUR)).await;
+        let idle = advance_bucket(&store, 0, start().plus_ms(HOUR + MINUTE), 10).await.expect("looked");
+        assert_eq!((idle.taken, idle.more, idle.locked), (0, false, false));
+        let mut conn = store.read().await.expect("a connection");
+        let found = contacts::load(&mut conn, ada).await.expect("read").expect("there");
+        assert_eq!(found.attributes.get("plan"), Some(&text("pro")));
+    });
+}
