@@ -193,10 +193,15 @@ impl Calendar {
         Calendar { days, ..Calendar::default() }
     }
 
-    /// The same duration backwards.
+    /// The same duration backwards, saturating.
     #[must_use]
     pub fn negate(self) -> Calendar {
-        Calendar { months: -self.months, days: -self.days, working_days: -self.working_days, ms: -self.ms }
+        Calendar {
+            months: self.months.saturating_neg(),
+            days: self.days.saturating_neg(),
+            working_days: self.working_days.saturating_neg(),
+            ms: self.ms.saturating_neg(),
+        }
     }
 
     /// About how many milliseconds this is: a month counts 30 days, five working days seven. For comparing lengths only.

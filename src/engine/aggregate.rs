@@ -38,12 +38,7 @@ pub(super) fn fold(scope: &Scope, aggregate: &Aggregate) -> Result<Value, Need> 
         AggregateFn::Last => values.next_back().unwrap_or_default(),
         AggregateFn::First => values.next().unwrap_or_default(),
         AggregateFn::Sum => sum(scope, aggregate, values).0,
-        AggregateFn::Average => match sum(scope, aggregate, values) {
-            (_, 0) => Value::Unknown,
-            (Value::Number(total), count) => scope.numbers(BinaryOp::Div, total, count),
-            (Value::Decimal(total), count) => scope.decimals(BinaryOp::Div, total, Decimal::from_int(count)),
-            _ => Value::Unknown,
-        },
+        AggregateFn::Average => average(scope, sum(scope, aggregate, values)),
         AggregateFn::Highest => extreme(values, |new, best| new > best),
         AggregateFn::Lowest => extreme(values, |new, best| new < best),
     })
@@ -117,6 +112,16 @@ fn sum(scope: &Scope, aggregate: &Aggregate, values: impl Iterator<Item = Value>
         };
         (total, count + 1)
     })
+}
+
+/// An average is a decimal, that of whole numbers too.
+fn average(scope: &Scope, (total, count): (Value, i64)) -> Value {
+    let total = match total {
+        Value::Number(total) => scope.decimal(total),
+        Value::Decimal(total) => total,
+        _ => return Value::Unknown,
+    };
+    scope.decimals(BinaryOp::Div, total, Decimal::from_int(count))
 }
 
 fn extreme(values: impl Iterator<Item = Value>, better: fn(i128, i128) -> bool) -> Value {

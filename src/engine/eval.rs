@@ -378,14 +378,14 @@ impl<'a> Scope<'a> {
             (op, Value::Decimal(a), Value::Number(b)) => self.decimals(op, a, self.decimal(b)),
             (BinaryOp::Add, Value::Date(date), Value::Duration(span)) => Value::Date(self.shift(date, span)),
             (BinaryOp::Sub, Value::Date(date), Value::Duration(span)) => {
-                Value::Date(self.shift(date, backwards(span)))
+                Value::Date(self.shift(date, span.negate()))
             }
             (BinaryOp::Add, Value::Moment(at), Value::Duration(span)) => Value::Moment(self.later(at, span)),
             (BinaryOp::Sub, Value::Moment(at), Value::Duration(span)) => {
-                Value::Moment(self.later(at, backwards(span)))
+                Value::Moment(self.later(at, span.negate()))
             }
             (BinaryOp::Add, Value::Duration(a), Value::Duration(b)) => Value::Duration(sum(a, b)),
-            (BinaryOp::Sub, Value::Duration(a), Value::Duration(b)) => Value::Duration(sum(a, backwards(b))),
+            (BinaryOp::Sub, Value::Duration(a), Value::Duration(b)) => Value::Duration(sum(a, b.negate())),
             (BinaryOp::Add, Value::Text(a), Value::Text(b)) => Value::Text(format!("{a}{b}").into()),
             _ => Value::Unknown,
         }
@@ -449,7 +449,7 @@ impl<'a> Scope<'a> {
             Value::Decimal(d) => {
                 Value::Decimal(Decimal(d.0.checked_neg().unwrap_or_else(|| self.saturated(false))))
             }
-            Value::Duration(span) => Value::Duration(backwards(span)),
+            Value::Duration(span) => Value::Duration(span.negate()),
             _ => Value::Unknown,
         }
     }
@@ -502,16 +502,6 @@ fn holds_item(list: &Value, item: &Value) -> bool {
 
 fn count(n: usize) -> Value {
     Value::Number(i64::try_from(n).unwrap_or(i64::MAX))
-}
-
-fn backwards(span: Calendar) -> Calendar {
-    let back = |n: i32| n.checked_neg().unwrap_or(i32::MAX);
-    Calendar {
-        months: back(span.months),
-        days: back(span.days),
-        working_days: back(span.working_days),
-        ms: span.ms.checked_neg().unwrap_or(i64::MAX),
-    }
 }
 
 fn sum(a: Calendar, b: Calendar) -> Calendar {

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 mod cron;
 mod entry;
+mod eval;
 mod events;
 mod flow;
 mod fuzz;
