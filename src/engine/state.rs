@@ -1,4 +1,4 @@
-//! Where an enrollment stands. A few dozen bytes when serialized by postcard; stored in its timer row.
+//! Where an enrollment stands. Small when serialized, see [`super::codec`]; stored in its timer row.
 
 use serde::{Deserialize, Serialize};
 
