@@ -140,7 +140,8 @@ fn suppressed(facts: &Facts, effects: &Effects, channel: &Word, address: &Arc<st
 
 fn paused(facts: &Facts, effects: &Effects, purpose: &Word) -> Result<bool, Need> {
     let loaded = &facts.permissions()?.pauses;
-    let until = |purpose: &Word| effects.pauses.get(purpose).or_else(|| loaded.get(purpose));
+    // A pause never shortens another.
+    let until = |purpose: &Word| effects.pauses.get(purpose).max(loaded.get(purpose));
     Ok(facts.catalog.lineage(purpose).any(|purpose| until(purpose).is_some_and(|until| *until > facts.now)))
 }
 

@@ -369,3 +369,153 @@ fn withdrawal_ends_the_enrollments_of_that_purpose_and_of_no_other() {
     play.tells(&["05-04 12:00 exit consent_withdrawn", "05-04 12:00 withdraw"]);
     play.until("2026-05-20T00:00").tells(&["05-07 10:00 exit done"]);
 }
+
+#[test]
+fn the_gate_asks_in_its_order_and_transactional_mail_of_the_address_and_suppression_alone() {
+    let mut rules = catalog();
+    quiet(&mut rules, "marketing", Then::Skip);
+    cap(&mut rules, "marketing", 0, CapWindow::Rolling(days(7)), Then::Skip);
+    let with = |from: &str| {
+        let mut j = J::new("pause");
+        j.on("complaint").plain("pause", |next| StepKind::Pause {
+            purpose: "marketing".into(),
+            until: PauseUntil::Forever,
+            next,
+        });
+        j.exit("paused");
+        let mut offer = J::new("offer");
+        offer.on("signed_up").send_by("offer", &["email"], false, |send| send.purpose = "marketing".into());
+        offer.exit("done");
+        let mut service = J::new("service");
+        service.on("closed").send("service").exit("done");
+        let mut play = Play::new(rules.clone(), &[&j, &offer, &service], "2026-05-01T00:00");
+        // What stands before `from` is in order, that and everything behind it is not.
+        let order = ["address", "suppressed", "consent", "paused", "quiet", "cap"];
+        let wrong = |what: &str| {
+            order.iter().position(|one| *one == what) >= order.iter().position(|one| *one == from)
+        };
+        if wrong("address") {
+            play.attributes("2026-05-01T01:00", &[("email", Value::Unknown)]);
+        }
+        if wrong("suppressed") {
+            let suppression = Suppression {
+                channel: "email".into(),
+                address: "ada@example.org".into(),
+                reason: "bounce".into(),
+                at: at("2026-05-01T01:00"),
+            };
+            play.input("2026-05-01T01:00", Input::Suppress(suppression));
+        }
+        if !wrong("consent") {
+            play.memory.add_consent(ADA, "marketing", "email", true);
+        }
+        if wrong("paused") {
+            play.event("2026-05-01T02:00", "complaint", &[]);
+        }
+        let hour = if wrong("quiet") { "22:00" } else { "12:00" };
+        play.story();
+        play.event(&format!("2026-05-04T{hour}"), "signed_up", &[]);
+        play.event(&format!("2026-05-04T{hour}"), "closed", &[]);
+        let story = play.story();
+        (story[1][12..].to_owned(), story[4][12..].to_owned())
+    };
+    let (skip, service) = (|why: &str| format!("skip email: {why}"), "send email service".to_owned());
+    assert_eq!(with("address"), (skip("unreachable"), skip("unreachable")));
+    assert_eq!(with("suppressed"), (skip("suppressed"), skip("suppressed")));
+    for why in ["consent", "paused", "quiet", "cap"] {
+        assert_eq!(with(why), (skip(why), service.clone()));
+    }
+}
+
+#[test]
+fn a_pause_never_shortens_another() {
+    let pause = |name: &str, event: &str, until: PauseUntil| {
+        let mut j = J::new(name);
+        j.on(event).plain("pause", move |next| StepKind::Pause {
+            purpose: "marketing".into(),
+            until: until.clone(),
+            next,
+        });
+        j.send_by("offer", &["email"], false, |send| send.purpose = "marketing".into());
+        j.exit("done");
+        j
+    };
+    let long = pause("long", "complaint", PauseUntil::For(days(30)));
+    let past = moment(MomentKind::Fixed { date: date("2026-05-01"), at: None });
+    let short = pause("short", "signed_up", PauseUntil::Until(past));
+    let mut play = permitted(catalog(), &[&long, &short]);
+    play.event("2026-05-04T10:00", "complaint", &[]).event("2026-05-05T10:00", "signed_up", &[]);
+    play.event("2026-05-06T10:00", "signed_up", &[]);
+    let skipped = play.story().iter().filter(|line| line.ends_with("skip email: paused")).count();
+    assert_eq!(skipped, 3, "the month is not over, within the same call and after it");
+}
+
+#[test]
+fn quiet_hours_hold_calls_through_the_phone() {
+    let mut rules = catalog();
+    quiet(&mut rules, "marketing", Then::Wait(None));
+    rules.policy.quiet[0].channels = vec!["phone".into()];
+    let work = |verb: &'static str| {
+        let mut j = J::new(verb);
+        let slot = j.slot("talk", SlotKind::Task);
+        j.on("signed_up").line("talk", Some(slot), move |_, next| {
+            StepKind::Work(Box::new(Work {
+                verb: verb.into(),
+                task: "winback".into(),
+                team: "sales".into(),
+                with: Vec::new(),
+                limit: days(5),
+                purpose: "marketing".into(),
+                next,
+            }))
+        });
+        j.exit("done");
+        j
+    };
+    let mut play = permitted(rules, &[&work("call"), &work("assign")]);
+    play.attributes("2026-05-04T10:00", &[("phone", text("+4930123456"))]);
+    play.event("2026-05-04T22:00", "signed_up", &[]).until("2026-05-05T12:00");
+    play.tells(&[
+        "05-04 22:00 enter",
+        "05-04 22:00 held by quiet until 05-05 08:00",
+        "05-04 22:00 enter",
+        "05-04 22:00 assign winback due 05-04 22:00",
+        "05-05 08:00 call winback due 05-05 08:00",
+    ]);
+}
+
+#[test]
+fn a_grant_counts_at_once_and_a_withdrawal_on_the_said_channels_alone() {
+    let change = |permit: bool, channels: &'static [&'static str]| {
+        move |next| {
+            let channels = channels.iter().map(|name| Word::from(*name)).collect();
+            let purpose = "marketing".into();
+            match permit {
+                true => StepKind::Grant { purpose, channels, evidence: None, next },
+                false => StepKind::Withdraw { purpose, channels, next },
+            }
+        }
+    };
+    fn marketing(send: &mut Send) {
+        send.purpose = "marketing".into();
+    }
+    let mut j = J::new("consents");
+    j.on("signed_up").plain("grant", change(true, &[])).send_by("a", &["email"], false, marketing);
+    j.plain("withdraw", change(false, &["email"])).send_by("b", &["email", "sms"], true, marketing);
+    j.exit("done");
+    let mut running = J::new("running");
+    running.marketing().on("complaint").wait("w", days(30)).exit("done");
+    let mut play = permitted(catalog(), &[&j, &running]);
+    play.attributes("2026-05-04T08:00", &[("phone", text("+4930123456"))]);
+    play.event("2026-05-04T09:00", "complaint", &[]).event("2026-05-04T10:00", "signed_up", &[]);
+    play.tells(&[
+        "05-04 09:00 enter",
+        "05-04 10:00 enter",
+        "05-04 10:00 send email a",
+        "05-04 10:00 skip email: consent",
+        "05-04 10:00 send sms b",
+        "05-04 10:00 exit done",
+        "05-04 10:00 exit consent_withdrawn",
+        "05-04 10:00 withdraw",
+    ]);
+}
