@@ -66,7 +66,14 @@ impl Walk<'_, '_> {
                     self.named(name, score)?;
                 }
             }
-            other => parts(other).into_iter().try_for_each(|part| self.expr(part))?,
+            other => {
+                let mut done = Ok(());
+                any_part(other, &mut |part| {
+                    done = self.expr(part);
+                    done.is_err()
+                });
+                done?;
+            }
         }
         Ok(())
     }
@@ -131,7 +138,10 @@ fn collect<'c>(catalog: &'c Catalog, expr: &'c Expr, watch: &mut Watch, seen: &m
         seen.push(name);
         collect(catalog, inner, watch, seen);
     }
-    parts(expr).into_iter().for_each(|part| collect(catalog, part, watch, seen));
+    any_part(expr, &mut |part| {
+        collect(catalog, part, watch, seen);
+        false
+    });
 }
 
 /// Whether that signal may change the condition.
@@ -142,11 +152,11 @@ pub(super) fn concerns(catalog: &Catalog, condition: &Expr, given: &Watch, signa
 
 /// Segments and scores may mean something else since the program was made.
 fn uses_names(expr: &Expr) -> bool {
-    matches!(expr, Expr::Segment(_) | Expr::Score(_)) || parts(expr).into_iter().any(uses_names)
+    matches!(expr, Expr::Segment(_) | Expr::Score(_)) || any_part(expr, &mut uses_names)
 }
 
-/// The expressions directly inside one.
-fn parts(expr: &Expr) -> Vec<&Expr> {
+/// Looks at the expressions directly inside one, until one of them is what is looked for.
+fn any_part<'e>(expr: &'e Expr, look: &mut dyn FnMut(&'e Expr) -> bool) -> bool {
     match expr {
         Expr::Const(_)
         | Expr::Attribute(_)
@@ -156,17 +166,17 @@ fn parts(expr: &Expr) -> Vec<&Expr> {
         | Expr::MomentOf(_)
         | Expr::Consent { .. }
         | Expr::Segment(_)
-        | Expr::Score(_) => Vec::new(),
+        | Expr::Score(_) => false,
         Expr::Field(inner, _)
         | Expr::Not(inner)
         | Expr::Negate(inner)
         | Expr::Known(inner)
         | Expr::Empty(inner)
-        | Expr::ToDecimal(inner) => vec![inner],
-        Expr::DayTest { window, .. } => window.iter().flat_map(|window| [&window.0, &window.1]).collect(),
-        Expr::Aggregate(aggregate) => aggregate.filter.iter().collect(),
-        Expr::Call(_, args) | Expr::List(args) => args.iter().collect(),
-        Expr::Binary(_, left, right) => vec![left, right],
-        Expr::Record(pairs) => pairs.iter().map(|(_, value)| value).collect(),
+        | Expr::ToDecimal(inner) => look(inner),
+        Expr::DayTest { window, .. } => window.as_ref().is_some_and(|edges| look(&edges.0) || look(&edges.1)),
+        Expr::Aggregate(aggregate) => aggregate.filter.as_ref().is_some_and(look),
+        Expr::Call(_, args) | Expr::List(args) => args.iter().any(look),
+        Expr::Binary(_, left, right) => look(left) || look(right),
+        Expr::Record(pairs) => pairs.iter().any(|(_, value)| look(value)),
     }
 }
