@@ -16,7 +16,7 @@ use super::world::{
     Begin, Changes, ConsentChange, Delivery, Enrollment, EnrollmentChange, ErrandKind, Event, Fields, Input,
     Need, Note, Outcome, Past, Permissions, Standing, StandingChange, What, World, signal,
 };
-use super::{Flow, StepInput, interests, logical, step, waits_for, wake_at};
+use super::{Flow, StepInput, interests, listens, logical, step, waits_for, wake_at};
 use crate::id::EnrollmentId;
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -54,6 +54,7 @@ pub fn advance(
         moved: BTreeMap::new(),
         standing: BTreeMap::new(),
         first: BTreeSet::new(),
+        accepted_at: accepted_at(input).unwrap_or(now),
     };
     call.take(input)?;
     call.work_off()?;
@@ -78,6 +79,23 @@ pub(super) struct Call<'t, 'a> {
     pub standing: BTreeMap<(Word, u16), Standing>,
     /// Events that came for the first time within this call.
     pub first: BTreeSet<Word>,
+    /// When the input was accepted: what was due before is over, whichever comes first.
+    accepted_at: Timestamp,
+}
+
+/// When an input was accepted; `None` for time itself and for what operators do.
+fn accepted_at(input: &Input) -> Option<Timestamp> {
+    match input {
+        Input::Event(event) => Some(event.accepted_at),
+        Input::Outcome(outcome) => Some(outcome.at),
+        Input::Attributes { at, .. } | Input::Start { at, .. } => Some(*at),
+        Input::Consent(change) => Some(change.at),
+        Input::Due { .. }
+        | Input::Fire { .. }
+        | Input::Leave { .. }
+        | Input::Settle { .. }
+        | Input::Suppress(_) => None,
+    }
 }
 
 impl<'a> Call<'_, 'a> {
@@ -204,12 +222,8 @@ impl<'a> Call<'_, 'a> {
 
     fn hears(&self, id: EnrollmentId, signal: &Word) -> bool {
         let catalog = self.turn.facts.catalog;
-        self.enrollment(id).is_some_and(|enrollment| {
-            let program = &enrollment.program;
-            program.tables().interests.contains(signal)
-                || waits_for(catalog, program, &enrollment.state).contains(signal)
-                || interests(catalog, program).contains(signal)
-        })
+        self.enrollment(id)
+            .is_some_and(|enrollment| listens(catalog, &enrollment.program, &enrollment.state, signal))
     }
 
     fn wake_at(&self, id: EnrollmentId) -> Timestamp {
@@ -391,20 +405,28 @@ impl<'a> Call<'_, 'a> {
             self.everybody()?;
         }
         for id in self.ids() {
-            if self.hears(id, &name) {
-                self.step(id, StepInput::Changed { signal: &name, at: facts.now })?;
-            }
+            self.show_change(id, &name)?;
             if zone {
                 self.step(id, StepInput::Moved { at: facts.now })?;
             }
         }
         self.watchers(&name, false)?;
         if zone {
-            self.zone_changed()?;
+            self.zone_changed(&old)?;
         }
         for key in facts.programs.on_change(attribute) {
             let fields = [(word!("old"), old.clone()), (word!("new"), new.clone())].into();
             self.enter(key, fields, facts.now, None)?;
+        }
+        Ok(())
+    }
+
+    /// Shows an enrollment that something it may watch has changed.
+    fn show_change(&mut self, id: EnrollmentId, signal: &Word) -> Result<(), Need> {
+        if self.hears(id, signal) {
+            self.catch_up(id, self.accepted_at)?;
+            let at = logical(self.accepted_at, self.turn.facts.now);
+            self.step(id, StepInput::Changed { signal, at })?;
         }
         Ok(())
     }
@@ -433,9 +455,7 @@ impl<'a> Call<'_, 'a> {
         let name = signal::consent(purpose);
         self.listeners(&name)?;
         for id in self.ids() {
-            if self.hears(id, &name) {
-                self.step(id, StepInput::Changed { signal: &name, at: facts.now })?;
-            }
+            self.show_change(id, &name)?;
         }
         self.watchers(&name, false)?;
         if permit { self.retry_members() } else { Ok(()) }
@@ -523,7 +543,10 @@ impl<'a> Call<'_, 'a> {
             clear_orders(after);
             let wake = wake_at(&after.program, &after.state, facts, self.turn.effects);
             after.wake_at = wake.unwrap_or(Timestamp::NEVER);
-            if before == Some(&*after) && wake.is_some() {
+            // Program and key of an enrollment never change.
+            let same =
+                before.is_some_and(|before| before.wake_at == after.wake_at && before.state == after.state);
+            if same && wake.is_some() {
                 continue;
             }
             let catalog = facts.catalog;

@@ -289,9 +289,11 @@ impl Walk<'_, '_, '_> {
         if self.state.rest.due_at <= now {
             return self.rest_ends();
         }
+        let follows =
+            program.steps.get(usize::from(suspended.step)).is_some_and(|step| step.kind.follows().is_some());
         let looked = match self.look_at_arms(None)? {
-            Some(next) => Some(next),
-            None => self.rearm(false)?,
+            None if follows => self.rearm(false)?,
+            looked => looked,
         };
         Ok(looked.unwrap_or(Next::Rest))
     }

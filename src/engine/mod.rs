@@ -79,9 +79,9 @@ pub use run::Flow;
 
 use facts::{Facts, Turn};
 use hear::Incoming;
-use program::{Catalog, Program, StepKind, Word};
+use program::{Catalog, Program, Step, StepKind, Trigger, Word};
 use run::{Walk, word};
-use state::{RestKind, State};
+use state::{Rest, RestKind, State};
 use world::{Need, Outcome, signal};
 
 use crate::id::EnrollmentId;
@@ -132,8 +132,8 @@ pub fn step(
         StepInput::Outcome { outcome, order, at } => walk.outcome(outcome, order, at),
         StepInput::Changed { signal, at } => walk.changed(signal, at),
         StepInput::Moved { at } => {
-            walk.begin(at);
-            walk.rearmed(true)
+            walk.rearm_suspended()?;
+            walk.rearmed(true, at)
         }
         StepInput::Leave { .. } if walk.state.ended => Ok(Flow::Unmoved),
         StepInput::Leave { reason, at } => {
@@ -168,21 +168,23 @@ fn lasts_until(scope: &eval::Scope, program: &Program, state: &State) -> Timesta
     program.lasts.map_or(Timestamp::NEVER, |lasts| scope.later(state.entered_at, lasts))
 }
 
+/// The steps at which it rests, that of a suspended main line too.
+fn rests<'p>(program: &'p Program, state: &'p State) -> impl Iterator<Item = (&'p Step, &'p Rest)> {
+    let suspended = state.suspended.as_ref().map(|suspended| (suspended.step, &suspended.rest));
+    let all = suspended.into_iter().chain([(state.step, &state.rest)]).filter(|_| !state.ended);
+    all.filter_map(|(step, rest)| Some((program.steps.get(usize::from(step))?, rest)))
+}
+
 /// The signals that the present wait listens to, that of a suspended main line too.
 pub fn waits_for(catalog: &Catalog, program: &Program, state: &State) -> Vec<Word> {
-    if state.ended {
-        return Vec::new();
-    }
     let mut signals = Vec::new();
-    let suspended = state.suspended.as_ref().map(|suspended| (suspended.step, &suspended.rest));
-    for (step, rest) in suspended.into_iter().chain([(state.step, &state.rest)]) {
-        let Some(step) = program.steps.get(usize::from(step)) else { continue };
+    for (step, rest) in rests(program, state) {
         let waiting = matches!(rest.kind, RestKind::Waiting);
         if let (StepKind::WaitEvent(wait), true) = (&step.kind, waiting) {
             for arm in &wait.arms {
                 match &arm.on {
-                    program::Trigger::Event(on) => signals.extend(on.events().cloned()),
-                    program::Trigger::Condition { condition, watch } => {
+                    Trigger::Event(on) => signals.extend(on.events().cloned()),
+                    Trigger::Condition { condition, watch } => {
                         signals.extend(programs::signals(catalog, condition, watch));
                     }
                 }
@@ -197,11 +199,32 @@ pub fn waits_for(catalog: &Catalog, program: &Program, state: &State) -> Vec<Wor
     signals
 }
 
+/// Whether it listens to the signal, by its rules or in its present wait: one of [`interests`] or [`waits_for`].
+fn listens(catalog: &Catalog, program: &Program, state: &State, signal: &Word) -> bool {
+    let concerns = |trigger: &Trigger| match trigger {
+        Trigger::Event(on) => on.events().any(|event| event == signal),
+        Trigger::Condition { condition, watch } => recheck::concerns(catalog, condition, watch, signal),
+    };
+    program.tables().interests.binary_search(signal).is_ok()
+        || program.exits.iter().any(|exit| concerns(&exit.trigger))
+        || rests(program, state).any(|(step, rest)| match (&rest.kind, &step.kind) {
+            (RestKind::Waiting, StepKind::WaitEvent(wait))
+                if wait.arms.iter().any(|arm| concerns(&arm.on)) =>
+            {
+                true
+            }
+            (RestKind::Waiting | RestKind::ThenUntil { .. }, kind) => {
+                kind.follows().is_some_and(|name| signal::is_attribute(signal, name))
+            }
+            _ => false,
+        })
+}
+
 /// The signals that exits, handlers and goals listen to for the whole life of an enrollment.
 pub fn interests(catalog: &Catalog, program: &Program) -> Vec<Word> {
     let mut all = program.tables().interests.clone();
     for exit in &program.exits {
-        if let program::Trigger::Condition { condition, watch } = &exit.trigger {
+        if let Trigger::Condition { condition, watch } = &exit.trigger {
             all.extend(programs::signals(catalog, condition, watch));
         }
     }
@@ -257,21 +280,25 @@ impl Walk<'_, '_, '_> {
         let follows =
             self.program.steps.get(usize::from(self.state.step)).and_then(|step| step.kind.follows());
         match (flow, follows) {
-            (Flow::Unmoved, Some(attribute)) if signal::attribute(attribute) == *signal => {
-                self.begin(at);
-                self.rearmed(false)
+            (Flow::Unmoved, Some(attribute)) if signal::is_attribute(signal, attribute) => {
+                self.rearmed(false, at)
             }
             (flow, _) => Ok(flow),
         }
     }
 
-    fn rearmed(&mut self, zone: bool) -> Result<Flow, Need> {
+    fn rearmed(&mut self, zone: bool, at: Timestamp) -> Result<Flow, Need> {
         if self.state.ended {
             return Ok(Flow::Unmoved);
         }
+        let clock = self.state.clock;
+        self.begin(at);
         match self.rearm(zone)? {
             Some(next) => self.proceed(next),
-            None => Ok(Flow::Unmoved),
+            None => {
+                self.state.clock = clock;
+                Ok(Flow::Unmoved)
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::recheck;
 use super::run::{Flow, Next, Walk, word};
 use super::send::Held;
 use super::split;
-use super::state::RestKind;
+use super::state::{Rest, RestKind};
 use super::wait::{self, Due};
 use super::world::{Event, Fields, Need};
 use crate::time::{DAY, Timestamp};
@@ -294,31 +294,59 @@ impl Walk<'_, '_, '_> {
         let (program, here) = (self.program, self.state.step);
         let Some(step) = program.steps.get(usize::from(here)) else { return Ok(None) };
         let rest = self.state.rest.clone();
-        let long = rest.due_at != Timestamp::NEVER && rest.due_at.0.saturating_sub(rest.armed_at.0) > DAY;
-        if zone_changed && (rest.moved || !long) {
+        if zone_changed && !may_move(&rest) {
             return Ok(None);
         }
-        self.round_of_rest = Some((here, rest.round));
-        let armed = match (&rest.kind, &step.kind) {
-            (RestKind::Waiting, StepKind::WaitEvent(wait)) => match wait.limit {
-                Some(limit) => Armed { due_at: self.scope().later(rest.armed_at, limit), late: false },
-                None => return Ok(None),
-            },
-            (RestKind::Waiting, _) => self.timer(here, step, rest.armed_at)?,
-            (RestKind::ThenUntil { .. }, StepKind::WaitEvent(wait)) => {
-                self.then_until(wait.then_until.as_ref(), rest.armed_at)?
-            }
-            _ => return Ok(None),
-        };
+        let Some(armed) = self.anew(here, step, &rest)? else { return Ok(None) };
         let past_anchor = armed.late || (!zone_changed && armed.due_at < self.state.clock);
         if past_anchor && matches!(step.kind, StepKind::WaitUntil { .. }) {
+            self.round_of_rest = Some((here, rest.round));
             return Ok(Some(self.late(here, step, armed.due_at)));
         }
         if armed.due_at != rest.due_at {
             self.state.rest.due_at = armed.due_at;
             self.state.rest.moved |= zone_changed;
         }
-        self.round_of_rest = None;
         Ok(None)
     }
+
+    /// The contact moved while a handler runs: the timer of the main line goes by the clocks of the new zone.
+    pub(super) fn rearm_suspended(&mut self) -> Result<(), Need> {
+        let program = self.program;
+        let Some(main) = self.state.suspended.take() else { return Ok(()) };
+        let mut main = *main;
+        if let (Some(step), true) = (program.steps.get(usize::from(main.step)), may_move(&main.rest))
+            && let Some(armed) = self.anew(main.step, step, &main.rest)?
+            && !armed.late
+            && armed.due_at != main.rest.due_at
+        {
+            main.rest.due_at = armed.due_at;
+            main.rest.moved = true;
+        }
+        self.state.suspended = Some(Box::new(main));
+        Ok(())
+    }
+
+    /// When a rest that hangs on the calendar ends, computed from when it began; `None` for what does not.
+    fn anew(&mut self, here: StepIx, step: &Step, rest: &Rest) -> Result<Option<Armed>, Need> {
+        self.round_of_rest = Some((here, rest.round));
+        let armed = match (&rest.kind, &step.kind) {
+            (RestKind::Waiting, StepKind::WaitEvent(wait)) => wait
+                .limit
+                .map(|limit| Armed { due_at: self.scope().later(rest.armed_at, limit), late: false }),
+            (RestKind::Waiting, _) => Some(self.timer(here, step, rest.armed_at)?),
+            (RestKind::ThenUntil { .. }, StepKind::WaitEvent(wait)) => {
+                Some(self.then_until(wait.then_until.as_ref(), rest.armed_at)?)
+            }
+            _ => None,
+        };
+        self.round_of_rest = None;
+        Ok(armed)
+    }
+}
+
+/// Whether a changed zone moves the end of the rest: it is longer than a day and was not moved before.
+fn may_move(rest: &Rest) -> bool {
+    let long = rest.due_at != Timestamp::NEVER && rest.due_at.0.saturating_sub(rest.armed_at.0) > DAY;
+    long && !rest.moved
 }

@@ -11,7 +11,7 @@ use super::run::word;
 use super::schedule;
 use super::world::{Cause, Fields, Need, Past, Standing};
 use crate::id::EnrollmentId;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Zone};
 use crate::value::Value;
 
 /// What a look at a membership may lead to.
@@ -46,11 +46,41 @@ impl<'a> Call<'_, 'a> {
     }
 
     /// Clock times of the contact are others now.
-    pub(super) fn zone_changed(&mut self) -> Result<(), Need> {
+    pub(super) fn zone_changed(&mut self, before: &Value) -> Result<(), Need> {
+        let project = || self.turn.facts.project_zone().clone();
+        let before = before.as_text().and_then(Zone::named).unwrap_or_else(project);
         for key in self.turn.facts.programs.standing() {
-            self.look(key, Look::Live)?;
+            let Some((_, entry)) = self.turn.facts.programs.entry(key) else { continue };
+            match (membership(&entry.how), self.row(key)?) {
+                (None, Some(row)) => self.moved(key, entry, row, &before),
+                _ => self.look(key, Look::Live)?,
+            }
         }
         Ok(())
+    }
+
+    /// A schedule by the clocks of a contact that has moved: what it waits for comes when the new clocks show that time. So it
+    /// comes neither twice nor, where the new clocks have shown it already, never: then it comes now.
+    fn moved(&mut self, key: &Key, entry: &Entry, mut row: Standing, before: &Zone) {
+        let now = self.turn.facts.now;
+        if zone_of(&entry.how) != &ZoneRef::Contact || row.wake_at <= now {
+            return;
+        }
+        let mut wake_at = match &entry.how {
+            _ if row.wake_at == Timestamp::NEVER => Timestamp::NEVER,
+            EntryHow::Offset { .. } => self.next(entry, Timestamp(i64::MIN)).max(now),
+            _ => {
+                let zone = self.turn.facts.contact_zone(self.turn.effects);
+                zone.at(before.date(row.wake_at), before.time(row.wake_at)).max(now)
+            }
+        };
+        if !row.member {
+            wake_at = wake_at.min(self.next(entry, now.plus_ms(-1)));
+        }
+        if wake_at != row.wake_at {
+            row.wake_at = wake_at;
+            self.standing.insert(key.clone(), row);
+        }
     }
 
     /// Consent was given: who is in a `while` segment may enter now.
@@ -80,6 +110,7 @@ impl<'a> Call<'_, 'a> {
         let Some(mut row) = self.row(key)? else { return Ok(()) };
         let fired_at = row.wake_at;
         row.wake_at = self.next(entry, self.turn.facts.now);
+        row.member = true;
         self.standing.insert(key.clone(), row);
         self.fire(key, fired_at)
     }
@@ -124,7 +155,11 @@ impl<'a> Call<'_, 'a> {
         };
         let before = row.clone();
         let Some((condition, stays)) = membership(&entry.how) else {
-            row.wake_at = self.next(entry, self.turn.facts.now.plus_ms(-1));
+            // One that is due already fires all the same.
+            if row.wake_at > self.turn.facts.now {
+                row.wake_at = self.next(entry, self.turn.facts.now.plus_ms(-1));
+                row.member &= row.wake_at == before.wake_at;
+            }
             if row != before || is_new {
                 self.standing.insert(key.clone(), row);
             }
@@ -203,17 +238,31 @@ impl<'a> Call<'_, 'a> {
     /// The next fire of a dated entry.
     fn next(&self, entry: &Entry, after: Timestamp) -> Timestamp {
         let scope = Scope::contact(self.turn.facts, self.turn.effects);
-        let (zone, value) = match &entry.how {
-            EntryHow::Anniversary { attribute, zone, .. } | EntryHow::Offset { attribute, zone, .. } => {
-                (zone, self.turn.facts.attribute(self.turn.effects, attribute))
+        let value = match &entry.how {
+            EntryHow::Anniversary { attribute, .. } | EntryHow::Offset { attribute, .. } => {
+                self.turn.facts.attribute(self.turn.effects, attribute)
             }
-            EntryHow::At { zone, .. } | EntryHow::Weekday { zone, .. } | EntryHow::Cron { zone, .. } => {
-                (zone, Value::Unknown)
-            }
-            _ => (&ZoneRef::Contact, Value::Unknown),
+            _ => Value::Unknown,
         };
-        let holidays = &self.turn.facts.catalog.holidays;
-        schedule::next(&entry.how, after, &scope.zone(zone), holidays, &value).unwrap_or(Timestamp::NEVER)
+        let (zone, holidays) = (scope.zone(zone_of(&entry.how)), &self.turn.facts.catalog.holidays);
+        schedule::next(&entry.how, after, &zone, holidays, &value).unwrap_or(Timestamp::NEVER)
+    }
+}
+
+/// By whose clocks the entry goes.
+fn zone_of(how: &EntryHow) -> &ZoneRef {
+    match how {
+        EntryHow::At { zone, .. }
+        | EntryHow::Weekday { zone, .. }
+        | EntryHow::Cron { zone, .. }
+        | EntryHow::Anniversary { zone, .. }
+        | EntryHow::Offset { zone, .. } => zone,
+        EntryHow::Event(_)
+        | EntryHow::FirstEvent(_)
+        | EntryHow::Change { .. }
+        | EntryHow::When { .. }
+        | EntryHow::While { .. }
+        | EntryHow::Start { .. } => &ZoneRef::Contact,
     }
 }
 

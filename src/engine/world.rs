@@ -28,6 +28,11 @@ pub mod signal {
         format!("contact.{name}").into()
     }
 
+    /// Whether the signal is that of a change of that attribute.
+    pub fn is_attribute(signal: &str, name: &str) -> bool {
+        signal.strip_prefix("contact.") == Some(name)
+    }
+
     /// The signal of a grant or withdrawal for that purpose.
     pub fn consent(purpose: &str) -> Word {
         format!("consent.{purpose}").into()
@@ -227,7 +232,8 @@ pub struct Standing {
     pub id: EnrollmentId,
     pub journey: Word,
     pub entry: u16,
-    /// For `when` and `while`: whether the condition held when last looked at.
+    /// For `when` and `while`: whether the condition held when last looked at. For dates and schedules: whether it has fired
+    /// and waits for the next time.
     pub member: bool,
     pub wake_at: Timestamp,
 }

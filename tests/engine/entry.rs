@@ -279,3 +279,138 @@ fn taking_somebody_out_names_the_reason() {
     play.event("2026-05-04T10:00", "signed_up", &[]).input("2026-05-04T11:00", leave);
     play.tells(&["05-04 10:00 enter", "05-04 11:00 exit operator", "05-04 11:00 withdraw"]);
 }
+
+#[test]
+fn a_schedule_by_the_clocks_of_a_contact_who_moves_comes_once() {
+    let monday = || EntryHow::Weekday {
+        days: Days { mask: 1, working: false },
+        at: clock(9, 0),
+        zone: ZoneRef::Contact,
+    };
+    let day = || EntryHow::At { date: date("2026-05-04"), time: clock(9, 0), zone: ZoneRef::Contact };
+    let birthday =
+        || EntryHow::Anniversary { attribute: "birthday".into(), at: clock(9, 0), zone: ZoneRef::Contact };
+    let card = || EntryHow::Offset {
+        attribute: "card_expires".into(),
+        offset: days(-30),
+        at: Some(clock(9, 0)),
+        zone: ZoneRef::Contact,
+    };
+    let cron = || EntryHow::Cron { text: "0 9 * * 1".into(), zone: ZoneRef::Contact };
+    let move_to = |how: EntryHow, when: &str, zone: &str| {
+        let mut j = J::new("scheduled");
+        j.enter(how).exit("done");
+        let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+        play.attributes(
+            "2026-05-01T01:00",
+            &[
+                ("birthday", Value::Date(date("1990-05-04"))),
+                ("card_expires", Value::Date(date("2026-06-03"))),
+            ],
+        );
+        play.attributes(when, &[("timezone", text(zone))]).until("2026-05-12T00:00");
+        entries(&play.story())
+    };
+    let ways: [(&dyn Fn() -> EntryHow, bool); 5] =
+        [(&monday, true), (&cron, true), (&day, false), (&birthday, false), (&card, false)];
+    for (how, weekly) in ways {
+        let told = |when, zone| {
+            let mut told = move_to(how(), when, zone);
+            assert_eq!(told.len(), if weekly { 2 } else { 1 }, "{told:?}");
+            told.remove(0)
+        };
+        // West, after it came: nine o'clock comes again in New York, the entry does not.
+        assert_eq!(told("2026-05-04T10:00", "America/New_York"), "05-04 09:00", "{:?}", how());
+        // West, before it came.
+        assert_eq!(told("2026-05-04T08:00", "America/New_York"), "05-04 15:00", "{:?}", how());
+        // East, where it is the afternoon already: now rather than never.
+        assert_eq!(told("2026-05-04T08:00", "Asia/Tokyo"), "05-04 08:00", "{:?}", how());
+        assert_eq!(told("2026-05-03T22:00", "Asia/Tokyo"), "05-04 02:00", "{:?}", how());
+    }
+}
+
+#[test]
+fn a_schedule_that_is_overdue_fires_though_its_date_is_looked_at_first() {
+    let how = EntryHow::Offset {
+        attribute: "card_expires".into(),
+        offset: days(-30),
+        at: Some(clock(9, 0)),
+        zone: ZoneRef::Contact,
+    };
+    let j = stays(how);
+    let expires = |text: &str| fields(&[("card_expires", Value::Date(date(text)))]);
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    play.attributes("2026-05-01T10:00", &[("card_expires", Value::Date(date("2026-06-03")))]);
+    // Due on 4 May at nine; nobody runs timers until half past, when the date has moved.
+    play.memory.sleep_to(at("2026-05-04T09:30"));
+    let moved = Input::Attributes { values: expires("2026-08-01"), at: at("2026-05-04T09:20") };
+    play.memory.take_raw(ADA, &moved);
+    play.until("2026-08-01T00:00");
+    assert_eq!(entries(&play.story()), ["05-04 09:30", "07-02 09:00"]);
+}
+
+#[test]
+fn restart_ends_the_enrollment_of_the_same_key_alone() {
+    let mut j = stays(EntryHow::Event(vec!["cart".into()]));
+    j.program.reenter = Reenter::Restart;
+    j.program.per = vec!["cart_id".into()];
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    for (hour, cart) in [("10", "c1"), ("11", "c2"), ("12", "c1")] {
+        play.event(&format!("2026-05-04T{hour}:00"), "cart", &[("cart_id", text(cart))]);
+    }
+    play.until("2026-05-10T00:00").tells(&[
+        "05-04 10:00 enter",
+        "05-04 11:00 enter",
+        "05-04 12:00 exit restarted",
+        "05-04 12:00 enter",
+        "05-04 12:00 withdraw",
+        "05-07 11:00 exit done",
+        "05-07 12:00 exit done",
+    ]);
+}
+
+#[test]
+fn entries_see_what_the_event_did_to_those_who_were_in() {
+    let mut j = stays(EntryHow::Event(vec!["order".into()]));
+    j.exit_on("bought", on("order"));
+    j.program.reenter = Reenter::WhenFinished;
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    play.event("2026-05-04T10:00", "order", &[]).event("2026-05-05T10:00", "order", &[]);
+    play.tells(&[
+        "05-04 10:00 enter",
+        "05-05 10:00 exit bought",
+        "05-05 10:00 enter",
+        "05-05 10:00 withdraw",
+    ]);
+}
+
+#[test]
+fn consent_on_one_of_its_channels_is_enough_to_be_in_a_journey() {
+    let mut j = J::new("both");
+    j.marketing().on("signed_up").wait("w", days(9)).exit("done");
+    j.program.channels = vec!["email".into(), "sms".into()];
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    play.memory.add_consent(ADA, "marketing", "sms", true);
+    play.event("2026-05-04T10:00", "signed_up", &[]).consent("2026-05-04T11:00", "marketing", false);
+    play.tells(&["05-04 10:00 enter"]);
+    // A channel that no consent line names needs none.
+    j.program.channels = vec!["phone".into()];
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    play.event("2026-05-04T10:00", "signed_up", &[]).tells(&["05-04 10:00 enter"]);
+}
+
+#[test]
+fn consent_that_comes_later_lets_in_who_is_in_a_segment_and_not_who_came_into_it() {
+    let rules = catalog();
+    let trial = || is(attr("plan"), val(text("trial")));
+    let when = EntryHow::When { watch: watch(&rules, &trial()), condition: trial() };
+    let stay = EntryHow::While { watch: watch(&rules, &trial()), condition: trial() };
+    for (how, after) in [(when, vec![]), (stay, vec!["05-05 10:00 enter"])] {
+        let mut j = J::new("trial");
+        j.marketing().enter(how).wait("w", days(30)).exit("done");
+        let mut play = Play::new(rules.clone(), &[&j], "2026-05-01T00:00");
+        play.attributes("2026-05-04T10:00", &[("plan", text("trial"))]);
+        play.tells(&["05-04 10:00 not entered: no consent"]);
+        play.consent("2026-05-05T10:00", "marketing", true).tells(&after);
+    }
+}

@@ -316,3 +316,84 @@ fn history_looks_at_windows_of_occurrence_and_at_the_entering_event() {
     let exits: Vec<String> = play.story().into_iter().filter(|line| line.contains("exit")).collect();
     assert_eq!(exits, ["01-10 10:00 exit small", "02-09 09:59 exit big", "02-10 10:00 exit small"]);
 }
+
+#[test]
+fn a_change_after_the_deadline_is_too_late_for_a_condition_though_its_timer_is_late() {
+    let mut j = J::new("phone");
+    let known = Expr::Known(Box::new(attr("phone")));
+    let arms = vec![(condition(&catalog(), known), Some("given"))];
+    j.on("signed_up").race("number", Some(days(1)), arms, None, |_| {});
+    j.exit("missed").label("given").wait("then", hours(1)).exit("given");
+    // Taken at 10:20, when the timer of 10:00 has not been seen to.
+    for (accepted, exit) in
+        [("2026-05-05T10:10", "05-05 10:20 exit missed"), ("2026-05-05T09:50", "05-05 10:50 exit given")]
+    {
+        let mut play = Play::new(catalog(), &[&j], &hour(0));
+        play.event(&hour(10), "signed_up", &[]);
+        play.memory.sleep_to(at("2026-05-05T10:20"));
+        let values = fields(&[("phone", text("+4930123456"))]);
+        let change = fahrplan::engine::world::Input::Attributes { values, at: at(accepted) };
+        play.memory.take_raw(ADA, &change);
+        play.until("2026-05-06T00:00");
+        assert_eq!(play.story().last().expect("a line"), exit, "accepted {accepted}");
+    }
+}
+
+#[test]
+fn a_late_event_neither_ends_nor_interrupts_anything() {
+    let mut j = J::new("late");
+    j.on("signed_up").wait("w", days(20)).exit("done").label("handler").exit("handled");
+    j.handler(on("complaint"), "handler").exit_on("closed", on("closed"));
+    j.goal("confirmed", on("optin"), Some(days(20)), true);
+    let mut play = Play::new(catalog(), &[&j], &hour(0));
+    play.event(&hour(10), "signed_up", &[]).story();
+    for name in ["complaint", "closed", "optin"] {
+        play.late_event("2026-05-09T10:00", "2026-05-05T10:00", name);
+    }
+    play.tells(&["05-09 10:00 goal confirmed"]);
+    // Three days to the minute are not late.
+    play.late_event("2026-05-10T10:00", "2026-05-07T10:00", "closed");
+    play.tells(&["05-10 10:00 exit closed", "05-10 10:00 withdraw"]);
+}
+
+#[test]
+fn several_events_may_share_an_arm() {
+    let mut either = on("order");
+    either.signals.push(Signal::Event("closed".into()));
+    let mut j = J::new("either");
+    j.on("signed_up").wait_for("change", days(2), either);
+    let closed = is(j.field("change", "event"), val(text("closed")));
+    j.unless(closed, "order").exit("closed").label("order").exit("order");
+    for event in ["order", "closed"] {
+        let mut play = Play::new(catalog(), &[&j], &hour(0));
+        play.event(&hour(10), "signed_up", &[]).event(&hour(11), event, &[]);
+        play.tells(&["05-04 10:00 enter", &format!("05-04 11:00 exit {event}")]);
+    }
+}
+
+#[test]
+fn history_may_reach_back_to_a_step() {
+    let mut j = J::new("since");
+    j.on("signed_up").wait("first", hours(2)).wait("second", hours(2));
+    let first = j.slot("first", SlotKind::Wait);
+    let asked = any("optin", Reach::Since(first));
+    j.unless(asked, "no").exit("since").label("no").exit("before");
+    for (when, exit) in [("11:59", "before"), ("12:00", "since"), ("13:00", "since")] {
+        let mut play = Play::new(catalog(), &[&j], &hour(0));
+        play.event(&hour(10), "signed_up", &[]).event(&format!("{DAY}{when}"), "optin", &[]);
+        play.until(&hour(20)).tells(&["05-04 10:00 enter", &format!("05-04 14:00 exit {exit}")]);
+    }
+}
+
+#[test]
+fn the_first_in_order_of_acceptance_wins_whatever_occurred_first() {
+    let mut j = J::new("race");
+    let arms =
+        vec![(Trigger::Event(on("order")), Some("order")), (Trigger::Event(on("closed")), Some("closed"))];
+    j.on("signed_up").race("look", Some(days(3)), arms, None, |_| {});
+    j.exit("none").label("order").exit("order").label("closed").exit("closed");
+    let mut play = Play::new(catalog(), &[&j], &hour(0));
+    play.event(&hour(10), "signed_up", &[]).late_event(&hour(12), &hour(12), "closed");
+    play.late_event(&hour(13), &hour(11), "order");
+    play.tells(&["05-04 10:00 enter", "05-04 12:00 exit closed"]);
+}

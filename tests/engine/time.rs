@@ -325,3 +325,105 @@ fn day_tests_look_at_the_clock_of_their_zone() {
         assert!(goes_on(&j, entry).ends_with(expected), "{entry} {condition:?}");
     }
 }
+
+#[test]
+fn a_contact_that_moves_while_a_handler_runs_is_waited_for_in_its_new_zone_and_once_only() {
+    let handled = |wait: Calendar| {
+        let mut j = J::new("moves");
+        j.on("signed_up").wait("main", wait).exit("done");
+        j.label("handler").wait("calm", hours(3)).line("resume", None, |_, _| StepKind::Resume);
+        j.handler(on("complaint"), "handler");
+        j
+    };
+    let to = |zone: &str| [("timezone", text(zone))];
+    let j = handled(days(3));
+    let mut play = Play::new(catalog(), &[&j], "2026-05-04T00:00");
+    play.event("2026-05-04T10:00", "signed_up", &[]).event("2026-05-04T11:00", "complaint", &[]);
+    // Nothing differs but over a change of clocks: see the test above.
+    play.attributes("2026-05-04T12:00", &to("Asia/Tokyo")).until("2026-06-01T00:00");
+    play.tells(&["05-04 10:00 enter", "05-07 10:00 exit done"]);
+
+    let mut play = Play::new(catalog(), &[&j], "2026-03-26T00:00");
+    play.event("2026-03-27T10:00", "signed_up", &[]).event("2026-03-27T11:00", "complaint", &[]);
+    play.attributes("2026-03-27T12:00", &to("Africa/Lagos")).until("2026-04-09T00:00");
+    play.tells(&["03-27 10:00 enter", "03-30 11:00 exit done"]);
+
+    // Moved once before the handler ran, so not again when the main line goes on.
+    let mut play = Play::new(catalog(), &[&j], "2026-03-26T00:00");
+    play.event("2026-03-27T10:00", "signed_up", &[]).attributes("2026-03-27T11:00", &to("Africa/Lagos"));
+    play.event("2026-03-27T12:00", "complaint", &[]).attributes("2026-03-27T13:00", &to("Europe/Berlin"));
+    play.until("2026-04-09T00:00").tells(&["03-27 10:00 enter", "03-30 11:00 exit done"]);
+
+    // A wait of a day keeps its instant, in a handler too.
+    let j = handled(days(1));
+    let mut play = Play::new(catalog(), &[&j], "2026-03-26T00:00");
+    play.event("2026-03-28T10:00", "signed_up", &[]).event("2026-03-28T11:00", "complaint", &[]);
+    play.attributes("2026-03-28T12:00", &to("Africa/Lagos")).until("2026-04-09T00:00");
+    play.tells(&["03-28 10:00 enter", "03-29 10:00 exit done"]);
+}
+
+#[test]
+fn a_move_takes_nothing_from_a_wait_that_it_does_not_change() {
+    // Overdue by ten minutes when the move is taken: what follows counts from when it was due.
+    let mut j = J::new("clock");
+    j.on("signed_up").wait("one", hours(2)).wait("two", hours(2)).exit("done");
+    let mut play = Play::new(catalog(), &[&j], "2026-05-04T00:00");
+    play.event("2026-05-04T10:00", "signed_up", &[]);
+    play.memory.sleep_to(at("2026-05-04T12:10"));
+    let values = fields(&[("timezone", text("Asia/Tokyo"))]);
+    play.memory
+        .take_raw(ADA, &fahrplan::engine::world::Input::Attributes { values, at: at("2026-05-04T12:05") });
+    play.until("2026-05-05T00:00").tells(&["05-04 10:00 enter", "05-04 14:00 exit done"]);
+}
+
+#[test]
+fn of_what_is_due_together_exits_come_first_then_the_wait_then_the_end_of_the_journey() {
+    let rules = catalog();
+    for (live, condition, exit) in [(true, true, "asleep"), (false, true, "arm"), (false, false, "over")] {
+        let asleep = || none("order", Reach::Within(days(10)));
+        let mut j = J::new("together");
+        j.on("order");
+        j.program.lasts = Some(days(10));
+        if live {
+            j.exit_when("asleep", &rules, asleep());
+        }
+        let arms = vec![(super::build::condition(&rules, asleep()), Some("arm"))];
+        match condition {
+            true => j.race("w", Some(days(10)), arms, Some("over"), |_| {}),
+            false => j.wait("w", days(10)).go("over"),
+        };
+        j.label("arm").exit("arm").label("over").exit("over");
+        let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+        play.event("2026-05-04T10:00", "order", &[]).until("2026-06-01T00:00");
+        assert_eq!(play.story()[1], format!("05-14 10:00 exit {exit}"));
+    }
+}
+
+#[test]
+fn a_live_condition_about_today_is_looked_at_again_at_midnight() {
+    let rules = catalog();
+    let today = Expr::Call(Function::Today, Vec::new());
+    let over = bin(BinaryOp::Ge, today, val(Value::Date(date("2026-05-06"))));
+    let mut j = J::new("today");
+    j.on("signed_up").wait("w", days(20)).exit("done").exit_when("over", &rules, over);
+    let mut play = Play::new(rules, &[&j], "2026-05-01T00:00");
+    play.attributes("2026-05-01T01:00", &[("timezone", text("America/New_York"))]);
+    play.event("2026-05-04T10:00", "signed_up", &[]).until("2026-06-01T00:00");
+    play.tells(&["05-04 10:00 enter", "05-06 06:00 exit over", "05-06 06:00 withdraw"]);
+}
+
+#[test]
+fn a_deadline_of_one_who_left_or_fell_behind_never_comes_twice() {
+    // The timer is overdue by days: it fires once, and what follows is reckoned from an hour before now.
+    let mut j = J::new("loop");
+    j.on("signed_up");
+    j.repeat("round", 5, |j| {
+        j.wait("pause", days(1)).send("again");
+    });
+    j.exit("done");
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    play.event("2026-05-04T10:00", "signed_up", &[]);
+    play.memory.sleep_to(at("2026-05-09T12:00"));
+    play.until("2026-05-10T12:00");
+    play.tells(&["05-04 10:00 enter", "05-09 12:00 send email again", "05-10 11:00 send email again"]);
+}

@@ -277,10 +277,91 @@ fn a_grant_carries_its_evidence() {
     j.exit("done");
     let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
     play.memory.keep_changes();
-    play.event("2026-05-04T10:00", "signed_up", &[]).event("2026-05-04T11:00", "optin", &[]);
+    // The one before the entry proves nothing.
+    play.event("2026-05-04T09:00", "optin", &[]).event("2026-05-04T10:00", "signed_up", &[]);
+    play.event("2026-05-04T11:00", "optin", &[]);
     let changes = play.memory.take_changes();
     let grant = changes.iter().flat_map(|changes| &changes.consents).next().expect("a row of the ledger");
     assert!(grant.permit && &*grant.source == "journey");
     let evidence = grant.evidence.as_deref().expect("evidence");
     assert!(evidence.contains("optin") && evidence.contains("2026-05-04T09:00:00Z"), "{evidence}");
+}
+
+#[test]
+fn a_child_that_ends_at_once_or_is_refused_lets_the_parent_go_on() {
+    let mut child = J::new("care");
+    child.enter(EntryHow::Start { arguments: Vec::new() });
+    child.exit("cared");
+    child.program.reenter = Reenter::Never;
+    let mut j = J::new("parent");
+    let slot = j.slot("care", SlotKind::Child);
+    j.on("signed_up").line("care", Some(slot), move |_, next| StepKind::RunJourney {
+        journey: "care".into(),
+        with: Vec::new(),
+        limit: None,
+        next,
+    });
+    let cared = is(j.field("care", "exit"), val(text("cared")));
+    let refused = is(j.field("care", "exit"), val(text("not_entered")));
+    j.unless(cared, "no").exit("cared").label("no").unless(refused, "else").exit("refused");
+    j.label("else").exit("else");
+    let mut play = Play::new(catalog(), &[&child, &j], "2026-05-01T00:00");
+    play.event("2026-05-04T10:00", "signed_up", &[]).event("2026-05-05T10:00", "signed_up", &[]);
+    play.tells(&[
+        "05-04 10:00 enter",
+        "05-04 10:00 enter",
+        "05-04 10:00 exit cared",
+        "05-04 10:00 exit cared",
+        "05-05 10:00 enter",
+        "05-05 10:00 not entered: was in this journey before",
+        "05-05 10:00 exit refused",
+    ]);
+}
+
+#[test]
+fn a_parent_that_ends_leaves_its_child_alone() {
+    let mut child = J::new("care");
+    child.enter(EntryHow::Start { arguments: Vec::new() });
+    child.wait("w", days(2)).exit("cared");
+    let mut j = J::new("parent");
+    let slot = j.slot("care", SlotKind::Child);
+    j.on("signed_up").line("care", Some(slot), move |_, next| StepKind::RunJourney {
+        journey: "care".into(),
+        with: Vec::new(),
+        limit: None,
+        next,
+    });
+    j.exit("done").exit_on("closed", on("closed"));
+    let mut play = Play::new(catalog(), &[&child, &j], "2026-05-01T00:00");
+    play.event("2026-05-04T10:00", "signed_up", &[]).event("2026-05-05T10:00", "closed", &[]);
+    play.until("2026-06-01T00:00").tells(&[
+        "05-04 10:00 enter",
+        "05-04 10:00 enter",
+        "05-05 10:00 exit closed",
+        "05-05 10:00 withdraw",
+        "05-06 10:00 exit cared",
+    ]);
+}
+
+#[test]
+fn what_is_out_comes_back_though_a_handler_runs_and_an_exit_rule_ends_the_handler_too() {
+    let mut j = J::new("handles");
+    j.on("signed_up");
+    call(&mut j, "talk", days(5));
+    let reached = outcome_is(&j, "talk", "reached");
+    j.unless(reached, "not").exit("reached").label("not").exit("else");
+    j.label("handler").wait("calm", days(1)).line("resume", None, |_, _| StepKind::Resume);
+    j.handler(on("complaint"), "handler").exit_on("closed", on("closed"));
+    let talks = |play: &mut Play| {
+        play.attributes("2026-05-04T08:00", &[("phone", text("+4930123456"))]);
+        play.event("2026-05-04T10:00", "signed_up", &[]).event("2026-05-04T11:00", "complaint", &[]).story();
+    };
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    talks(&mut play);
+    play.outcome("2026-05-04T12:00", "talk", "reached").until("2026-06-01T00:00");
+    play.tells(&["05-05 11:00 exit reached"]);
+    let mut play = Play::new(catalog(), &[&j], "2026-05-01T00:00");
+    talks(&mut play);
+    play.event("2026-05-04T12:00", "closed", &[]).until("2026-06-01T00:00");
+    play.tells(&["05-04 12:00 exit closed", "05-04 12:00 withdraw"]);
 }
