@@ -2,6 +2,7 @@
 //! has it not. `UPDATE_EXPECT=1` writes the texts anew.
 
 mod cases;
+mod planted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

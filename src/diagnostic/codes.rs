@@ -167,11 +167,11 @@ codes! {
     }
     Templates "08" "templates" {
         E0801 now "missing-template" "a template does not exist"
-        E0802 now "missing-locale" "a template is missing for a language without fallback"
+        E0802 now "missing-locale" "a template is missing for a language, and for every fallback"
         E0803 now "missing-variable" "a variable in a template is not supplied"
         W0804 now "unused-variable" "a supplied variable is not used by the template"
         E0805 now "unguarded-variable" "a value that may be missing is printed without a guard"
-        W0806 now "uneven-locales" "languages of a template use different variables"
+        W0806 now "uneven-locales" "languages of a template use different variables, or one is missing"
         E0807 now "unreadable-template" "a template cannot be read"
         W0808 now "weak-message" "a subject or text part that harms delivery"
     }

@@ -16,6 +16,14 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
     best.map(|(_, candidate)| candidate)
 }
 
+/// Those of the candidates that are most like `word`, the likest first.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
+    let mut all: Vec<(f64, &str)> =
+        candidates.into_iter().map(|candidate| (jaro_winkler(word, candidate), candidate)).collect();
+    all.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    all.into_iter().take(count).map(|(_, candidate)| candidate).collect()
+}
+
 /// The tail of a message: `, did you mean `x`?`, or nothing.
 pub fn question<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     did_you_mean(word, candidates).map_or(String::new(), |name| format!(", did you mean `{name}`?"))
@@ -94,6 +102,12 @@ mod tests {
         for (word, expected) in cases {
             assert_eq!(did_you_mean(word, names), expected, "{word}");
         }
+    }
+
+    #[test]
+    fn the_likest_come_first() {
+        assert_eq!(nearest("fone", ["email", "plan", "phone", "vip"], 2), ["phone", "plan"]);
+        assert!(nearest("x", [], 2).is_empty());
     }
 
     #[test]

@@ -119,6 +119,7 @@ pub fn compile(input: &Input) -> Compilation {
     let mut compilation = Compilation { catalog, programs, tests, diagnostics, checked, files };
     testing::check(&mut compilation);
     check::suppress(&input.sources, &compilation.files, &mut compilation.diagnostics);
+    check::quiet_notes(&input.sources, &mut compilation.diagnostics);
     crate::diagnostic::tidy(&mut compilation.diagnostics);
     compilation
 }

@@ -33,6 +33,9 @@ impl<'a> Journey<'_, 'a> {
                 }
                 Item::Reenter(reenter) => self.reenter(reenter),
                 Item::Lasts(duration) => self.duration(duration),
+                Item::Error if self.schema.input.sources.slice(item.span).starts_with("enter") => {
+                    start = Some(Facts::unsure());
+                }
                 Item::Migrate { .. } => self.out.push(not_yet(first_line(item.span), "`migrate`")),
                 _ => {}
             }

@@ -4,8 +4,9 @@ use super::conditions::Conditions;
 use super::graph::{At, Graph, START, Turn, What, is_wait};
 use super::names::{Form, Names};
 use super::narrow::{Fact, Facts, Place};
-use super::schema::Schema;
+use super::schema::{Schema, has_word};
 use super::visit::is_damaged;
+use crate::diagnostic::did_you_mean;
 use crate::engine::program::{SlotIx, Word};
 use crate::lang::ast::{self, AggregateFn, ExprKind, Op, Stmt, StmtKind};
 
@@ -60,7 +61,7 @@ impl<'a> Carry<'_, 'a> {
                     self.learn(&mut facts, filter, true);
                 }
             }
-            What::Unread => facts.unsure = true,
+            What::Unread => facts.unsure |= may_tell(self.schema.input.sources.slice(node.span)),
             What::Start
             | What::Stage
             | What::Test(_)
@@ -95,8 +96,40 @@ impl<'a> Carry<'_, 'a> {
             facts.unsure = true;
             return true;
         }
+        if let Some(text) = self.unread_in(condition) {
+            self.may_follow(text, facts);
+            return true;
+        }
         let new = self.conditions(facts).facts_if(condition, holds);
         facts.learn_all(&new)
+    }
+
+    /// The text of an unreadable statement whose result a condition asks for.
+    fn unread_in(&self, condition: &ast::Expr) -> Option<&'a str> {
+        let mut found = None;
+        super::visit::each_expr(condition, &mut |expr| {
+            let ExprKind::Path(path) = &expr.kind else { return };
+            let [step, _, ..] = path.parts.as_slice() else { return };
+            if step.text != "contact" {
+                let unread = self.names.damaged.iter().map(|span| self.schema.input.sources.slice(*span));
+                found = found.or(unread.filter(|text| has_word(text, &step.text)).last());
+            }
+        });
+        found
+    }
+
+    /// What is known once somebody has asked for the result of an unreadable statement. Of a message that is at most
+    /// that there is an address; otherwise nobody knows.
+    fn may_follow(&self, text: &str, facts: &mut Facts) {
+        if meant(text) != Some("send") {
+            facts.unsure = true;
+            return;
+        }
+        for channel in self.schema.catalog.channels.values() {
+            if let Some(address) = &channel.address {
+                facts.learn(&Fact::Known(Place::Attribute(address.clone()), true));
+            }
+        }
     }
 
     fn slot(&self, span: crate::diagnostic::Span) -> Option<SlotIx> {
@@ -294,5 +327,24 @@ fn join(at: &mut Option<Facts>, facts: Facts) -> bool {
             *at = Some(facts);
             true
         }
+    }
+}
+
+/// The verb that an unreadable statement was probably meant to begin with.
+fn meant(text: &str) -> Option<&str> {
+    const VERBS: [&str; 16] = [
+        "add", "ask", "assign", "call", "grant", "if", "let", "pause", "record", "remove", "repeat", "send",
+        "set", "switch", "wait", "withdraw",
+    ];
+    let head = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+    if VERBS.contains(&head) { Some(head) } else { did_you_mean(head, VERBS) }
+}
+
+/// Whether it may have been one from which something follows about contacts: a condition, a change.
+fn may_tell(text: &str) -> bool {
+    match meant(text) {
+        Some("add" | "ask" | "assign" | "call" | "pause" | "record" | "remove" | "send") => false,
+        Some("wait") => text.contains("until") || text.contains('{'),
+        _ => true,
     }
 }

@@ -1,7 +1,12 @@
 //! The findings of a run, and the words that all checks use for what they often say.
 
-use crate::diagnostic::{Code, Diagnostic, Severity, Span, suggest};
+use std::collections::BTreeSet;
+
+use crate::diagnostic::{Code, Diagnostic, Severity, Sources, Span, suggest};
 use crate::lang::ast::Name;
+
+/// Longer lists are not read by anybody.
+const MOST_SHOWN: usize = 8;
 
 /// Findings in the order in which they were made.
 #[derive(Debug, Default)]
@@ -23,6 +28,16 @@ impl Findings {
     }
 }
 
+/// Takes out notes on lines that have an error: what is meant there is not certain yet.
+pub fn quiet_notes(sources: &Sources, findings: &mut Vec<Diagnostic>) {
+    let line = |finding: &Diagnostic| {
+        let span = finding.primary.span;
+        (span.file, sources.line_col(span.file, span.start).0)
+    };
+    let errors: BTreeSet<_> = findings.iter().filter(|f| f.severity() == Severity::Error).map(line).collect();
+    findings.retain(|finding| finding.severity() != Severity::Note || !errors.contains(&line(finding)));
+}
+
 /// A finding without anything else.
 pub(super) fn finding(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(code, span, message)
@@ -38,7 +53,20 @@ pub(super) fn unknown<'n>(
     let all: Vec<&str> = candidates.into_iter().collect();
     let near = suggest::did_you_mean(&name.text, all.iter().copied());
     let message = format!("there is no {noun} `{}`", name.text);
-    with_near_miss(Diagnostic::new(code, name.span, message).label("not declared"), near, &all, name.span)
+    let made = with_near_miss(
+        Diagnostic::new(code, name.span, message).label("not declared"),
+        near,
+        &all,
+        name.span,
+    );
+    match (&made.help, all.len()) {
+        (Some(_), _) => made,
+        (None, 0) => made.help(format!("no {noun} is declared yet")),
+        (None, _) => made.help(format!(
+            "declare it first, or take one of those there are: {} …",
+            suggest::nearest(&name.text, all, MOST_SHOWN).join(", ")
+        )),
+    }
 }
 
 /// Adds the help for an unknown word: the near miss with its fix, else the list of what is possible.
@@ -52,7 +80,10 @@ pub(super) fn with_near_miss(
         Some(near) => {
             finding.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near)
         }
-        None if (1..=8).contains(&all.len()) => finding.help(format!("possible are {}", all.join(", "))),
+        None if all.len() == 1 => finding.help(format!("there is only `{}`", all[0])),
+        None if (2..=MOST_SHOWN).contains(&all.len()) => {
+            finding.help(format!("possible are {}", all.join(", ")))
+        }
         None => finding,
     }
 }

@@ -122,7 +122,8 @@ fn circles(journey: &mut Journey) {
         );
         told.push(back);
     }
-    if journey.journey.items.iter().any(|item| matches!(item.kind, JourneyItemKind::Lasts(_))) {
+    let lasts = journey.journey.items.iter().any(|item| matches!(item.kind, JourneyItemKind::Lasts(_)));
+    if lasts || journey.may_be_hidden("lasts") {
         return;
     }
     for circle in strongly_connected(journey, |_, _| true) {

@@ -220,10 +220,6 @@ impl<'a> Build<'a> {
                     loose = self.block(body, vec![(at, Turn::Next)]);
                     told = false;
                 }
-                JourneyItemKind::Error => {
-                    let at = self.node(What::Unread, item.span, loose);
-                    loose = vec![(at, Turn::Next)];
-                }
                 _ => {}
             }
         }

@@ -258,6 +258,9 @@ impl<'a> Journey<'_, 'a> {
             return None;
         }
         let (name, span) = (info.name.clone(), info.span);
+        if matches!(info.form, Form::Let) && self.may_be_hidden(&name) {
+            return None;
+        }
         if !matches!(info.form, Form::Message { .. }) {
             let message = format!("one can wait for what becomes of a message; `{name}` is none");
             self.out.push(

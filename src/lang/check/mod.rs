@@ -67,6 +67,7 @@ use schema::Schema;
 use templates::Templates;
 
 pub use allow::suppress;
+pub use findings::quiet_notes;
 pub use watch::{Surroundings, watch_of};
 
 /// What the checker knows of a project.
@@ -138,7 +139,7 @@ pub fn check(
     let schema = Declarations { schema, out: &mut out, exprs: &mut exprs }.read(files);
     let unread = unread_places(files, parsed);
     let broken = out.errors() > 0 || unread.iter().any(|place| place.is_none());
-    let templates = Templates::scan(input);
+    let mut templates = Templates::scan(input);
     let mut journeys = BTreeMap::new();
     let mut sent = Vec::new();
     for (name, signature) in &schema.journeys {
@@ -150,6 +151,7 @@ pub fn check(
     circles::journeys(&schema, &mut out);
     supply::declared(&schema, &templates, &sent, &mut out);
     scenarios::check(&schema, &templates, &journeys, files, &mut exprs, &mut out);
+    templates.compare_languages(&sent);
     templates.findings.into_iter().for_each(|finding| out.push(finding));
     (Checked { catalog: schema.catalog, exprs, journeys }, out.list)
 }

@@ -91,7 +91,8 @@ impl Reader<'_, '_> {
     pub(super) fn is_never_missing(&mut self, expr: &ast::Expr) -> bool {
         match &expr.kind {
             ExprKind::Path(path) => self.conditions(|conditions| {
-                conditions.place(path).is_some_and(|place| self.facts.presence(&place).is_none())
+                let facts = &self.facts;
+                conditions.place(path).is_some_and(|place| !facts.unsure && facts.presence(&place).is_none())
             }),
             _ => matches!(
                 expr.kind,

@@ -232,6 +232,9 @@ fn rest_before(journey: &Journey, before: &[Vec<At>], at: At, path: &ast::Path) 
         if std::mem::replace(&mut seen[at], true) || !journey.graph.is_reached(at) {
             continue;
         }
+        if matches!(journey.graph.nodes[at].what, What::Unread) {
+            continue;
+        }
         if let What::Stmt(stmt) = journey.graph.nodes[at].what {
             if sent.is_some() && journey.names.slot_at.get(&stmt.span).copied() == sent {
                 continue;

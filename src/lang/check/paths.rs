@@ -29,6 +29,16 @@ const MESSAGE: [&str; 10] = [
 /// Why a message was not sent.
 const SKIPPED: [&str; 7] = ["cap", "quiet", "consent", "suppressed", "late", "holdout", "paused"];
 
+/// Words for times that people use, and how they are written here.
+const TIMES: [(&str, &str); 6] = [
+    ("midnight", "00:00"),
+    ("noon", "12:00"),
+    ("now", "now()"),
+    ("today", "today()"),
+    ("tomorrow", "wait 1 day` or `wait 1 day then until 09:00"),
+    ("yesterday", "today() - 1 day"),
+];
+
 /// What the first part of a path stands for.
 enum Root {
     Contact,
@@ -150,7 +160,15 @@ impl Reader<'_, '_> {
         let near = suggest::did_you_mean(&name.text, all.iter().copied());
         let made = finding(Code::E0101, name.span, format!("nothing here is called `{}`", name.text))
             .label("not declared");
-        self.report(super::findings::with_near_miss(made, near, &[], name.span));
+        let made = super::findings::with_near_miss(made, near, &[], name.span);
+        let made = match (&made.help, TIMES.iter().find(|(word, _)| *word == name.text)) {
+            (Some(_), _) => made,
+            (None, Some((_, ours))) => made.help(format!("write `{ours}`")),
+            (None, None) => made.help(
+                "attributes are written `contact.…`; other names come from `as` and `let`, and from the schema",
+            ),
+        };
+        self.report(made);
         None
     }
 
@@ -359,6 +377,11 @@ impl Reader<'_, '_> {
                 "event" => Some(self.event_names(event).optional()),
                 _ => {
                     let came = self.facts.unsure || truth("happened") == Some(true);
+                    let near = suggest::did_you_mean(&field.text, ["happened", "missed", "late", "event"]);
+                    if near.is_some() && types::field(fields.as_ref()?, &field.text).is_none() {
+                        let all = ["happened", "missed", "late", "event"];
+                        return self.outcome(&name, field, &all, |_| Type::YesNo);
+                    }
                     let ty = self.event_field(&name, &fields?, field)?;
                     Some(if came { ty } else { ty.optional() })
                 }

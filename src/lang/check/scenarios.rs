@@ -360,9 +360,7 @@ impl<'a> Scene<'_, 'a> {
         if !self.templates.all.contains_key(name.text.as_str()) {
             let all: Vec<&str> = self.templates.all.keys().map(|name| &**name).collect();
             let sent = self.signature.is_some_and(|signature| {
-                super::supply::sent(signature.journey)
-                    .iter()
-                    .any(|span| self.schema.input.sources.slice(*span) == name.text)
+                super::supply::sent(signature.journey).iter().any(|sent| *sent.template == *name.text)
             });
             // A template that the journey sends is told there.
             if !sent {

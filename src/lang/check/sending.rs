@@ -139,6 +139,8 @@ fn without_wait(journey: &Journey, from: At) -> Vec<At> {
         }
         match journey.graph.nodes[at].what {
             What::Stmt(stmt) if is_wait(stmt) => continue,
+            // what could not be read may be a wait
+            What::Unread => continue,
             What::Stmt(Stmt { kind: StmtKind::Send(_), .. }) => {
                 found.push(at);
                 continue;

@@ -1,6 +1,6 @@
-//! What a send supplies against what its template uses: E0801 to E0805, E0507.
+//! What a send supplies against what its template uses: E0801 to E0805, E0507, and languages that are missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::{finding, with_near_miss};
 use super::graph::At;
@@ -33,6 +33,7 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
             continue;
         };
         let mut used: BTreeSet<&str> = BTreeSet::new();
+        let mut lacking: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
         let mut readable = true;
         for channel in channel_names(&send.channels) {
             let Some(variants) = channels.get(channel.text.as_str()) else {
@@ -47,9 +48,12 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
             for variant in variants.values() {
                 readable &= !variant.damaged;
                 used.extend(variant.uses().map(|used| used.path[0].as_str()));
-                supplied(journey, at, stmt, send, variant);
+                supplied(journey, at, send, variant, &mut lacking);
                 unsubscribe(journey, stmt, send, &channel.text, variant);
             }
+        }
+        for (name, places) in lacking {
+            not_supplied(journey, stmt, send, name, &places);
         }
         if readable {
             unused(journey, send, &template, &used);
@@ -63,10 +67,10 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
 pub(super) fn declared(
     schema: &Schema,
     templates: &Templates,
-    told: &[Span],
+    sent: &[Sent],
     out: &mut super::findings::Findings,
 ) {
-    let spoken: BTreeSet<&str> = told.iter().map(|span| schema.input.sources.slice(*span)).collect();
+    let spoken: BTreeSet<&str> = sent.iter().map(|sent| &*sent.template).collect();
     for ((noun, name), span) in &schema.declared {
         if *noun == Noun::Template && !templates.all.contains_key(name) && !spoken.contains(&**name) {
             let all: Vec<&str> = templates.all.keys().map(|name| &**name).collect();
@@ -99,49 +103,72 @@ fn no_channel(template: &Name, channel: &Name) -> crate::diagnostic::Diagnostic 
         .label(format!("no file `templates/{}/{}.…`", template.text, channel.text))
 }
 
-/// E0802: every language that a contact can have finds files, its own or those of a fallback.
+/// Every language that a contact can have finds files: its own, those of a fallback, at last those of the project's
+/// language. E0802 where the sender would find none; W0806 where only the last resort is left.
 fn locales(journey: &mut Journey, template: &Name, channel: &Name, has: &[&str]) {
     let settings = &journey.schema.input.settings;
     let attribute = journey.schema.catalog.attribute("locale");
-    let mut wanted: Vec<String> = match attribute.map(|attribute| attribute.ty.required()) {
-        Some(Type::OneOf(values)) => values.iter().map(|value| value.to_string()).collect(),
+    let mut wanted: Vec<&str> = match attribute.map(|attribute| attribute.ty.required()) {
+        Some(Type::OneOf(values)) => values.iter().map(|value| &**value).collect(),
         _ => Vec::new(),
     };
-    if !wanted.contains(&settings.locale) {
-        wanted.push(settings.locale.clone());
+    if !wanted.contains(&settings.locale.as_str()) {
+        wanted.push(&settings.locale);
     }
-    let missing: Vec<&str> = wanted
-        .iter()
-        .filter(|locale| {
-            // The project's language as a last resort is for locales that nobody knew; a declared one is meant.
-            let chain = LocaleChain { project: (*locale).clone(), fallbacks: settings.fallbacks.clone() };
-            chain.choose(Some(locale), |candidate| has.contains(&candidate)).is_none()
-        })
-        .map(String::as_str)
-        .collect();
-    if missing.is_empty() {
-        return;
+    let chosen = |locale: &str, project: &str| {
+        let chain = LocaleChain { project: project.to_owned(), fallbacks: settings.fallbacks.clone() };
+        chain.choose(Some(locale), |candidate| has.contains(&candidate)).map(str::to_owned)
+    };
+    let (mut missing, mut strange) = (Vec::new(), Vec::new());
+    let mut instead = String::new();
+    for locale in wanted {
+        match chosen(locale, &settings.locale) {
+            None => missing.push(locale),
+            Some(other) if chosen(locale, locale).is_none() => {
+                strange.push(locale);
+                instead = other;
+            }
+            Some(_) => {}
+        }
     }
-    let list = missing.join(", ");
-    let message =
-        format!("the template `{}` has no {} in {list}, and no fallback", template.text, channel.text);
-    let help = format!(
-        "write `templates/{}/{}.{}.….hbs`, or name a fallback in fahrplan.toml: `[locales]`, `{} = [\"{}\"]`",
-        template.text,
-        channel.text,
-        missing[0],
-        missing[0],
-        has.first().unwrap_or(&"en")
-    );
-    journey
-        .out
-        .push(finding(Code::E0802, template.span, message).label(format!("missing: {list}")).help(help));
+    let files = |locale: &str| {
+        let other = has.first().unwrap_or(&"en");
+        format!(
+            "write `templates/{}/{}.{locale}.….hbs`, or name a fallback in fahrplan.toml: `[locales]`, `{locale} = [\"{other}\"]`",
+            template.text, channel.text
+        )
+    };
+    let mut made = Vec::new();
+    if let Some(first) = missing.first() {
+        let list = missing.join(", ");
+        let message =
+            format!("the template `{}` has no {} in {list}, and no fallback", template.text, channel.text);
+        made.push(
+            finding(Code::E0802, template.span, message).label(format!("missing: {list}")).help(files(first)),
+        );
+    }
+    if let Some(first) = strange.first() {
+        let list = strange.join(", ");
+        let message = format!(
+            "the template `{}` has no {} in {list}: these contacts get it in {instead}",
+            template.text, channel.text
+        );
+        made.push(
+            finding(Code::W0806, template.span, message).label(format!("missing: {list}")).help(files(first)),
+        );
+    }
+    made.into_iter().for_each(|finding| journey.out.push(finding));
 }
 
 // ---------------------------------------------------------------- variables
 
-fn supplied(journey: &mut Journey, at: At, stmt: &Stmt, send: &Send, variant: &Variant) {
-    let place = Span::new(stmt.span.file, stmt.span.start, send.template.span.end);
+fn supplied<'t>(
+    journey: &mut Journey,
+    at: At,
+    send: &Send,
+    variant: &'t Variant,
+    lacking: &mut BTreeMap<&'t str, Vec<Span>>,
+) {
     for used in variant.uses() {
         match used.path[0].as_str() {
             "links" => listed(journey, used, "links", &LINKS),
@@ -152,8 +179,8 @@ fn supplied(journey: &mut Journey, at: At, stmt: &Stmt, send: &Send, variant: &V
             }
             "contact" => contact(journey, at, used),
             name => {
-                let pairs = send.with.iter().flat_map(|record| &record.pairs);
-                let given = pairs.clone().find(|(given, _)| given.text == name);
+                let mut pairs = send.with.iter().flat_map(|record| &record.pairs);
+                let given = pairs.find(|(given, _)| given.text == name);
                 match given {
                     Some((_, value)) => {
                         let ty = journey.exprs.get(&value.span).map(|read| read.ty.clone());
@@ -162,10 +189,7 @@ fn supplied(journey: &mut Journey, at: At, stmt: &Stmt, send: &Send, variant: &V
                             walk(journey, used, &ty, 1, optional, Some(value.span));
                         }
                     }
-                    None => {
-                        let all: Vec<&str> = pairs.map(|(given, _)| given.text.as_str()).collect();
-                        not_supplied(journey, used, &all, place);
-                    }
+                    None => lacking.entry(name).or_default().push(used.span),
                 }
             }
         }
@@ -265,18 +289,32 @@ fn no_field(journey: &mut Journey, used: &Placed, at: usize, all: &[&str]) {
     });
 }
 
-fn not_supplied(journey: &mut Journey, used: &Placed, all: &[&str], place: Span) {
-    let name = &used.path[0];
-    let near = suggest::did_you_mean(name, all.iter().copied());
-    let made = finding(Code::E0803, used.span, format!("`{name}` is not supplied"))
+/// A name that the send does not supply is told once, at the first place that uses it.
+fn not_supplied(journey: &mut Journey, stmt: &Stmt, send: &Send, name: &str, places: &[Span]) {
+    let Some(first) = places.first() else { return };
+    let given = send.with.iter().flat_map(|record| &record.pairs).map(|(given, _)| given.text.as_str());
+    let near = suggest::did_you_mean(name, given);
+    let place = Span::new(stmt.span.file, stmt.span.start, send.template.span.end);
+    let mut made = finding(Code::E0803, *first, format!("`{name}` is not supplied"))
         .label("not supplied")
         .related(place, "sent here");
-    let written = journey.schema.input.sources.slice(used.span) == name;
-    journey.out.push(match near {
-        Some(near) if written => with_near_miss(made, Some(near), &[], used.span),
-        Some(near) => made.help(format!("did you mean `{near}`?")),
-        None => made.help(format!("add `with {{ {name}: … }}` to the send, or leave it out of the template")),
-    });
+    if places.len() > 1 {
+        made = made.note(format!("it is used in {} places of this template", places.len()));
+    }
+    let sources = &journey.schema.input.sources;
+    let Some(near) = near else {
+        let help = format!("add `with {{ {name}: … }}` to the send, or leave it out of the template");
+        journey.out.push(made.help(help));
+        return;
+    };
+    made = made.help(format!("did you mean `{near}`?"));
+    if places.iter().all(|place| sources.slice(*place) == name) {
+        let all: BTreeSet<&Span> = places.iter().collect();
+        for place in all {
+            made = made.fix(format!("write `{near}`"), *place, near);
+        }
+    }
+    journey.out.push(made);
 }
 
 /// W0804: supplied for nothing.
@@ -316,7 +354,11 @@ fn unsubscribe(journey: &mut Journey, stmt: &Stmt, send: &Send, channel: &str, v
             used.path[0] == "links"
                 && used.path.get(1).is_some_and(|name| name == "unsubscribe" || name == "preferences")
         };
-        if part.uses.iter().any(leads_out) {
+        // a misspelt link is told by itself, and may be the one
+        let misspelt = |used: &Placed| {
+            used.path[0] == "links" && used.path.get(1).is_some_and(|name| !LINKS.contains(&name.as_str()))
+        };
+        if part.uses.iter().any(|used| leads_out(used) || misspelt(used)) {
             continue;
         }
         let text = journey.schema.input.sources.text(part.file);
@@ -330,13 +372,24 @@ fn unsubscribe(journey: &mut Journey, stmt: &Stmt, send: &Send, channel: &str, v
     }
 }
 
-/// The names of all templates that a journey sends, for those that were told already.
-pub(super) fn sent(journey: &crate::lang::ast::Journey) -> Vec<Span> {
-    let mut spans = Vec::new();
+/// What a journey says of a template when it sends it.
+pub(super) struct Sent {
+    pub(super) template: Word,
+    /// The names that it is given.
+    pub(super) with: Vec<Word>,
+}
+
+/// All sends of a journey.
+pub(super) fn sent(journey: &crate::lang::ast::Journey) -> Vec<Sent> {
+    let mut all = Vec::new();
     super::visit::each_stmt_of(journey, &mut |stmt, _| {
         if let StmtKind::Send(send) = &stmt.kind {
-            spans.push(send.template.span);
+            let with = send.with.iter().flat_map(|record| &record.pairs);
+            all.push(Sent {
+                template: joined(&send.template).into(),
+                with: with.map(|(name, _)| name.text.as_str().into()).collect(),
+            });
         }
     });
-    spans
+    all
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::finding;
+use super::supply::Sent;
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
 use crate::engine::program::Word;
 use crate::lang::Input;
@@ -95,12 +96,26 @@ impl Templates {
     /// What is told of templates as a whole.
     fn whole(&mut self) {
         let mut findings = Vec::new();
-        for (name, channels) in &self.all {
+        for channels in self.all.values() {
             for (channel, variants) in channels {
                 for variant in variants.values() {
                     subject(channel, variant, &mut findings);
                 }
-                uneven(name, variants, &mut findings);
+            }
+        }
+        self.findings.extend(findings);
+    }
+
+    /// Compares the languages of each template. What no send supplies is told by itself.
+    pub(super) fn compare_languages(&mut self, sent: &[Sent]) {
+        let mut findings = Vec::new();
+        for (name, channels) in &self.all {
+            let mut sends = sent.iter().filter(|sent| sent.template == *name).peekable();
+            let is_sent = sends.peek().is_some();
+            let supplied: BTreeSet<&str> =
+                sends.flat_map(|sent| sent.with.iter().map(|name| &**name)).collect();
+            for variants in channels.values() {
+                uneven(name, variants, |variable| !is_sent || supplied.contains(variable), &mut findings);
             }
         }
         self.findings.extend(findings);
@@ -263,29 +278,33 @@ fn subject(channel: &str, variant: &Variant, findings: &mut Vec<Diagnostic>) {
 }
 
 /// W0806: what one language says, the others say too.
-fn uneven(name: &Word, variants: &BTreeMap<String, Variant>, findings: &mut Vec<Diagnostic>) {
+fn uneven(
+    name: &Word,
+    variants: &BTreeMap<String, Variant>,
+    counts: impl Fn(&str) -> bool,
+    findings: &mut Vec<Diagnostic>,
+) {
     if variants.values().any(|variant| variant.damaged) {
         return;
     }
     let own = |used: &&Placed| !matches!(used.path[0].as_str(), "contact" | "links" | "brand");
-    let mut first: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
-    for (locale, variant) in variants {
-        for used in variant.uses().filter(own) {
-            first.entry(&used.path[0]).or_insert((locale, used.span));
-        }
+    let mut first: BTreeMap<&str, Span> = BTreeMap::new();
+    for used in variants.values().flat_map(Variant::uses).filter(own) {
+        first.entry(&used.path[0]).or_insert(used.span);
     }
-    for (variable, (locale, span)) in first {
-        let lacks = variants
-            .iter()
-            .filter(|(_, variant)| !variant.uses().any(|used| used.path[0] == *variable))
-            .map(|(other, _)| other.as_str());
-        let lacks: Vec<&str> = lacks.collect();
+    for (variable, span) in first.into_iter().filter(|(variable, _)| counts(variable)) {
+        let uses = |variant: &Variant| variant.uses().any(|used| used.path[0] == *variable);
+        let (has, lacks): (Vec<_>, Vec<_>) = variants.iter().partition(|(_, variant)| uses(variant));
+        let list = |some: Vec<(&String, &Variant)>| {
+            some.into_iter().map(|(locale, _)| locale.as_str()).collect::<Vec<_>>().join(", ")
+        };
         if !lacks.is_empty() {
-            let message = format!("`{name}` uses `{variable}` in {locale}, but not in {}", lacks.join(", "));
+            let (has, lacks) = (list(has), list(lacks));
+            let message = format!("the template `{name}` uses `{variable}` in {has}, but not in {lacks}");
             findings.push(
                 finding(Code::W0806, span, message)
-                    .label(format!("in {locale} alone"))
-                    .help("say the same in every language, or leave it out of all"),
+                    .label(format!("missing in {lacks}"))
+                    .help("use it in every language, or in none"),
             );
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn working_days(reader: &mut Reader, duration: &ast::Duration) {
         reader.report(
             finding(Code::W0413, duration.span, "working days are counted, but no holidays are listed")
                 .label("only Saturday and Sunday are free")
-                .help("name a list of dates in fahrplan.toml: `holidays = \"holidays.txt\"`"),
+                .help("name a CSV file with the columns `date,region` in fahrplan.toml: `[calendar]`, `holidays = \"holidays.csv\"`"),
         );
     }
 }

@@ -8,7 +8,7 @@ use super::words::Place;
 use super::{P, Reader, bounds, part, parts};
 use crate::lang::ast::{
     Enter, EnterHow, ExitTrigger, Goal, ItemKind, Journey, JourneyItem, JourneyItemKind, MigrateKind,
-    MigrateLine, Name, OnDeploy, Ramp, Reenter, Side, Stmt,
+    MigrateLine, Name, OnDeploy, Ramp, Reenter, Side, Stmt, StmtKind,
 };
 
 impl<'s> Reader<'s> {
@@ -28,7 +28,11 @@ impl<'s> Reader<'s> {
         if p.as_rule() == Rule::bad || is_stmt(p.as_rule()) {
             let mut stmts = Vec::new();
             self.stmt_line(line, Place::Journey, &mut stmts);
-            items.extend(stmts.into_iter().map(statement));
+            let is_head = p.as_rule() == Rule::bad && is_head(p.as_str());
+            items.extend(stmts.into_iter().map(|stmt| match stmt.kind {
+                StmtKind::Error if is_head => JourneyItem { kind: JourneyItemKind::Error, span: stmt.span },
+                _ => statement(stmt),
+            }));
             return;
         }
         let span = self.span(p);
@@ -303,6 +307,16 @@ impl<'s> Reader<'s> {
     pub(super) fn because(&mut self, p: &P<'s>) -> Option<crate::lang::ast::Text> {
         let because = part(p, Rule::because)?;
         part(&because, Rule::string).map(|t| self.string(&t))
+    }
+}
+
+/// Whether an unreadable line seems to be one of the head of a journey: nobody passes through it.
+fn is_head(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    match words.next() {
+        Some("enter" | "goal" | "lasts" | "purpose" | "reenter" | "runs") => true,
+        Some("exit") => words.any(|word| word == "on" || word == "when"),
+        _ => false,
     }
 }
 

@@ -18,7 +18,9 @@ use pest::Parser;
 use pest::iterators::Pair;
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, tidy};
-use crate::lang::ast::{File, Item, ItemKind, JourneyItem, JourneyItemKind, Name, Path, Text};
+use crate::lang::ast::{
+    File, Item, ItemKind, JourneyItem, JourneyItemKind, Name, Path, Stmt, StmtKind, Text,
+};
 
 mod exprs;
 mod items;
@@ -91,6 +93,8 @@ struct Reader<'s> {
     unclosed: Vec<(usize, usize)>,
     /// In the present item a `{` was found missing, so its braces do not match.
     brace_missing: bool,
+    /// Words of the language that were given as names: told there, and not again where they are used.
+    renamed: Vec<String>,
 }
 
 impl<'s> Reader<'s> {
@@ -103,6 +107,7 @@ impl<'s> Reader<'s> {
             lost: Vec::new(),
             unclosed: Vec::new(),
             brace_missing: false,
+            renamed: Vec::new(),
         }
     }
 
@@ -279,9 +284,14 @@ impl<'s> Reader<'s> {
     fn mark_damaged(&self, items: &mut [Item], place: Span) {
         if let Some(Item { kind: ItemKind::Journey(journey), .. }) = items.last_mut() {
             let span = if self.places { place } else { Span::default() };
-            journey.items.push(JourneyItem { kind: JourneyItemKind::Error, span });
+            journey.items.push(lost_statement(span));
         }
     }
+}
+
+/// A place in a journey where statements may have been lost.
+fn lost_statement(span: Span) -> JourneyItem {
+    JourneyItem { kind: JourneyItemKind::Stmt(Stmt { kind: StmtKind::Error, span }), span }
 }
 
 /// Start and end of a node without the line ends, blanks and comments that pest leaves at its edges.

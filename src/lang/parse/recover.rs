@@ -11,12 +11,24 @@ use super::steps::{Line, is_stmt};
 use super::words::{Expected, Place, expected, form};
 use super::{P, Reader, bounds, part, parts};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
-use crate::lang::ast::{ExprKind, Field, Item, ItemKind, JourneyItemKind, Name, Type, TypeKind};
+use crate::lang::ast::{ExprKind, Field, Item, ItemKind, Name, Type, TypeKind};
 
 const TITLE: &str = "a text in `\"`";
 
 const UNITS: [&str; 9] =
     ["seconds", "minutes", "hours", "days", "working days", "weeks", "months", "years", "day"];
+
+/// How units of time are written elsewhere.
+const FOREIGN_UNITS: [(&str, &[&str]); 8] = [
+    ("seconds", &["s", "sec", "secs", "sekunde", "sekunden"]),
+    ("minutes", &["m", "min", "mins", "minuten"]),
+    ("hours", &["h", "hr", "hrs", "std", "stunde", "stunden"]),
+    ("days", &["d", "tag", "tage", "tagen"]),
+    ("working days", &["werktag", "werktage", "werktagen", "workdays", "weekdays", "business"]),
+    ("weeks", &["w", "wk", "wks", "woche", "wochen"]),
+    ("months", &["mo", "mth", "monat", "monate", "monaten"]),
+    ("years", &["y", "yr", "yrs", "jahr", "jahre", "jahren"]),
+];
 
 /// Words with which a line goes on with the statement above it.
 const CLAUSES: [&str; 27] = [
@@ -369,11 +381,20 @@ impl<'s> Reader<'s> {
         let at = at + (text[at..].len() - text[at..].trim_start().len());
         let found = token(&text[at..]);
         let gap = Gap { start, text, at, found, wanted };
+        // a reserved name was told where it was given; here it is only used
+        let root = found.split('.').next().unwrap_or(found);
+        if gap.wants_name() && self.renamed.iter().any(|name| name == root) {
+            return;
+        }
         let finding = self.gap(&gap);
         let finding = match super::words::test_form(text) {
             Some(form) if finding.help.is_none() => finding.help(format!("it looks like this: `{form}`")),
             _ => finding,
         };
+        if finding.help.is_none() && is_exit_rule(text) {
+            self.tell(finding.help("it looks like this: `exit as bought on order_placed same cart_id`"));
+            return;
+        }
         self.tell(with_form(finding, first_word(text), place));
     }
 
@@ -401,6 +422,7 @@ impl<'s> Reader<'s> {
         }
         if gap.wants_name() && super::words::is_reserved(found) && !CLAUSES.contains(&found) {
             let better = better_name(found, text);
+            self.renamed.push(found.to_owned());
             return Diagnostic::new(Code::E0008, here, format!("`{found}` is a word of the language"))
                 .label(format!("expected {}", gap.list()))
                 .help(format!("call it `{better}`, say"))
@@ -430,7 +452,8 @@ impl<'s> Reader<'s> {
                 format!("expected {}{}, found `{found}`", gap.list(), after(before)),
             )
         };
-        if let Some(meant) = did_you_mean(found, gap.candidates()) {
+        let unit = gap.wanted.contains(&Expected::Thing("a unit of time")).then(|| unit_of(found)).flatten();
+        if let Some(meant) = unit.or_else(|| did_you_mean(found, gap.candidates())) {
             finding.primary.span = here;
             return finding.label(format!("did you mean `{meant}`?")).fix(
                 format!("write `{meant}`"),
@@ -766,6 +789,11 @@ impl<'s> Reader<'s> {
             match c.as_rule() {
                 Rule::bad => self.loose_text(c, &mut told, goes_on && !items.is_empty()),
                 _ => {
+                    if c.as_rule() == Rule::purpose && !goes_on {
+                        self.bad_purpose(line);
+                        told = true;
+                        continue;
+                    }
                     if !told {
                         told = true;
                         let finding = self.outside(c, goes_on && !items.is_empty(), items);
@@ -802,6 +830,15 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// The line `purpose …` of a journey, between items: a refined purpose that does not say what it refines.
+    fn bad_purpose(&mut self, line: &Line<'s>) {
+        let (start, end) = (bounds(&line.p).0, bounds(line.tail.as_ref().unwrap_or(&line.p)).1);
+        let text = &self.text()[start..end];
+        if let Err(error) = JourneyParser::parse(Rule::one_item, text) {
+            self.explain(start, text, &error, Place::File, Ends::Line);
+        }
+    }
+
     /// A statement or a brace outside all items.
     fn outside(&self, p: &P<'s>, goes_on: bool, items: &[Item]) -> Diagnostic {
         let text = self.text();
@@ -828,18 +865,6 @@ impl<'s> Reader<'s> {
             .related(here, "this stands outside it");
         }
         let head = first_word(line);
-        if p.as_rule() == Rule::purpose {
-            return with_form(
-                Diagnostic::new(
-                    Code::E0001,
-                    here.shrink_to_end(),
-                    format!("expected `under` after `{line}`"),
-                )
-                .label("a refined purpose names the one it refines"),
-                head,
-                Place::File,
-            );
-        }
         let belongs = Place::of(head).filter(|b| *b != Place::File).unwrap_or(Place::Block);
         Diagnostic::new(Code::E0001, here, format!("`{head}` stands outside of every journey"))
             .label(format!("it belongs {}", belongs.words()))
@@ -871,7 +896,7 @@ impl<'s> Reader<'s> {
             ItemKind::Segment(decl) | ItemKind::Score(decl) => decl.expr.kind = ExprKind::Error,
             ItemKind::Journey(journey) => {
                 let span = item.span.shrink_to_end();
-                journey.items.push(crate::lang::ast::JourneyItem { kind: JourneyItemKind::Error, span });
+                journey.items.push(super::lost_statement(span));
             }
             ItemKind::Import(_) | ItemKind::Template { .. } | ItemKind::Purpose { .. } => {
                 item.kind = ItemKind::Error
@@ -903,6 +928,7 @@ impl<'s> Reader<'s> {
         let line = self.text()[..start].rfind('\n').map_or(0, |at| at + 1);
         let better = better_name(word, &self.text()[line..start]);
         let place = self.place_of(p);
+        self.renamed.push(word.to_owned());
         self.tell_lost(
             Diagnostic::new(Code::E0008, place, format!("`{word}` is a word of the language"))
                 .label("not a name")
@@ -1029,7 +1055,8 @@ impl Gap<'_> {
     fn list(&self) -> String {
         let mut all: Vec<String> = self.things().into_iter().map(str::to_owned).collect();
         let words: Vec<String> = self.words().into_iter().map(shown).collect();
-        if all.is_empty() || all.len() + words.len() <= 3 {
+        let open = all.iter().any(|thing| thing == "a value" || thing == "a moment");
+        if all.is_empty() || all.len() + words.len() <= if open { 3 } else { 5 } {
             all.extend(words);
         }
         if self.wanted.contains(&Expected::Operator)
@@ -1084,6 +1111,17 @@ impl Gap<'_> {
         words.retain(|w| w.starts_with(char::is_alphabetic));
         words
     }
+}
+
+/// The unit that an abbreviation or a German word means.
+fn unit_of(word: &str) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    FOREIGN_UNITS.iter().find(|(_, others)| others.contains(&word.as_str())).map(|(ours, _)| *ours)
+}
+
+/// Whether a line with `exit` says when, and is thus a rule of the journey.
+fn is_exit_rule(text: &str) -> bool {
+    first_word(text) == "exit" && text.split_whitespace().any(|word| word == "on" || word == "when")
 }
 
 fn after(before: &str) -> String {
