@@ -79,7 +79,7 @@ impl Engine {
         let beginning = moment(load::BEGINNING);
         let store = Store::open(&database).await.map_err(world)?;
         deploy::deploy_project(&store, &project, beginning).await?;
-        import::contacts_from(&store, load::contacts(args.contacts).as_bytes(), beginning).await?;
+        import::contacts_from(&store, load::contacts(args.contacts + super::SINGLES).as_bytes(), beginning).await?;
         let scopes = [keys::Scope::Ingest].into();
         let (_, key) = keys::create(&store, "bench", scopes, None, machine_now()).await.map_err(world)?;
         store.close().await;
@@ -138,7 +138,7 @@ impl Engine {
     pub(super) async fn singles(&self, count: u64) -> Result<Value, Failure> {
         let mut times = Vec::new();
         for n in 0..count {
-            let new = self.contacts + 1_000_000 + n;
+            let new = self.contacts + n;
             let sent = self.sent().await?;
             let begun = Instant::now();
             self.door().post(&json!({ "batch": [load::item("signed_up", new)] })).await?;
