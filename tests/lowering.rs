@@ -315,3 +315,26 @@ fn an_edit_elsewhere_changes_no_identity() {
         assert!(after.contains(id), "{id} is gone from {after:?}");
     }
 }
+
+#[test]
+fn only_messages_whose_results_somebody_wants_are_heard_of() {
+    let program = program(
+        r#"journey j {
+  enter on signed_up as signup
+  send email a as unread
+  send email b as read
+  send email c as awaited
+  wait up to 1 day for awaited.clicked as click
+  if read.skipped {
+    exit as skipped
+  }
+  exit as done
+}"#,
+    );
+    let heard = &program.tables().heard;
+    let heard_of = |name: &str| {
+        let slot = program.slots.iter().position(|slot| &*slot.name == name);
+        heard[slot.expect("the message has a slot")]
+    };
+    assert_eq!([heard_of("unread"), heard_of("read"), heard_of("awaited")], [false, true, true]);
+}

@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// The pause after the database failed.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Results that share a transaction.
-const RECORD: usize = 512;
+const RECORD: usize = 2_048;
 
 /// Where messages leave.
 pub struct Outlet {
@@ -133,8 +133,9 @@ async fn round(
     };
     let claimed = deliveries::claim(store, claim).await?;
     let any = answered > 0 || !claimed.is_empty();
+    let now = clock.now();
     for (claimed, permit) in claimed.into_iter().zip(permits) {
-        let (outlet, catalog, results, now) = (outlet.clone(), catalog.clone(), results.clone(), clock.now());
+        let (outlet, catalog, results) = (outlet.clone(), catalog.clone(), results.clone());
         tokio::spawn(async move {
             let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
             let sent = AssertUnwindSafe(deliver(&outlet, &catalog, claimed, now)).catch_unwind().await;
@@ -238,10 +239,11 @@ fn withdrawn(catalog: &Catalog, claimed: &Claimed, now: Timestamp) -> Option<Out
 
 /// Records results, many in one transaction, and tries until the database takes them: a result that is lost is a mail sent twice.
 async fn record(store: Store, clock: JourneyClock, mut finished: mpsc::Receiver<Finished>) {
-    let mut batch = Vec::with_capacity(RECORD);
-    while finished.recv_many(&mut batch, RECORD).await > 0 {
+    let mut batch = Vec::new();
+    while let Some(first) = finished.recv().await {
+        batch.push(first);
         loop {
-            match record_batch(&store, &clock, &batch).await {
+            match record_batch(&store, &clock, &mut finished, &mut batch).await {
                 Ok(Recorded { stale, .. }) => {
                     if stale > 0 {
                         metrics::counter!("fahrplan_stale_results_total").increment(stale as u64);
@@ -259,10 +261,18 @@ async fn record(store: Store, clock: JourneyClock, mut finished: mpsc::Receiver<
     }
 }
 
+/// Records what is there when it is our turn to write.
 async fn record_batch(
     store: &Store,
     clock: &JourneyClock,
-    batch: &[Finished],
+    finished: &mut mpsc::Receiver<Finished>,
+    batch: &mut Vec<Finished>,
 ) -> Result<Recorded, crate::store::Error> {
-    deliveries::record(store, batch.to_vec(), clock.now()).await
+    let tx = store.write().await?;
+    while batch.len() < RECORD
+        && let Ok(next) = finished.try_recv()
+    {
+        batch.push(next);
+    }
+    deliveries::record_in(tx, batch.clone(), clock.now()).await
 }

@@ -36,6 +36,8 @@ pub struct Tables {
     pub main: Vec<bool>,
     /// The most rounds of each loop, by its counter.
     pub times: Vec<u32>,
+    /// Slots of messages whose results something reads or waits for.
+    pub heard: Vec<bool>,
     /// The fields of the entering event that something reads: by name, by `same` or by `per`.
     pub entry_fields: Vec<Word>,
     /// Event names on which exits, handlers and goals listen, and the signals of live exit conditions, without those of the
@@ -50,6 +52,7 @@ impl Program {
             again: again(self),
             main: reach(self, vec![0], &|step| self.steps[step].kind.targets()),
             times: times(self),
+            heard: heard(self),
             entry_fields: entry_fields(self),
             interests: interests(self),
         })
@@ -158,6 +161,18 @@ fn times(program: &Program) -> Vec<u32> {
         }
     }
     all
+}
+
+fn heard(program: &Program) -> Vec<bool> {
+    let mut heard: Vec<bool> = program.slots.iter().map(|slot| !slot.used.is_empty()).collect();
+    for signal in program.matches().flat_map(|on| &on.signals) {
+        if let Signal::Outcome { slot, .. } = signal
+            && let Some(heard) = heard.get_mut(usize::from(*slot))
+        {
+            *heard = true;
+        }
+    }
+    heard
 }
 
 fn entry_fields(program: &Program) -> Vec<Word> {

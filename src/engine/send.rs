@@ -188,7 +188,9 @@ impl Walk<'_, '_, '_> {
             to,
             before: Some(before).filter(|before| *before != Timestamp::NEVER),
             due_at: self.state.clock,
-            wants_outcome: step.slot.is_some(),
+            wants_outcome: step
+                .slot
+                .is_some_and(|slot| self.program.tables().heard.get(usize::from(slot)) == Some(&true)),
         });
         if policy::is_capped(facts.catalog, purpose, channel) {
             self.turn.effects.slots.push((facts.now, channel.clone(), purpose.clone(), id));

@@ -48,11 +48,12 @@ pub async fn advance_bucket(store: &Store, bucket: i64, now: Timestamp, limit: i
         return Ok(idle);
     }
     let mut tx = store.write().await?;
-    const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {skip locked}";
-    if tx.fetch_first(LOCK, args![bucket]).await?.is_none() {
+    const LOCK: &str =
+        "SELECT (SELECT MAX(generation) FROM deployments) FROM buckets WHERE bucket = $1 {skip locked}";
+    let Some(locked) = tx.fetch_first(LOCK, args![bucket]).await? else {
         return Ok(Advanced { locked: true, ..idle });
-    }
-    let deployed = journeys::deployed(&mut tx).await?;
+    };
+    let deployed = journeys::deployed_at(&mut tx, locked.opt_i64(0)?.unwrap_or(0)).await?;
     let taken = inbox::take(&mut tx, bucket, limit).await?;
     let drained = taken.len() < usize::try_from(limit).unwrap_or(usize::MAX);
     let until = match taken.last() {
@@ -83,11 +84,13 @@ pub async fn advance_bucket(store: &Store, bucket: i64, now: Timestamp, limit: i
 /// When the bucket has to be looked at: now if something is in the inbox. Looks without a lock.
 async fn next_look(store: &Store, bucket: i64, now: Timestamp) -> Result<Timestamp> {
     let mut conn = store.read().await?;
-    const ANY: &str = "SELECT id FROM inbox WHERE bucket = $1 ORDER BY id LIMIT 1";
-    if conn.fetch_first(ANY, args![bucket]).await?.is_some() {
-        return Ok(now);
-    }
-    timers::next_due(&mut conn, bucket).await
+    const LOOK: &str = "SELECT (SELECT id FROM inbox WHERE bucket = $1 ORDER BY id LIMIT 1), \
+        (SELECT wake_at FROM timers WHERE bucket = $2 ORDER BY wake_at, id LIMIT 1)";
+    let Some(row) = conn.fetch_first(LOOK, args![bucket, bucket]).await? else { return Ok(Timestamp::NEVER) };
+    Ok(match row.opt_i64(0)? {
+        Some(_) => now,
+        None => row.opt_at(1)?.unwrap_or(Timestamp::NEVER),
+    })
 }
 
 /// Gives each contact of the batch its inputs, in order; sets aside what is for somebody else or cannot be read.

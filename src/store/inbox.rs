@@ -132,6 +132,8 @@ impl Store {
 /// Takes the calls that wait, together, again and again.
 async fn accept_all(core: Arc<Core>, mut calls: mpsc::Receiver<Call>, waiting: Arc<AtomicUsize>) {
     while let Some(first) = calls.recv().await {
+        // What arrives while we wait for our turn to write goes along.
+        let turn = core.write().await;
         let mut together = vec![first];
         let mut count = together[0].items.len();
         while count < TOGETHER {
@@ -145,7 +147,10 @@ async fn accept_all(core: Arc<Core>, mut calls: mpsc::Receiver<Call>, waiting: A
             shares.push((call.items.len(), call.answer));
             items.extend(call.items);
         }
-        let accepted = accept_together(&core, &items).await;
+        let accepted = match turn {
+            Ok(tx) => accept_together(tx, &items).await,
+            Err(error) => Err(error),
+        };
         waiting.fetch_sub(count, Ordering::Relaxed);
         answer_all(accepted, shares);
     }
@@ -172,15 +177,17 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
 }
 
 /// Accepts items in one transaction; once more when another process came first with the same identity or message id.
-async fn accept_together(core: &Arc<Core>, items: &[(Incoming, Timestamp)]) -> Result<Vec<Accepted>> {
+async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Result<Vec<Accepted>> {
+    let core = tx.core.clone();
     for _ in 0..5 {
-        let mut tx = core.write().await?;
         if let Some(accepted) = accept_in(&mut tx, items).await? {
             tx.hint_due().await?;
             tx.commit().await?;
             core.wake_due();
             return Ok(accepted);
         }
+        drop(tx);
+        tx = core.write().await?;
     }
     Err(Error::Busy)
 }

@@ -100,6 +100,11 @@ const UNPOISONED: &str = "nothing panics while holding it";
 /// What is deployed as this connection sees it; loaded again only after a deploy.
 pub async fn deployed(conn: &mut Conn) -> Result<Arc<Deployed>> {
     let generation = generation(conn).await?;
+    deployed_at(conn, generation).await
+}
+
+/// What is deployed, for who knows the newest generation already.
+pub(super) async fn deployed_at(conn: &mut Conn, generation: i64) -> Result<Arc<Deployed>> {
     let cached = conn.core.loaded.0.read().expect(UNPOISONED).clone();
     if let Some(cached) = cached.clone().filter(|cached| cached.generation == generation) {
         return Ok(cached);

@@ -551,6 +551,21 @@ fn a_withdrawal_is_seen_at_the_send_point() {
 }
 
 #[test]
+fn all_deliveries_of_somebody_who_was_merged_go_to_who_took_over() {
+    on_all(async |database| {
+        let store = open(&database).await;
+        let (lost, kept) = (contact(&store, "lost").await, contact(&store, "kept").await);
+        queue(&store, lost, &message(&store, "hello")).await;
+        queue(&store, lost, &message(&store, "again")).await;
+        run(&store, "UPDATE contacts SET merged_into = $1 WHERE id = $2", vec![kept.into(), lost.into()])
+            .await;
+        let claimed = claim_at(&store, 0, 0, 10).await;
+        let contacts: Vec<_> = claimed.iter().map(|claimed| claimed.contact).collect();
+        assert_eq!(contacts, [kept, kept]);
+    });
+}
+
+#[test]
 fn a_delivery_under_way_is_found_where_its_contact_went() {
     on_all(async |database| {
         let store = open(&database).await;

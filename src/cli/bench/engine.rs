@@ -14,7 +14,7 @@ use crate::store::{Store, keys};
 use crate::time::Timestamp;
 
 /// How often the engine is asked whether it is through.
-const ASK: Duration = Duration::from_millis(25);
+const ASK: Duration = Duration::from_millis(100);
 /// Longer than any phase may take.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
@@ -79,7 +79,8 @@ impl Engine {
         let beginning = moment(load::BEGINNING);
         let store = Store::open(&database).await.map_err(world)?;
         deploy::deploy_project(&store, &project, beginning).await?;
-        import::contacts_from(&store, load::contacts(args.contacts + super::SINGLES).as_bytes(), beginning).await?;
+        import::contacts_from(&store, load::contacts(args.contacts + super::SINGLES).as_bytes(), beginning)
+            .await?;
         let scopes = [keys::Scope::Ingest].into();
         let (_, key) = keys::create(&store, "bench", scopes, None, machine_now()).await.map_err(world)?;
         store.close().await;

@@ -10,7 +10,7 @@ use super::engine::Engine;
 
 /// Items of a request, and connections.
 const BATCH: u64 = 100;
-const CONNECTIONS: u64 = 8;
+const CONNECTIONS: u64 = 16;
 
 /// When the load begins, and the moment that everybody waits for.
 pub(super) const BEGINNING: &str = "2030-01-02T10:00:00Z";

@@ -69,25 +69,30 @@ macro_rules! lease {
 /// its lease has ended.
 pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
     let mut conn = store.read().await?;
-    let heads = heads(&mut conn).await?;
+    let (heads, generation) = heads(&mut conn).await?;
     drop(conn);
     let due: Vec<Head> = heads.into_iter().filter(|head| head.is_due(&claim)).collect();
     if due.is_empty() {
         return Ok(Vec::new());
     }
     let mut tx = store.write().await?;
-    let deployed = journeys::deployed(&mut tx).await?;
-    let mut all = Vec::new();
+    let deployed = journeys::deployed_at(&mut tx, generation).await?;
+    let mut all: Vec<Claimed> = Vec::new();
     for head in due {
         let room = claim.limit.saturating_sub(all.len());
         if room == 0 {
             break;
         }
-        let mut claimed = lease(&mut tx, &head, room, &claim).await?;
-        facts::look_up(&mut tx, &deployed.catalog, head.bucket, &mut claimed).await?;
-        all.extend(claimed);
+        all.extend(lease(&mut tx, &head, room, &claim).await?);
     }
     tx.commit().await?;
+    // Looked at after the commit, where nobody waits for it: what was withdrawn up to now counts.
+    let mut conn = store.read().await?;
+    for part in all.chunk_by_mut(|a, b| a.bucket == b.bucket) {
+        let bucket = part[0].bucket;
+        facts::look_up(&mut conn, &deployed.catalog, bucket, part).await?;
+    }
+    drop(conn);
     all.sort_by_key(|claimed| {
         (!claimed.delivery.transactional, claimed.delivery.due_at, claimed.delivery.id)
     });
@@ -122,20 +127,22 @@ impl Head {
     }
 }
 
-/// The heads of all buckets, each found at the beginning of an index.
-async fn heads(conn: &mut Conn) -> Result<Vec<Head>> {
+/// The heads of all buckets, each found at the beginning of an index, and the newest generation of what is deployed.
+async fn heads(conn: &mut Conn) -> Result<(Vec<Head>, i64)> {
     const HEADS: &str = "WITH n(bucket) AS ({I}) SELECT n.bucket, \
         (SELECT MIN(due_at) FROM deliveries \
             WHERE deliveries.bucket = n.bucket AND state = 'queued' AND transactional = 1), \
         (SELECT MIN(due_at) FROM deliveries \
             WHERE deliveries.bucket = n.bucket AND state = 'queued' AND transactional = 0), \
-        (SELECT MIN(again_at) FROM deliveries WHERE deliveries.bucket = n.bucket AND again_at IS NOT NULL) \
-        FROM n";
+        (SELECT MIN(again_at) FROM deliveries WHERE deliveries.bucket = n.bucket AND again_at IS NOT NULL), \
+        (SELECT MAX(generation) FROM deployments) FROM n";
     let mut rows = Rows::default();
     for bucket in 0..conn.core.settings().buckets {
         rows.push([bucket.into()]);
     }
+    let mut generation = 0;
     let read = |row: Row| {
+        generation = row.opt_i64(4)?.unwrap_or(0);
         let (transactional, other, again) = (row.opt_at(1)?, row.opt_at(2)?, row.opt_at(3)?);
         Ok(Head { bucket: row.i64(0)?, transactional, other, again })
     };
@@ -143,7 +150,7 @@ async fn heads(conn: &mut Conn) -> Result<Vec<Head>> {
         conn.fetch_rows(HEADS, rows, &[]).await?.into_iter().map(read).collect::<Result<_>>()?;
     heads.retain(|head| head.transactional.or(head.other).or(head.again).is_some());
     heads.sort_unstable_by_key(|head| head.transactional.into_iter().chain(head.other).min());
-    Ok(heads)
+    Ok((heads, generation))
 }
 
 /// When the delivering loop has to look again.
@@ -157,7 +164,7 @@ pub struct Next {
 
 /// When something is due next.
 pub async fn next(conn: &mut Conn) -> Result<Next> {
-    let heads = heads(conn).await?;
+    let (heads, _) = heads(conn).await?;
     let due_at = heads.iter().flat_map(|head| [head.transactional, head.other]).flatten().min();
     Ok(Next { due_at, again_at: heads.iter().filter_map(|head| head.again).min() })
 }

@@ -69,8 +69,10 @@ pub(super) async fn look_up(
         }
     }
     for claimed in claimed.iter_mut() {
-        while let Some(into) = merged.remove(&claimed.contact) {
-            claimed.contact = into;
+        // Who was merged again is found along the chain, which is as long as the search above.
+        for _ in 0..5 {
+            let Some(into) = merged.get(&claimed.contact) else { break };
+            claimed.contact = *into;
         }
         claimed.person = people.get(&claimed.contact).map(|person| {
             let address = address(catalog, &claimed.delivery, person);

@@ -30,7 +30,9 @@ pub use self::claim::{Claim, Claimed, Next, claim, look_again, next};
 pub use self::counts::{Count, counts};
 pub use self::facts::Person;
 pub use self::list::{Line, of_contact};
-pub use self::record::{Finished, Recorded, SendResult, clicked, next_try, record, release_former};
+pub use self::record::{
+    Finished, Recorded, SendResult, clicked, next_try, record, record_in, release_former,
+};
 
 use self::counts::Counts;
 use super::sql::args;

@@ -142,8 +142,12 @@ const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, 
 
 /// Records results in one transaction, and tells the enrollments and journeys that want to hear of them.
 pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> Result<Recorded> {
-    let count = finished.len();
-    let mut tx = store.write().await?;
+    record_in(store.write().await?, finished, now).await
+}
+
+/// As [`record`], in a transaction that was begun for it: results that come in while somebody waits for his turn to write share it.
+pub async fn record_in(mut tx: Conn, finished: Vec<Finished>, now: Timestamp) -> Result<Recorded> {
+    let (count, core) = (finished.len(), tx.core.clone());
     let deployed = journeys::deployed(&mut tx).await?;
     let mut inputs = Vec::new();
     let left = record_all(&mut tx, &deployed, finished, now, &mut inputs).await?;
@@ -155,7 +159,7 @@ pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> R
     }
     tx.commit().await?;
     if told {
-        store.wake();
+        core.wake_due();
     }
     Ok(Recorded { taken: count - stale, stale })
 }
