@@ -133,14 +133,26 @@ impl Channel {
     /// Hands the message over, in any case ending at `until`, which is where the delivery's lease ends. Await it to its
     /// end, at shutdown too: a mail whose final dot is written may have been delivered.
     pub async fn send(&self, prepared: &Prepared, until: Instant) -> SendResult {
+        let sent = self.send_if(prepared, until, std::future::ready(true)).await;
+        sent.expect("nothing holds it back")
+    }
+
+    /// The same if `still` says yes, which is asked right before the sending begins; `None`: it said no, and nothing was sent.
+    pub async fn send_if(
+        &self,
+        prepared: &Prepared,
+        until: Instant,
+        still: impl Future<Output = bool>,
+    ) -> Option<SendResult> {
         match (self, &prepared.envelope) {
             (Channel::Email(email), Some(envelope)) => {
-                email.sender().send(envelope, &prepared.bytes, until).await
+                email.sender().send_if(envelope, &prepared.bytes, until, still).await
             }
             (Channel::Email(_), None) => {
-                SendResult::unsendable(554, "5.6.0 this message was prepared for another channel", false)
+                let text = "5.6.0 this message was prepared for another channel";
+                Some(SendResult::unsendable(554, text, false))
             }
-            (Channel::Recording(recording), _) => recording.send(prepared),
+            (Channel::Recording(recording), _) => still.await.then(|| recording.send(prepared)),
         }
     }
 

@@ -10,6 +10,9 @@
 //! suppressed, consent stands, no pause began, `before` has not passed, no quiet hours. A delivery withdrawn here is cancelled with its
 //! reason, frees its cap slot, and is an outcome. A failure of one delivery is its own: a template that does not render, or a panic,
 //! refuses that message, and the others go on.
+//!
+//! The facts are those of the claim. Where the sending begins later than that, since all connections were busy or the relay was
+//! slow, they are read once more right before it: a withdrawal holds from its commit on.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -35,6 +39,8 @@ const LEASE_MS: i64 = 12 * MINUTE;
 const LOOK: Duration = Duration::from_secs(5);
 /// The pause after the database failed.
 const PAUSE: Duration = Duration::from_millis(250);
+/// For how long the facts that came with the claim are good.
+const FRESH: Duration = Duration::from_millis(250);
 /// Results that share a transaction.
 const RECORD: usize = 2_048;
 
@@ -51,6 +57,15 @@ pub enum Way {
     Channel(Channel),
     /// Nothing leaves: messages count as accepted and tasks are answered with their first outcome. For rehearsals and `bench`.
     Rehearse,
+}
+
+impl Outlet {
+    /// Closes connections that have long been idle.
+    pub(super) async fn close_idle(&self) {
+        if let Way::Channel(channel) = &self.way {
+            channel.close_idle().await;
+        }
+    }
 }
 
 /// Runs until stopped; then what is on its way is awaited and recorded.
@@ -133,12 +148,12 @@ async fn round(
     };
     let claimed = deliveries::claim(store, claim).await?;
     let any = answered > 0 || !claimed.is_empty();
-    let now = clock.now();
+    let desk = Arc::new(Desk::new(store, clock, outlet));
     for (claimed, permit) in claimed.into_iter().zip(permits) {
-        let (outlet, catalog, results) = (outlet.clone(), catalog.clone(), results.clone());
+        let (desk, catalog, results) = (desk.clone(), catalog.clone(), results.clone());
         tokio::spawn(async move {
             let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
-            let sent = AssertUnwindSafe(deliver(&outlet, &catalog, claimed, now)).catch_unwind().await;
+            let sent = AssertUnwindSafe(desk.deliver(&catalog, claimed)).catch_unwind().await;
             let result = sent.unwrap_or_else(|_| {
                 tracing::error!(delivery = %id, "a delivery panicked; this is a bug");
                 refused("the message could not be made")
@@ -152,37 +167,95 @@ async fn round(
     Ok(any)
 }
 
-/// One delivery: the decision from facts, then the act.
-async fn deliver(outlet: &Outlet, catalog: &Catalog, claimed: Claimed, now: Timestamp) -> Outcome {
-    if claimed.kind == Kind::Request {
-        return match outlet.way {
-            Way::Rehearse => Outcome::Accepted { reply: None },
-            Way::Channel(_) => refused("requests are not available yet"),
-        };
-    }
-    if let Some(withdrawn) = withdrawn(catalog, &claimed, now) {
-        return withdrawn;
-    }
-    let Way::Channel(channel) = &outlet.way else { return Outcome::Accepted { reply: None } };
-    if catalog.channels.get(&claimed.delivery.channel).is_none_or(|channel| &*channel.sends != "smtp") {
-        return refused("channels other than e-mail are not available yet");
-    }
-    let prepared = match outlet.composer.compose(channel, catalog, &claimed) {
-        Ok(prepared) => prepared,
-        Err(Refusal { text, bad_address }) => {
-            tracing::warn!(delivery = %claimed.delivery.id, template = &*claimed.delivery.template, why = text, "a message cannot be made");
-            let address = claimed.person.as_ref().and_then(|person| person.address.clone());
-            return Outcome::Refused { code: None, text, bad_address: address.filter(|_| bad_address) };
-        }
-    };
-    let address = claimed.person.as_ref().and_then(|person| person.address.clone()).unwrap_or_default();
-    send(channel, &prepared, &claimed, &address).await
+/// Where the deliveries of one claim are looked after.
+struct Desk {
+    store: Store,
+    clock: JourneyClock,
+    outlet: Arc<Outlet>,
+    /// When they were claimed, on both clocks.
+    since: Instant,
+    now: Timestamp,
 }
 
-async fn send(channel: &Channel, prepared: &Prepared, claimed: &Claimed, address: &Arc<str>) -> Outcome {
-    // The send must not outlive the lease, or somebody else may send it too.
-    let left = JourneyClock::Machine.until(claimed.leased_until, Duration::from_secs(3_600));
-    let result = channel.send(prepared, tokio::time::Instant::now() + left).await;
+impl Desk {
+    fn new(store: &Store, clock: &JourneyClock, outlet: &Arc<Outlet>) -> Desk {
+        let (since, now) = (Instant::now(), clock.now());
+        Desk { store: store.clone(), clock: clock.clone(), outlet: outlet.clone(), since, now }
+    }
+
+    /// One delivery: the decision from facts, then the act.
+    async fn deliver(&self, catalog: &Catalog, claimed: Claimed) -> Outcome {
+        let outlet = &self.outlet;
+        if claimed.kind == Kind::Request {
+            return match outlet.way {
+                Way::Rehearse => Outcome::Accepted { reply: None },
+                Way::Channel(_) => refused("requests are not available yet"),
+            };
+        }
+        if let Some(withdrawn) = withdrawn(catalog, &claimed, self.now) {
+            return withdrawn;
+        }
+        let Way::Channel(channel) = &outlet.way else { return Outcome::Accepted { reply: None } };
+        if catalog.channels.get(&claimed.delivery.channel).is_none_or(|channel| &*channel.sends != "smtp") {
+            return refused("channels other than e-mail are not available yet");
+        }
+        let prepared = match outlet.composer.compose(channel, catalog, &claimed) {
+            Ok(prepared) => prepared,
+            Err(Refusal { text, bad_address }) => {
+                tracing::warn!(delivery = %claimed.delivery.id, template = &*claimed.delivery.template, why = text, "a message cannot be made");
+                let bad_address = address(&claimed).filter(|_| bad_address);
+                return Outcome::Refused { code: None, text, bad_address };
+            }
+        };
+        self.send(channel, &prepared, &claimed).await
+    }
+
+    async fn send(&self, channel: &Channel, prepared: &Prepared, claimed: &Claimed) -> Outcome {
+        // The send must not outlive the lease, or somebody else may send it too.
+        let left = JourneyClock::Machine.until(claimed.leased_until, Duration::from_secs(3_600));
+        let mut withdrawn = None;
+        let still = async {
+            withdrawn = self.look_again(claimed).await;
+            withdrawn.is_none()
+        };
+        match channel.send_if(prepared, Instant::now() + left, still).await {
+            Some(result) => outcome(result, claimed),
+            None => withdrawn.unwrap_or(Outcome::GivenBack),
+        }
+    }
+
+    /// What has withdrawn permission since the claim, if that is a while ago.
+    async fn look_again(&self, claimed: &Claimed) -> Option<Outcome> {
+        if self.since.elapsed() < FRESH {
+            return None;
+        }
+        let mut again = [claimed.clone()];
+        let looked = async {
+            let mut conn = self.store.read().await?;
+            deliveries::look_again(&mut conn, &mut again).await?;
+            journeys::deployed(&mut conn).await
+        };
+        match looked.await {
+            Ok(deployed) => {
+                let [again] = again;
+                let moved = address(&again) != address(claimed);
+                // Somebody with another address by now gets a message made anew.
+                withdrawn(&deployed.catalog, &again, self.clock.now()).or(moved.then_some(Outcome::GivenBack))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a delivery is put off: nobody can tell whether it may leave");
+                Some(Outcome::GivenBack)
+            }
+        }
+    }
+}
+
+fn address(claimed: &Claimed) -> Option<Arc<str>> {
+    claimed.person.as_ref().and_then(|person| person.address.clone())
+}
+
+/// What became of a message that was handed over.
+fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
     let again = || {
         deliveries::next_try(
             claimed.delivery.id,
@@ -195,7 +268,8 @@ async fn send(channel: &Channel, prepared: &Prepared, claimed: &Claimed, address
     match result {
         smtp::SendResult::Accepted { reply } => Outcome::Accepted { reply: Some(reply.text) },
         smtp::SendResult::Refused { code, text, bad_address, .. } => {
-            Outcome::Refused { code: Some(code), text, bad_address: bad_address.then(|| address.clone()) }
+            let bad_address = address(claimed).filter(|_| bad_address);
+            Outcome::Refused { code: Some(code), text, bad_address }
         }
         smtp::SendResult::Deferred { reason, .. } => match again() {
             Some(retry_at) => Outcome::Deferred { retry_at, reason },

@@ -22,7 +22,7 @@ use crate::engine::build::*;
 
 const LIMIT: i64 = 1_000;
 
-pub(super) fn who(name: &str) -> Who {
+pub(crate) fn who(name: &str) -> Who {
     Who { user_id: Some(name.to_owned()), ..Who::default() }
 }
 

@@ -9,10 +9,13 @@ mod keeping;
 mod opening;
 mod outbox;
 mod plans;
+mod upkeep;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fahrplan::store::{Options, Store};
+
+pub(crate) use self::advancing::who;
 
 /// An empty database that a test may open as often as it likes.
 pub(crate) struct Database {

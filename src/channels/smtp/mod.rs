@@ -188,33 +188,55 @@ impl SmtpSender {
     /// Sends one message, in any case ending at `until`. Waits for a free connection; is to be awaited to its end, see
     /// the head of this file.
     pub async fn send(&self, envelope: &Envelope, message: &[u8], until: Instant) -> SendResult {
+        let sent = self.send_if(envelope, message, until, std::future::ready(true)).await;
+        sent.expect("nothing holds it back")
+    }
+
+    /// Sends one message if `still` says yes, which is asked when everything is ready to begin, however long that took. `None`:
+    /// it said no, and the relay was told nothing.
+    pub async fn send_if(
+        &self,
+        envelope: &Envelope,
+        message: &[u8],
+        until: Instant,
+        still: impl Future<Output = bool>,
+    ) -> Option<SendResult> {
         let body = match Body::new(message) {
             Ok(body) => body,
             Err(BodyError::Encoding) => {
-                return SendResult::unsendable(554, "5.6.0 the message is no UTF-8", false);
+                return Some(SendResult::unsendable(554, "5.6.0 the message is no UTF-8", false));
             }
             Err(BodyError::Nul) => {
-                return SendResult::unsendable(554, "5.6.0 the message holds a NUL", false);
+                return Some(SendResult::unsendable(554, "5.6.0 the message holds a NUL", false));
             }
         };
         let limits = Limits { times: &self.shared.config.timeouts, until };
+        let shut_down = || SendResult::deferred(Phase::Connect, "the sender is shutting down");
+        let too_late = || SendResult::deferred(Phase::Connect, "no connection became free in time");
         let _slot = match timeout_at(until, self.shared.slots.acquire()).await {
             Ok(Ok(slot)) => slot,
-            Ok(Err(_)) => return SendResult::deferred(Phase::Connect, "the sender is shutting down"),
-            Err(_) => return SendResult::deferred(Phase::Connect, "no connection became free in time"),
+            Ok(Err(_)) => return Some(shut_down()),
+            Err(_) => return Some(too_late()),
         };
+        let mut session = match self.session(limits).await {
+            Ok(session) => session,
+            Err(result) => return Some(result),
+        };
+        if !still.await {
+            self.give_back(session).await;
+            return None;
+        }
         loop {
-            let mut session = match self.session(limits).await {
-                Ok(session) => session,
-                Err(result) => return result,
-            };
             match session.transact(envelope, &body, limits).await {
                 Outcome::Result(result) => {
                     self.give_back(session).await;
-                    return result;
+                    return Some(result);
                 }
                 // Only a reused connection can be stale, so this ends when the parked ones are used up.
-                Outcome::Stale => {}
+                Outcome::Stale => match self.session(limits).await {
+                    Ok(next) => session = next,
+                    Err(result) => return Some(result),
+                },
             }
         }
     }

@@ -1,0 +1,179 @@
+//! The daemon on a real database and a real mail server, as it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fahrplan::channels::Channel;
+use fahrplan::channels::email::Email;
+use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Reaction};
+use fahrplan::channels::message::read_mailbox;
+use fahrplan::channels::smtp::SmtpConfig;
+use fahrplan::channels::template::Templates;
+use fahrplan::clock::{JourneyClock, machine_now};
+use fahrplan::daemon::{self, Composer, Daemon, Outlet, Way};
+use fahrplan::engine::world::{Delivery, Fields, Suppression};
+use fahrplan::id::{DeliveryId, EnrollmentId};
+use fahrplan::lang::template::LocaleChain;
+use fahrplan::link::LinkKey;
+use fahrplan::store::import::{self, Person};
+use fahrplan::store::{Store, contacts, deliveries, permissions};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::build::{catalog, fields, text};
+use crate::mail::sender;
+use crate::store::{Database, on_all};
+
+/// A daemon that sends through one connection to a mailbox.
+struct Running {
+    store: Store,
+    mailbox: Arc<Mailbox>,
+    stop: CancellationToken,
+    ended: tokio::task::JoinHandle<Result<(), daemon::Error>>,
+}
+
+impl Running {
+    async fn start(database: &Database, change: impl FnOnce(&mut SmtpConfig)) -> Running {
+        let store = database.open().await;
+        let mut catalog = catalog();
+        catalog.policy.consent.clear();
+        fahrplan::store::journeys::deploy(&store, &catalog, &[], machine_now()).await.expect("deployed");
+        let mailbox = Arc::new(Mailbox::start(MailboxConfig::default()).await.expect("a mailbox"));
+        let sender = sender(&mailbox.url(), |config| {
+            config.connections = 1;
+            change(config);
+        });
+        let from = read_mailbox("Shop <news@example.org>").expect("an address");
+        let chain = LocaleChain { project: "de".to_owned(), fallbacks: Default::default() };
+        let files = [("hello/email.de.subject.hbs", "Hello"), ("hello/email.de.text.hbs", "Hello.")];
+        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let (templates, errors) = Templates::compile(files, chain);
+        assert!(errors.is_empty(), "{errors:?}");
+        let composer = Composer {
+            templates,
+            link_key: LinkKey::new([7; 32]),
+            public_url: "https://shop.example".to_owned(),
+            project: "shop".to_owned(),
+            brand: Default::default(),
+        };
+        let way = Way::Channel(Channel::Email(Box::new(Email::new(sender, from))));
+        let daemon = Daemon {
+            store: store.clone(),
+            clock: JourneyClock::Machine,
+            outlet: Arc::new(Outlet { way, composer, parallel: 4 }),
+            confirm_event: "confirmed".into(),
+            sender: "Shop".into(),
+            listener: tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port"),
+            pages: None,
+            metrics: daemon::metrics(),
+        };
+        let stop = CancellationToken::new();
+        let ended = tokio::spawn(daemon.run(stop.clone()));
+        Running { store, mailbox, stop, ended }
+    }
+
+    /// Queues a mail for each of them.
+    async fn queue(&self, names: &[&str]) {
+        let now = machine_now();
+        for name in names {
+            let address = format!("{name}@example.com");
+            let who = crate::store::who(name);
+            let attributes = fields(&[("email", text(&address))]);
+            let person = Person { who, attributes, consents: Vec::new() };
+            import::contacts(&self.store, &[person], now).await.expect("imported");
+        }
+        let mut tx = self.store.write().await.expect("a transaction");
+        for name in names {
+            let contact = contacts::by_key(&mut tx, name).await.expect("read").expect("there").id;
+            let bucket = fahrplan::store::bucket_of(contact, self.store.settings().buckets);
+            deliveries::insert(&mut tx, bucket, &[(contact, &self.hello())]).await.expect("queued");
+        }
+        tx.commit().await.expect("committed");
+    }
+
+    fn hello(&self) -> Delivery {
+        Delivery {
+            id: DeliveryId(self.store.new_id()),
+            enrollment: EnrollmentId(self.store.new_id()),
+            journey: "welcome".into(),
+            step: "hello".into(),
+            round: 0,
+            arm: 0,
+            channel: "email".into(),
+            template: "hello".into(),
+            purpose: "marketing".into(),
+            transactional: false,
+            with: Fields::new(),
+            to: None,
+            before: None,
+            due_at: machine_now(),
+            wants_outcome: false,
+        }
+    }
+
+    async fn states(&self) -> Vec<String> {
+        let mut conn = self.store.read().await.expect("a connection");
+        let counts = deliveries::counts(&mut conn).await.expect("counted");
+        counts.iter().map(|count| format!("{} {}", count.state, count.count)).collect()
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.ended.await.expect("no panic").expect("it ends as asked");
+    }
+}
+
+/// Waits until it is so.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..1_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what} did not come to pass");
+}
+
+#[test]
+fn a_withdrawal_between_claim_and_sending_is_honoured() {
+    on_all(async |database| {
+        let running = Running::start(&database, |_| {}).await;
+        let go = Arc::new(AtomicBool::new(false));
+        let open = go.clone();
+        // The relay takes its time over the first mail: the others are claimed, and wait for the connection.
+        running.mailbox.follow(move |moment| match moment {
+            Moment::Dot(_) if !open.load(Ordering::Relaxed) => Reaction::Wait(Duration::from_secs(2)),
+            _ => Reaction::Go,
+        });
+        running.queue(&["ada", "ben", "cleo"]).await;
+        until("a claim", async || running.states().await == ["leased 3"]).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut tx = running.store.write().await.expect("a transaction");
+        for name in ["ada", "ben", "cleo"] {
+            let suppression = Suppression {
+                channel: "email".into(),
+                address: format!("{name}@example.com").into(),
+                reason: "unsubscribed".into(),
+                at: machine_now(),
+            };
+            permissions::suppress(&mut tx, &[&suppression]).await.expect("suppressed");
+        }
+        tx.commit().await.expect("committed");
+        go.store(true, Ordering::Relaxed);
+        until("an end", async || running.states().await == ["accepted 1", "cancelled 2"]).await;
+        assert_eq!(running.mailbox.messages().len(), 1);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn a_connection_that_nobody_needs_is_closed() {
+    on_all(async |database| {
+        let running = Running::start(&database, |smtp| smtp.idle = Duration::from_millis(200)).await;
+        running.queue(&["ada"]).await;
+        until("a mail", async || running.mailbox.messages().len() == 1).await;
+        // EHLO, MAIL, RCPT, DATA, and QUIT without another mail.
+        until("goodbye", async || running.mailbox.traffic().commands == 5).await;
+        running.stop().await;
+    });
+}
