@@ -42,6 +42,11 @@ impl Ids {
     }
 }
 
+/// What is smaller than every id that is made from that instant on, and larger than all before.
+pub fn at(instant: Timestamp) -> i64 {
+    (instant.0 - EPOCH_MS).clamp(0, (1 << 41) - 1) << 22
+}
+
 /// The number of the worker that made an id.
 pub fn worker_of(id: i64) -> i64 {
     id >> 12 & 0x3ff

@@ -3,7 +3,8 @@
 //! ```text
 //! advance   due -> lock bucket, load, advance, commit      woken by commits and by the next due time
 //! deliver   outbox -> lease, re-check, render, send, record  woken by queued deliveries
-//! upkeep    schedules, jobs over all contacts, leases, retention
+//! upkeep    schedules, jobs over all contacts, retention, statistics
+//! listen    words of other processes, on PostgreSQL
 //! doors     HTTP
 //! ```
 //!
@@ -17,6 +18,7 @@
 mod advance;
 mod compose;
 mod deliver;
+pub mod retention;
 mod upkeep;
 
 use std::sync::Arc;
@@ -115,10 +117,15 @@ impl Daemon {
         });
         let advance = advance::run(store.clone(), clock.clone(), doors_closed.clone());
         loops.spawn(async move { ("advance", advance.await) });
-        let deliver = deliver::run(store.clone(), clock.clone(), self.outlet, doors_closed.clone());
+        let deliver = deliver::run(store.clone(), clock.clone(), self.outlet.clone(), doors_closed.clone());
         loops.spawn(async move { ("deliver", deliver.await) });
-        let upkeep = upkeep::run(store.clone(), clock.clone(), doors_closed.clone());
+        let upkeep = upkeep::run(store.clone(), clock.clone(), self.outlet, doors_closed.clone());
         loops.spawn(async move { ("upkeep", upkeep.await) });
+        let listen = store::listen::run(store.clone(), doors_closed.clone());
+        loops.spawn(async move {
+            listen.await;
+            ("listen", Ok(()))
+        });
 
         let result = watch_over(&mut loops, &stop).await;
         // Whatever ended first, the others are told.

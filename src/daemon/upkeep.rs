@@ -1,31 +1,39 @@
-//! What has to be done now and then: schedules that fire for everybody, jobs over all contacts, and forgetting what is old.
+//! What has to be done now and then: schedules that fire for everybody, jobs over all contacts, forgetting what is old, and what the
+//! database and the mail server want done.
 //!
 //! Every step of it may be done twice, by two daemons too: firings and jobs have keys and remember how far they came.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
+use super::retention::Retention;
+use super::{Error, Outlet};
 use crate::clock::JourneyClock;
-use crate::store::{Result, Store, inbox, jobs, rejected, schedules};
+use crate::store::{Result, Store, jobs, schedules, tidy};
 use crate::time::Timestamp;
 
 /// How often it looks, in the machine's time.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often old rows are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
+/// How often the database is tidied.
+const TIDY: Duration = Duration::from_secs(30);
 
 /// Runs until stopped.
 pub(super) async fn run(
     store: Store,
     clock: JourneyClock,
+    outlet: Arc<Outlet>,
     stop: CancellationToken,
 ) -> std::result::Result<(), Error> {
-    let mut forgotten = tokio::time::Instant::now();
+    let (mut forgotten, mut tidied) = (Instant::now(), Instant::now());
+    let (mut retention, mut tidying) = (Retention::default(), tidy::Tidying::default());
     while !stop.is_cancelled() {
         let mut next = Timestamp::NEVER;
-        match look(&store, &clock, &stop).await {
+        match tokio::join!(look(&store, &clock, &stop), outlet.close_idle()).0 {
             Ok(soonest) => next = soonest,
             Err(error) if error.is_passing() => {
                 tracing::warn!(error = %error, "upkeep could not reach the database")
@@ -33,9 +41,15 @@ pub(super) async fn run(
             Err(error) => return Err(error.into()),
         }
         if forgotten.elapsed() > FORGET {
-            forgotten = tokio::time::Instant::now();
-            if let Err(error) = forget(&store, clock.now()).await {
+            forgotten = Instant::now();
+            if let Err(error) = retention.work(&store, clock.now()).await {
                 tracing::warn!(error = %error, "old rows could not be forgotten");
+            }
+        }
+        if tidied.elapsed() > TIDY {
+            tidied = Instant::now();
+            if let Err(error) = tidying.work(&store).await {
+                tracing::warn!(error = %error, "the database could not be tidied");
             }
         }
         tokio::select! {
@@ -67,14 +81,4 @@ async fn fire(store: &Store, now: Timestamp) -> Result<Timestamp> {
         }
     }
     Ok(schedule.next)
-}
-
-async fn forget(store: &Store, now: Timestamp) -> Result<()> {
-    rejected::forget(store, now).await?;
-    for bucket in store.buckets() {
-        let mut tx = store.write().await?;
-        inbox::forget_seen(&mut tx, bucket).await?;
-        tx.commit().await?;
-    }
-    Ok(())
 }

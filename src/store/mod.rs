@@ -12,6 +12,7 @@
 //! - `events`, `permissions`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often
+//! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `deliveries`, `tasks`: the outbox; `keys`: who may come in; `rejected`: what could not be read
 
 pub mod backlog;
@@ -31,6 +32,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod journeys;
 pub mod keys;
+pub mod listen;
 pub mod memberships;
 mod merge;
 mod migrate;
@@ -44,6 +46,7 @@ pub mod settings;
 mod sql;
 pub mod status;
 pub mod tasks;
+pub mod tidy;
 pub mod timers;
 mod workers;
 
@@ -287,7 +290,7 @@ impl Store {
 
     /// The number of this process among the workers of the database.
     pub fn worker(&self) -> i64 {
-        self.core.ids.lock().expect("nothing panics while holding it").worker()
+        self.core.worker()
     }
 
     /// Makes this process the one daemon of a SQLite database for as long as the result lives, also after a crash of a former one.
@@ -328,6 +331,10 @@ impl Core {
 
     pub(crate) fn new_id(&self) -> i64 {
         self.ids.lock().expect("nothing panics while holding it").next(machine_now())
+    }
+
+    pub(crate) fn worker(&self) -> i64 {
+        self.ids.lock().expect("nothing panics while holding it").worker()
     }
 
     async fn read(self: &Arc<Core>) -> Result<Conn> {

@@ -262,11 +262,12 @@ impl Conn {
         Ok(())
     }
 
-    /// Tells the daemons on other machines, after the commit, that a bucket may have something to do. Only a hint: one a
+    /// Tells the daemons of other processes, after the commit, that a bucket may have something to do. Only a hint: one a
     /// transaction at most, since notifying commits wait for each other.
     pub(super) async fn hint_due(&mut self) -> Result<()> {
         if self.dialect() == Dialect::Postgres {
-            self.fetch("SELECT pg_notify('fahrplan_due', '')::TEXT", Vec::new()).await?;
+            let (channel, worker) = (super::listen::DUE, self.core.worker().to_string());
+            self.fetch("SELECT pg_notify($1, $2)::TEXT", args![channel, worker]).await?;
         }
         Ok(())
     }

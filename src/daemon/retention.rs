@@ -1,0 +1,75 @@
+//! Forgetting what is kept no longer, a little at a time: a pass over all contacts may take hours, and nobody notices it.
+//!
+//! What holds for how long: events as the schema says (`keep`), decisions 400 days, rejected items and message ids as their files say.
+//! Open tasks that nobody did in time are taken off the list here too.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::machine_now;
+use crate::id::{self, ContactId};
+use crate::store::{Result, Store, events, history, inbox, journeys, rejected, tasks};
+use crate::time::{DAY, Timestamp};
+
+/// How long decisions are kept, on the machine's clock.
+const DECISIONS: i64 = 400 * DAY;
+/// Slices of a bucket that one call works on, so that a call is short.
+const SLICES: usize = 10;
+/// Decisions a slice.
+const ROWS: i64 = 1_000;
+/// From the beginning of one pass over the events of all contacts to that of the next.
+const PASS: Duration = Duration::from_secs(24 * 3_600);
+
+/// How far forgetting has come.
+#[derive(Debug, Default)]
+pub struct Retention {
+    /// In each bucket the contact after which the pass goes on; `None` where it is through.
+    places: Vec<Option<ContactId>>,
+    began: Option<Instant>,
+}
+
+impl Retention {
+    /// Forgets the next part of what is old, at that moment of the journey clock.
+    pub async fn work(&mut self, store: &Store, now: Timestamp) -> Result<()> {
+        rejected::forget(store, now).await?;
+        tasks::expire(store, now).await?;
+        if self.began.is_none_or(|began| began.elapsed() >= PASS) {
+            self.began = Some(Instant::now());
+            self.places = store.buckets().map(|_| Some(ContactId(0))).collect();
+        }
+        for bucket in store.buckets() {
+            let mut tx = store.write().await?;
+            inbox::forget_seen(&mut tx, bucket).await?;
+            tx.commit().await?;
+            forget_decisions(store, bucket).await?;
+        }
+        self.forget_events(store, now).await
+    }
+
+    async fn forget_events(&mut self, store: &Store, now: Timestamp) -> Result<()> {
+        let deployed = journeys::deployed(&mut store.read().await?).await?;
+        for (bucket, place) in store.buckets().zip(&mut self.places) {
+            for _ in 0..SLICES {
+                let Some(after) = *place else { break };
+                let mut tx = store.write().await?;
+                *place = events::forget(&mut tx, bucket, &deployed.catalog, after, now).await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn forget_decisions(store: &Store, bucket: i64) -> Result<()> {
+    let before = id::at(machine_now().plus_ms(-DECISIONS));
+    for _ in 0..SLICES {
+        let mut tx = store.write().await?;
+        let forgotten = history::forget(&mut tx, bucket, before, ROWS).await?;
+        tx.commit().await?;
+        if forgotten < ROWS.unsigned_abs() {
+            break;
+        }
+    }
+    Ok(())
+}
