@@ -32,6 +32,10 @@ const STATEMENTS: usize = 600;
 /// remainder takes more than a dozen statements.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
+/// How often a SQLite file that is locked is opened again, and after how long.
+const OPENINGS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Connections that only read, on SQLite.
 const READERS: u32 = 3;
 
@@ -109,15 +113,25 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
         .row_buffer_size(4_096)
         .disable_statement_logging();
     // Negative sizes are KiB.
-    let writer = PoolOptions::new()
-        .max_connections(1)
-        .min_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .acquire_timeout(options.patience)
-        .connect_with(base.clone().pragma("cache_size", "-49152"))
-        .await?;
+    let open_writer = || {
+        PoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .acquire_timeout(options.patience)
+            .connect_with(base.clone().pragma("cache_size", "-49152"))
+    };
+    // Several processes may create the file at once, and the change to a log of writes waits for nobody.
+    let mut tries = 0;
+    let writer = loop {
+        match open_writer().await.map_err(Error::from) {
+            Err(error) if error.is_passing() && tries < OPENINGS => tokio::time::sleep(PAUSE).await,
+            opened => break opened?,
+        }
+        tries += 1;
+    };
     let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await?;
     if !is_new_enough(&version) {
         return Err(Error::OldSqlite(version));
