@@ -3,7 +3,6 @@
 //! First deploys, and replacing a journey while nobody is inside. Moving people from one version to the next comes with `plan`, so
 //! until then a changed journey with people inside is refused, and says how many.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
 use super::load::Project;
@@ -13,7 +12,7 @@ use crate::diagnostic::Severity;
 use crate::engine::program::{Program, Word};
 use crate::lang::Compilation;
 use crate::store::Store;
-use crate::store::journeys::{self, Deployed};
+use crate::store::journeys::{self, Deployed, Refused};
 use crate::time::Timestamp;
 
 /// Runs the command.
@@ -34,14 +33,13 @@ async fn deploy(args: &DeployArgs) -> Outcome {
         print("Nothing to do: the database has exactly this.\n")?;
         return Ok(Exit::Fine);
     }
-    refuse_people_inside(&store, &changes).await?;
     print(&changes.iter().map(|change| format!("{change}\n")).collect::<String>())?;
     if !args.yes {
         confirm()?;
     }
-    let done = journeys::deploy(&store, &compiled.catalog, &compiled.programs, machine_now())
-        .await
-        .map_err(world)?;
+    let (catalog, programs) = (&compiled.catalog, &compiled.programs);
+    let done = journeys::deploy_over(&store, deployed.generation, catalog, programs, machine_now()).await;
+    let done = done.map_err(world)?.map_err(refused)?;
     print(&format!("Deployed as number {}.\n", done.generation))?;
     store.close().await;
     Ok(Exit::Fine)
@@ -97,7 +95,7 @@ impl std::fmt::Display for Change<'_> {
 fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed) -> Vec<Change<'a>> {
     let change = |program: &'a Program| match deployed.current.get(&program.journey) {
         None => Some(Change::New(program)),
-        Some(current) if current.hash() != program.hash() => Some(Change::Changed(program)),
+        Some(_) if deployed.would_change(program) => Some(Change::Changed(program)),
         Some(_) => None,
     };
     let mut changes: Vec<Change> = compiled.programs.iter().filter_map(change).collect();
@@ -110,21 +108,16 @@ fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed) -> Vec<Change<
     changes
 }
 
-async fn refuse_people_inside(store: &Store, changes: &[Change<'_>]) -> Result<(), Failure> {
-    let inside: BTreeMap<Word, i64> =
-        journeys::inside(&mut store.read().await.map_err(world)?).await.map_err(world)?;
-    for change in changes {
-        if let Change::Changed(program) = change
-            && let Some(count) = inside.get(&program.journey).filter(|count| **count > 0)
-        {
-            return Err(Failure::findings(format!(
-                "nothing was deployed: {count} people are inside `{}`, and moving them to a changed version is not available yet",
-                program.journey
-            ))
-            .help("deploy when they are through (`fahrplan status` shows them), or give the changed journey a new name"));
-        }
+fn refused(why: Refused) -> Failure {
+    match why {
+        Refused::Inside(journey, count) => Failure::findings(format!(
+            "nothing was deployed: {count} {} inside `{journey}`, and moving them to a changed version is not available yet",
+            if count == 1 { "person is" } else { "people are" }
+        ))
+        .help("deploy when they are through (`fahrplan status` shows them), or give the changed journey a new name"),
+        Refused::Moved => Failure::findings("nothing was deployed: somebody else deployed in this moment")
+            .help("run `fahrplan deploy` again; it shows what would change by now"),
     }
-    Ok(())
 }
 
 fn confirm() -> Result<(), Failure> {

@@ -713,6 +713,27 @@ pub enum Reach {
 }
 
 impl Catalog {
+    /// A schema that declares nothing, in UTC.
+    pub fn empty() -> Catalog {
+        Catalog {
+            format: FORMAT,
+            zone: "UTC".into(),
+            locale: "en".into(),
+            holidays: Holidays::default(),
+            attributes: Vec::new(),
+            events: BTreeMap::new(),
+            purposes: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            scores: BTreeMap::new(),
+            transactional_templates: BTreeMap::new(),
+            policy: Policy::default(),
+        }
+    }
+
     /// The purpose itself and those above it, nearest first.
     pub fn lineage<'a>(&'a self, purpose: &'a Word) -> impl Iterator<Item = &'a Word> {
         std::iter::successors(Some(purpose), |p| self.purposes.get(*p)).take(16)

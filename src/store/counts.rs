@@ -89,6 +89,14 @@ pub struct Count {
     pub count: i64,
 }
 
+/// How many rest in each program, by its number.
+pub(super) async fn resting(conn: &mut Conn) -> Result<Vec<(i64, i64)>> {
+    const RESTING: &str =
+        "SELECT program, CAST(SUM(count) AS BIGINT) FROM step_counts WHERE kind = $1 GROUP BY program";
+    let rows = conn.fetch(RESTING, vec![Arg::I64(Counted::Resting as i64)]).await?;
+    rows.iter().map(|row| Ok((row.i64(0)?, row.i64(1)?))).collect()
+}
+
 /// All counts over all buckets, by program.
 pub async fn all(conn: &mut Conn) -> Result<Vec<Count>> {
     const ALL: &str = "SELECT program, kind, name, CAST(SUM(count) AS BIGINT) FROM step_counts \

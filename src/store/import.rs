@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::identities::{Resolved, Resolver};
 use super::inbox::{Incoming, To};
-use super::sql::args;
 use super::{Conn, Error, Result, Store, contacts, inbox, journeys, permissions};
 use crate::engine::programs::is_standing;
 use crate::engine::world::{Cause, ConsentChange, Fields, Input};
@@ -81,7 +80,10 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
     for (contact, person) in rows {
         buckets.entry(tx.core.bucket_of(contact)).or_default().push((contact, person));
     }
-    lock(tx, buckets.keys().copied()).await?;
+    // What is read here is written back, so nobody may change it meanwhile.
+    for bucket in buckets.keys() {
+        tx.lock(*bucket).await?;
+    }
     if !resolver.write(tx).await? {
         return Ok(None);
     }
@@ -95,16 +97,6 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
 }
 
 const SETTLE: Input = Input::Settle { cause: Cause::Import };
-
-/// Waits until nobody advances contacts of these buckets, and keeps everybody out until the commit: what is read here is written
-/// back. The buckets come first and in order, as everywhere, so that no two wait for each other.
-async fn lock(tx: &mut Conn, buckets: impl Iterator<Item = i64>) -> Result<()> {
-    const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {lock}";
-    for bucket in buckets {
-        tx.fetch_first(LOCK, args![bucket]).await?;
-    }
-    Ok(())
-}
 
 /// Sets attributes and consents of contacts of one locked bucket; false if one of them was merged before the lock.
 async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, &Person)], now: Timestamp) -> Result<bool> {

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 use super::sql::args;
-use super::{Conn, Error, Result, Store, jobs, names};
+use super::{Conn, Error, Result, Store, counts, jobs, names};
 use crate::engine::Programs;
-use crate::engine::program::{Catalog, FORMAT, Policy, Program, Word};
+use crate::engine::program::{Catalog, Program, Word};
 use crate::engine::world::{Cause, Input};
-use crate::time::{Holidays, Timestamp};
+use crate::time::Timestamp;
 
 /// What is deployed, as one generation has it.
 #[derive(Debug)]
@@ -51,6 +51,11 @@ impl Deployed {
     /// The number of a program that came from here.
     pub fn number_of(&self, program: &Arc<Program>) -> Option<i64> {
         self.numbers.get(&Arc::as_ptr(program).addr()).copied()
+    }
+
+    /// Whether this program would replace another one of its journey.
+    pub fn would_change(&self, program: &Program) -> bool {
+        self.current.get(&program.journey).is_some_and(|current| current.hash() != program.hash())
     }
 
     /// Whether some journey or segment reads the event that this outcome of a message becomes.
@@ -131,9 +136,18 @@ pub struct Deploy {
     pub retired: Vec<Word>,
 }
 
+/// Why a deploy was refused; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// So many people are inside a version of this journey that would be replaced.
+    Inside(Word, i64),
+    /// Somebody else deployed since it was looked what would change.
+    Moved,
+}
+
 /// Makes these programs the current ones, and this the catalog; journeys that are not among them are retired. When something
 /// changed, the standing entries of all contacts are set up anew by a job in each bucket. Whether people may be left behind in
-/// older versions is for the caller to decide before.
+/// older versions is for the caller to decide before; see [`deploy_over`].
 pub async fn deploy(
     store: &Store,
     catalog: &Catalog,
@@ -142,37 +156,78 @@ pub async fn deploy(
 ) -> Result<Deploy> {
     let mut tx = store.write().await?;
     let before = deployed(&mut tx).await?;
-    let mut deploy = Deploy { generation: before.generation + 1, ..Deploy::default() };
-    for program in programs {
-        let number = keep_program(&mut tx, program, now).await?;
-        let current = before.current.get(&program.journey).and_then(|current| before.number_of(current));
-        if current != Some(number) {
-            deploy.changed.push(program.journey.clone());
-        }
-        point(&mut tx, &program.journey, Some(number), now).await?;
-    }
-    let is_gone = |journey: &&Word| programs.iter().all(|program| program.journey != **journey);
-    deploy.retired = before.current.keys().filter(is_gone).cloned().collect();
-    for journey in &deploy.retired {
-        point(&mut tx, journey, None, now).await?;
-    }
-    let catalog = keep_catalog(&mut tx, catalog, now).await?;
-    const DEPLOY: &str = "INSERT INTO deployments (generation, catalog, deployed_at) VALUES ($1, $2, $3)";
-    tx.exec(DEPLOY, args![deploy.generation, catalog, now]).await?;
-    let settle = Input::Settle { cause: Cause::Deploy };
-    jobs::start(&mut tx, &format!("settle {}", deploy.generation), &settle).await?;
-    tx.hint_due().await?;
+    let deploy = write(&mut tx, &before, catalog, programs, now).await?;
     tx.commit().await?;
     store.wake();
     Ok(deploy)
 }
 
+/// The same, if that generation is still the one deployed and nobody is inside a journey that changes. Nobody advances while it looks
+/// and writes, so nobody can enter what is being replaced.
+pub async fn deploy_over(
+    store: &Store,
+    generation: i64,
+    catalog: &Catalog,
+    programs: &[Program],
+    now: Timestamp,
+) -> Result<Result<Deploy, Refused>> {
+    let mut tx = store.write().await?;
+    tx.lock_all().await?;
+    let before = deployed(&mut tx).await?;
+    if before.generation != generation {
+        return Ok(Err(Refused::Moved));
+    }
+    let inside = inside(&mut tx, &before).await?;
+    for program in programs.iter().filter(|program| before.would_change(program)) {
+        if let Some(people) = inside.get(&program.journey).filter(|people| **people > 0) {
+            return Ok(Err(Refused::Inside(program.journey.clone(), *people)));
+        }
+    }
+    let deploy = write(&mut tx, &before, catalog, programs, now).await?;
+    tx.commit().await?;
+    store.wake();
+    Ok(Ok(deploy))
+}
+
+async fn write(
+    tx: &mut Conn,
+    before: &Deployed,
+    catalog: &Catalog,
+    programs: &[Program],
+    now: Timestamp,
+) -> Result<Deploy> {
+    let mut deploy = Deploy { generation: before.generation + 1, ..Deploy::default() };
+    for program in programs {
+        let number = keep_program(tx, program, now).await?;
+        let current = before.current.get(&program.journey).and_then(|current| before.number_of(current));
+        if current != Some(number) {
+            deploy.changed.push(program.journey.clone());
+        }
+        point(tx, &program.journey, Some(number), now).await?;
+    }
+    let is_gone = |journey: &&Word| programs.iter().all(|program| program.journey != **journey);
+    deploy.retired = before.current.keys().filter(is_gone).cloned().collect();
+    for journey in &deploy.retired {
+        point(tx, journey, None, now).await?;
+    }
+    let catalog = keep_catalog(tx, catalog, now).await?;
+    const DEPLOY: &str = "INSERT INTO deployments (generation, catalog, deployed_at) VALUES ($1, $2, $3)";
+    tx.exec(DEPLOY, args![deploy.generation, catalog, now]).await?;
+    let settle = Input::Settle { cause: Cause::Deploy };
+    jobs::start(tx, &format!("settle {}", deploy.generation), &settle).await?;
+    tx.hint_due().await?;
+    Ok(deploy)
+}
+
 /// How many are inside each journey, whatever its version.
-pub async fn inside(conn: &mut Conn) -> Result<BTreeMap<Word, i64>> {
-    const INSIDE: &str = "SELECT names.name, COUNT(*) FROM enrollments JOIN names ON names.id = enrollments.journey \
-        WHERE enrollments.ended_at IS NULL GROUP BY names.name";
-    let rows = conn.fetch(INSIDE, Vec::new()).await?;
-    rows.iter().map(|row| Ok((Word::from(row.text(0)?), row.i64(1)?))).collect()
+async fn inside(conn: &mut Conn, deployed: &Deployed) -> Result<BTreeMap<Word, i64>> {
+    let mut inside = BTreeMap::new();
+    for (program, count) in counts::resting(conn).await? {
+        if let Some(program) = deployed.program(program) {
+            *inside.entry(program.journey.clone()).or_default() += count;
+        }
+    }
+    Ok(inside)
 }
 
 async fn generation(conn: &mut Conn) -> Result<i64> {
@@ -201,34 +256,13 @@ async fn load(
         JOIN catalogs ON catalogs.id = deployments.catalog ORDER BY deployments.generation DESC LIMIT 1";
     let catalog = match conn.fetch_first(CATALOG, Vec::new()).await? {
         Some(row) => Catalog::from_bytes(row.blob(0)?).map_err(unreadable("catalog"))?,
-        None => nothing(),
+        None => Catalog::empty(),
     };
     Ok(Deployed::new(generation, Arc::new(catalog), current, programs))
 }
 
 fn unreadable<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Error {
     move |why| Error::Unreadable { what, why: why.to_string() }
-}
-
-/// The catalog of a database into which nothing was deployed.
-fn nothing() -> Catalog {
-    Catalog {
-        format: FORMAT,
-        zone: "UTC".into(),
-        locale: "en".into(),
-        holidays: Holidays::default(),
-        attributes: Vec::new(),
-        events: BTreeMap::new(),
-        purposes: BTreeMap::new(),
-        channels: BTreeMap::new(),
-        tasks: BTreeMap::new(),
-        teams: BTreeMap::new(),
-        endpoints: BTreeMap::new(),
-        segments: BTreeMap::new(),
-        scores: BTreeMap::new(),
-        transactional_templates: BTreeMap::new(),
-        policy: Policy::default(),
-    }
 }
 
 async fn keep_program(tx: &mut Conn, program: &Program, now: Timestamp) -> Result<i64> {

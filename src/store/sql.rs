@@ -262,6 +262,22 @@ impl Conn {
         Ok(())
     }
 
+    /// Waits until nobody advances contacts of that bucket, and keeps everybody out until the end of this transaction. Who locks
+    /// several begins with the lowest, so that no two wait for each other.
+    pub(super) async fn lock(&mut self, bucket: i64) -> Result<()> {
+        const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {lock}";
+        self.fetch(LOCK, args![bucket]).await?;
+        Ok(())
+    }
+
+    /// The same for all buckets.
+    pub(super) async fn lock_all(&mut self) -> Result<()> {
+        for bucket in 0..self.core.settings().buckets {
+            self.lock(bucket).await?;
+        }
+        Ok(())
+    }
+
     /// Tells the daemons of other processes, after the commit, that a bucket may have something to do. Only a hint: one a
     /// transaction at most, since notifying commits wait for each other.
     pub(super) async fn hint_due(&mut self) -> Result<()> {

@@ -8,6 +8,7 @@ use fahrplan::id::ContactId;
 use fahrplan::intake::Who;
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{self, Accepted, Incoming, To};
+use fahrplan::store::journeys::{self, Refused};
 use fahrplan::store::{
     Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions, schedules,
 };
@@ -140,6 +141,58 @@ fn an_import_enters_nobody_and_may_be_repeated() {
         advance(&store, start()).await;
         let mut conn = store.read().await.expect("a connection");
         assert_eq!(enrollments::of_contact(&mut conn, new).await.expect("read").len(), 1);
+    });
+}
+
+// ---------------------------------------------------------------- deploys
+
+/// Another version of the same journey.
+fn longer_welcome() -> J {
+    let mut j = J::new("welcome");
+    j.on("signed_up").send("hello").wait("night", days(1)).exit("done");
+    j
+}
+
+#[test]
+fn a_journey_with_people_inside_is_not_replaced() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let deploy = async |generation, program: &J, catalog: &Catalog| {
+            let programs = [(*program.build()).clone()];
+            let done = journeys::deploy_over(&store, generation, catalog, &programs, start()).await;
+            done.expect("no failure").map(|done| done.generation)
+        };
+        accept(&store, "ada", event("signed_up", start(), &[]), start()).await;
+        advance(&store, start()).await;
+        let inside = Err(Refused::Inside("welcome".into(), 1));
+        assert_eq!(deploy(1, &longer_welcome(), &catalog()).await, inside);
+        // Rules may change while people are inside; who looked before that has to look again.
+        let later = Catalog { locale: "fr".into(), ..catalog() };
+        assert_eq!(deploy(1, &welcome(), &later).await, Ok(2));
+        assert_eq!(deploy(1, &welcome(), &later).await, Err(Refused::Moved));
+        run_to(&store, start().plus_ms(3 * DAY)).await;
+        assert_eq!(deploy(2, &longer_welcome(), &later).await, Ok(3));
+    });
+}
+
+#[test]
+fn a_deploy_waits_for_whoever_lets_somebody_in() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let daemon = database.open().await;
+        let mut tx = daemon.write().await.expect("a transaction");
+        tx.exec("UPDATE buckets SET bucket = bucket", Vec::new()).await.expect("locked");
+        let deploying = {
+            let store = store.clone();
+            let programs = [(*longer_welcome().build()).clone()];
+            tokio::spawn(
+                async move { journeys::deploy_over(&store, 1, &catalog(), &programs, start()).await },
+            )
+        };
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!deploying.is_finished(), "somebody may be entering the version that it replaces");
+        tx.commit().await.expect("committed");
+        deploying.await.expect("ran").expect("no failure").expect("deployed");
     });
 }
 

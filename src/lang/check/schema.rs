@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Code, FileId, Span};
-use crate::engine::program::{Catalog, Policy, Word};
+use crate::engine::program::{Catalog, Word};
 use crate::lang::{Input, ast, types};
 use crate::value::{FieldType, Type};
 
@@ -97,21 +97,10 @@ pub(super) const PHONE: &str = "phone";
 impl<'a> Schema<'a> {
     pub(super) fn new(input: &'a Input) -> Self {
         let catalog = Catalog {
-            format: crate::engine::program::FORMAT,
             zone: input.settings.zone.as_str().into(),
             locale: input.settings.locale.as_str().into(),
             holidays: input.settings.holidays.clone().unwrap_or_default(),
-            attributes: Vec::new(),
-            events: BTreeMap::new(),
-            purposes: BTreeMap::new(),
-            channels: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            teams: BTreeMap::new(),
-            endpoints: BTreeMap::new(),
-            segments: BTreeMap::new(),
-            scores: BTreeMap::new(),
-            transactional_templates: BTreeMap::new(),
-            policy: Policy::default(),
+            ..Catalog::empty()
         };
         let folder = |path: &String| path.split_once('/').map(|(folder, _)| Word::from(folder));
         let templates = input.templates.keys().filter_map(folder).filter(|folder| &**folder != "_parts");
