@@ -1,0 +1,191 @@
+//! `fahrplan.toml`: one struct, each key documented once; the environment overrides the file.
+//!
+//! Reading is pure: text and environment come in as arguments, and every mistake comes out with its line. Unknown keys are
+//! refused, since a misspelled key that does nothing is worse than one that does not work. Secrets stand in no file of
+//! the project: [`Secrets`] finds them in the environment or in a file that `[secrets]` names.
+//!
+//! - here: the sections and their keys
+//! - `shapes`: values that have a shape; `environment`: variables laid over the file
+//! - `problem`: mistakes, as they are told
+//! - `secrets`, `holidays`: what stands in other files
+
+mod environment;
+mod holidays;
+mod problem;
+mod secrets;
+mod shapes;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::environment::Reader;
+pub use self::holidays::holidays;
+pub use self::problem::Problem;
+pub use self::secrets::{NoSecret, Secret, Secrets};
+use self::shapes::SecretFiles;
+
+/// The name of the file that makes a directory a project.
+pub const FILE: &str = "fahrplan.toml";
+
+/// Every variable of ours begins so.
+const PREFIX: &str = "FAHRPLAN_";
+
+/// The whole of `fahrplan.toml`. It has no `Debug`: URLs may carry passwords.
+#[derive(Clone, Default)]
+pub struct Config {
+    pub project: Project,
+    /// Fallbacks by locale, `"de-AT" = ["de", "en"]`: the first that has the template.
+    pub locales: BTreeMap<String, Vec<String>>,
+    pub calendar: Calendar,
+    pub database: Database,
+    pub http: Http,
+    pub smtp: Smtp,
+    /// `crm_file = "keys/crm"` answers `"secret:crm"` in the schema; relative to the project.
+    pub secrets: BTreeMap<String, PathBuf>,
+    /// Free texts about the sender, which templates write as `{{brand.name}}`.
+    pub brand: BTreeMap<String, String>,
+}
+
+/// What the project is, and where "project time" is told.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Project {
+    /// A short name, shown in pages and reports.
+    pub name: String,
+    /// The IANA zone of "project time", and of a contact whose own is unknown.
+    #[serde(deserialize_with = "shapes::zone")]
+    pub zone: String,
+    /// The language of a contact whose own is unknown.
+    pub locale: String,
+}
+
+/// When people work.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calendar {
+    /// A CSV file of holidays with the columns `date,region`, relative to the project.
+    pub holidays: Option<PathBuf>,
+    /// Only holidays of this region, and those without one; all of them where it is not set.
+    pub region: Option<String>,
+}
+
+/// Where everything is kept.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite:fahrplan.db`, relative to the project, or `postgres://user@host/database`.
+    #[serde(deserialize_with = "shapes::database_url")]
+    pub url: String,
+}
+
+/// The doors: HTTP.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Address and port to listen on.
+    #[serde(deserialize_with = "shapes::address")]
+    pub listen: SocketAddr,
+    /// Where links in mails lead: confirm, unsubscribe, click. Without it, the address of `listen`.
+    #[serde(deserialize_with = "shapes::public_url")]
+    pub public_url: Option<String>,
+}
+
+/// How mail leaves.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Smtp {
+    /// `smtp://host:25`, `starttls://host:587` or `smtps://host:465`, with `user:password@` before the host if need be.
+    #[serde(deserialize_with = "shapes::smtp_url")]
+    pub url: String,
+    /// The sender of all mail: `Shop <news@example.org>`. `serve` asks for it as soon as a journey sends mail.
+    pub from: Option<String>,
+    /// How many connections may be open at once.
+    #[serde(deserialize_with = "shapes::connections")]
+    pub connections: u16,
+}
+
+impl Default for Project {
+    fn default() -> Self {
+        Project { name: "project".to_owned(), zone: "UTC".to_owned(), locale: "en".to_owned() }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Database { url: "sqlite:fahrplan.db".to_owned() }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), public_url: None }
+    }
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Smtp { url: "smtp://127.0.0.1:25".to_owned(), from: None, connections: 4 }
+    }
+}
+
+impl Config {
+    /// Reads the text of a `fahrplan.toml` and lays the environment over it. All mistakes are found at once; where there is
+    /// one, the default stands in its place.
+    pub fn read(text: &str, environment: &BTreeMap<String, String>) -> (Config, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let mut config = Config::default();
+        let table = match DeTable::parse(text) {
+            Ok(table) => table.into_inner(),
+            Err(error) => return (config, vec![Problem::reworded("", &error)]),
+        };
+        let mut sections: BTreeMap<&str, Spanned<DeValue<'_>>> = BTreeMap::new();
+        for (name, value) in table {
+            match SECTIONS.iter().find(|section| **section == name.get_ref().as_ref()) {
+                Some(section) => drop(sections.insert(section, value)),
+                None => problems.push(Problem::of_section(name.get_ref(), name.span())),
+            }
+        }
+        let mut reader = Reader::new(sections, environment, problems);
+        config.project = reader.section("project");
+        config.locales = reader.section("locales");
+        config.calendar = reader.section("calendar");
+        config.database = reader.section("database");
+        config.http = reader.section("http");
+        config.smtp = reader.section("smtp");
+        config.secrets = reader.section::<SecretFiles>("secrets").0;
+        config.brand = reader.section("brand");
+        let mut problems = reader.end();
+        problems.sort_by_key(|problem| problem.place.as_ref().map_or(usize::MAX, |place| place.start));
+        (config, problems)
+    }
+
+    /// Where links in mails lead, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        let own = || format!("http://{}", self.http.listen);
+        self.http.public_url.clone().unwrap_or_else(own).trim_end_matches('/').to_owned()
+    }
+
+    /// Whether links in mails lead through encryption, or to this machine.
+    pub fn links_are_safe(&self) -> bool {
+        let url = self.public_url();
+        let Some(rest) = url.strip_prefix("http://") else { return true };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
+
+const SECTIONS: [&str; 8] =
+    ["project", "locales", "calendar", "database", "http", "smtp", "secrets", "brand"];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Values that have a shape: zones, URLs, addresses, names of files with secrets.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::PREFIX;
+use crate::time::Zone;
+
+pub(super) fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match Zone::named(&name) {
+        Some(_) => Ok(name),
+        None => Err(D::Error::custom(format!("`{name}` is no time zone; write one such as `Europe/Berlin`"))),
+    }
+}
+
+pub(super) fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let schemes = ["sqlite:", "postgres://", "postgresql://"];
+    url(deserializer, &schemes, "`sqlite:FILE` or `postgres://USER@HOST/DATABASE`")
+}
+
+pub(super) fn smtp_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let schemes = ["smtp://", "starttls://", "smtps://"];
+    url(deserializer, &schemes, "`smtp://HOST:25`, `starttls://HOST:587` or `smtps://HOST:465`")
+}
+
+pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    url(deserializer, &["http://", "https://"], "an address such as `https://mail.example.org`").map(Some)
+}
+
+/// The message does not repeat the text: a URL may carry a password.
+fn url<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    schemes: &[&str],
+    expected: &str,
+) -> Result<String, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    match schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+        true => Ok(url),
+        false => Err(D::Error::custom(format!("this URL cannot be used; write {expected}"))),
+    }
+}
+
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |_| D::Error::custom(format!("`{text}` is no address and port, such as `127.0.0.1:8600`"));
+    text.replace("localhost:", "127.0.0.1:").parse().map_err(wrong)
+}
+
+pub(super) fn connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    match u16::deserialize(deserializer)? {
+        number @ 1..=1_000 => Ok(number),
+        number => Err(D::Error::custom(format!("{number} connections are not possible; 1 to 1000 are"))),
+    }
+}
+
+/// The keys of `[secrets]` end in `_file`; the rest of the key is the name.
+#[derive(Default, Deserialize)]
+#[serde(try_from = "BTreeMap<String, PathBuf>")]
+pub(super) struct SecretFiles(pub(super) BTreeMap<String, PathBuf>);
+
+impl TryFrom<BTreeMap<String, PathBuf>> for SecretFiles {
+    type Error = String;
+
+    fn try_from(keys: BTreeMap<String, PathBuf>) -> Result<Self, String> {
+        let name = |(key, path): (String, PathBuf)| match key.strip_suffix("_file") {
+            Some(name) if !name.is_empty() => Ok((name.to_owned(), path)),
+            _ => Err(format!(
+                "`{key}` would put a secret into a file of the project; write `{key}_file = \"keys/{key}\"`, or set \
+                 {PREFIX}SECRET_{} in the environment",
+                key.to_uppercase()
+            )),
+        };
+        keys.into_iter().map(name).collect::<Result<_, _>>().map(SecretFiles)
+    }
+}
