@@ -247,3 +247,15 @@ fn a_failing_test_shows_expected_and_happened_on_one_time_line() {
         junit.out
     );
 }
+
+#[test]
+fn a_link_that_leads_nowhere_yet_is_refused_with_its_place() {
+    let dir = empty_dir();
+    assert_eq!(fahrplan(dir.path(), &["init"]).code, 0);
+    let file = "templates/welcome/email.en.html.hbs";
+    let text = read(dir.path(), file) + "<a href=\"{{links.browser}}\">Read it as a page</a>\n";
+    write(dir.path(), file, text.as_bytes());
+    let ran = fahrplan(dir.path(), &["check"]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("E0009") && ran.out.contains("links.browser"), "{}", ran.out);
+}

@@ -33,6 +33,9 @@ pub fn run(args: &ServeArgs) -> Outcome {
 async fn serve(args: &ServeArgs) -> Outcome {
     let project = Project::of_config(&args.config)?;
     let config = project.config.clone();
+    if !args.rehearse {
+        safe_links(&config)?;
+    }
     let store = Store::open(&project.database_url()).await.map_err(world)?;
     let clock = args.clock.clone().map_or(JourneyClock::Machine, JourneyClock::File);
     if args.rehearse || args.clock.is_some() {
@@ -52,6 +55,18 @@ async fn serve(args: &ServeArgs) -> Outcome {
 
 /// Deliveries on their way at once when nothing leaves.
 const REHEARSED: usize = 4_096;
+
+/// Links in mails say who somebody is, so they lead through encryption, or stay on this machine.
+fn safe_links(config: &Config) -> Result<(), Failure> {
+    if config.links_are_safe() {
+        return Ok(());
+    }
+    let message = format!("the links in mails would lead to {} without encryption", config.public_url());
+    Err(Failure::usage(message).help(
+        "set `http.public_url` to the https:// address under which people reach this daemon, through a proxy that \
+         encrypts; `--rehearse` needs none",
+    ))
+}
 
 /// Builds a daemon from a project; shared with `demo`.
 pub(super) fn daemon(
@@ -132,14 +147,64 @@ pub(super) fn log_to_stderr() {
     let wanted = std::env::var("FAHRPLAN_LOG").unwrap_or_default();
     let json = wanted == "json";
     let levels = if json || wanted.is_empty() { "info,html5ever=error,sqlx=warn".to_owned() } else { wanted };
-    let filter = EnvFilter::try_new(levels).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(with_silence(&levels)).unwrap_or_else(|_| EnvFilter::new(with_silence("info")));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed =
         if json { builder.json().try_init() } else { builder.with_ansi(anstream_color()).try_init() };
     drop(installed);
 }
 
+/// What writes values of contacts into its logs is never heard, whatever level is wanted.
+fn with_silence(levels: &str) -> String {
+    format!("{levels},handlebars=off,lettre=off")
+}
+
 fn anstream_color() -> bool {
     use std::io::IsTerminal as _;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_logs_values_of_contacts_is_silent_at_every_level() {
+        for levels in ["info", "trace", "handlebars=trace", "lettre=debug,handlebars=info"] {
+            let filter = EnvFilter::try_new(with_silence(levels)).expect("levels").to_string();
+            assert!(filter.contains("handlebars=off") && filter.contains("lettre=off"), "{filter}");
+            assert!(!filter.contains("handlebars=trace") && !filter.contains("lettre=debug"), "{filter}");
+        }
+    }
+
+    #[test]
+    fn links_go_through_encryption_or_stay_on_this_machine() {
+        let config = |listen: &str, url: &str| {
+            let url = if url.is_empty() { String::new() } else { format!("public_url = \"{url}\"\n") };
+            let text = format!("[http]\nlisten = \"{listen}\"\n{url}");
+            let (config, problems) = Config::read(&text, &Default::default());
+            assert_eq!(problems, []);
+            config
+        };
+        for (listen, url) in [
+            ("127.0.0.1:8600", ""),
+            ("0.0.0.0:80", "https://mail.example.org/"),
+            ("127.0.0.1:8600", "http://localhost:8600"),
+            ("127.0.0.1:8600", "http://127.0.0.1:8600/x"),
+            ("[::1]:8600", "http://[::1]:8600"),
+        ] {
+            assert!(safe_links(&config(listen, url)).is_ok(), "{listen} {url}");
+        }
+        for (listen, url) in [
+            ("0.0.0.0:80", ""),
+            ("127.0.0.1:8600", "http://mail.example.org"),
+            ("127.0.0.1:8600", "http://localhost.example.org"),
+            ("127.0.0.1:8600", "http://127.0.0.1:8600@example.org"),
+            ("127.0.0.1:8600", "http://10.0.0.7"),
+        ] {
+            let failure = safe_links(&config(listen, url)).expect_err("refused");
+            assert!(failure.help.as_deref().unwrap_or_default().contains("http.public_url"));
+        }
+    }
 }

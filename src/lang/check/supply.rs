@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::findings::{finding, with_near_miss};
+use super::findings::{finding, not_yet, with_near_miss};
 use super::graph::At;
 use super::journey::Journey;
 use super::names::channel_names;
@@ -17,7 +17,7 @@ use crate::lang::types;
 use crate::value::Type;
 
 /// What stands at `links`.
-const LINKS: [&str; 4] = ["browser", "confirm", "preferences", "unsubscribe"];
+const LINKS: [&str; 3] = ["confirm", "preferences", "unsubscribe"];
 
 /// Checks every send of the journey. Templates that cannot be read make the journey unsound without another word.
 pub(super) fn check(journey: &mut Journey, templates: &Templates) {
@@ -171,6 +171,9 @@ fn supplied<'t>(
 ) {
     for used in variant.uses() {
         match used.path[0].as_str() {
+            "links" if used.path.get(1).is_some_and(|name| name == "browser") => {
+                journey.out.push(not_yet(used.span, "`links.browser`, the mail as a page,"));
+            }
             "links" => listed(journey, used, "links", &LINKS),
             "brand" => {
                 let brand: Vec<String> = journey.schema.input.settings.brand.iter().cloned().collect();
