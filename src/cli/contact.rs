@@ -95,11 +95,12 @@ impl Held {
             })
         };
         let task = |task: &tasks::Task| {
+            let work = &task.work;
             json!({
-                "id": task.id.to_string(), "journey": task.journey, "step": task.step,
-                "verb": task.verb, "task": task.task, "team": task.team, "with": plain(&task.with),
+                "id": work.id.to_string(), "journey": work.journey, "step": work.step,
+                "verb": work.verb, "task": work.task, "team": work.team, "with": plain(&work.with),
                 "state": task.state, "outcome": task.outcome,
-                "due_at": task.due_at.to_string(), "expires_at": task.expires_at.to_string(),
+                "due_at": work.due_at.to_string(), "expires_at": work.expires_at.to_string(),
             })
         };
         let event = |event: &Event| {
@@ -210,9 +211,10 @@ fn delivery_in_words(line: &deliveries::Line) -> String {
 }
 
 fn task_in_words(task: &tasks::Task) -> String {
+    let work = &task.work;
     let outcome = task.outcome.as_deref().map_or(String::new(), |outcome| format!(", {outcome}"));
-    let (at, id) = (minute(task.due_at), task.id);
-    format!("{at}  {id}  {} {} by {}: {}{outcome}", task.verb, task.task, task.team, task.state)
+    let (at, id) = (minute(work.due_at), work.id);
+    format!("{at}  {id}  {} {} by {}: {}{outcome}", work.verb, work.task, work.team, task.state)
 }
 
 fn event_in_words(event: &Event) -> String {

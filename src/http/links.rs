@@ -21,24 +21,49 @@ use crate::value::{Type, Value};
 /// What a mail program posts for one-click.
 const ONE_CLICK: &[u8] = b"List-Unsubscribe=One-Click";
 
+/// A page that asks for one click, as both languages have it: title, text, button.
+type Question = [(&'static str, &'static str); 3];
+
+const UNSUBSCRIBE: Question = [
+    ("Keine Nachrichten mehr?", "No more messages?"),
+    (
+        "Mit einem Klick bekommst du diese Art von Nachrichten nicht mehr.",
+        "One click, and you will not get this kind of message any more.",
+    ),
+    ("Abmelden", "Unsubscribe"),
+];
+
+const CONFIRM: Question = [
+    ("Nur noch ein Klick", "One more click"),
+    ("Bestätige, dass du Nachrichten von uns möchtest.", "Confirm that you want to hear from us."),
+    ("Ja, bestätigen", "Yes, confirm"),
+];
+
 /// `GET /u/{token}`
-pub async fn show_unsubscribe(
-    State(doors): State<Doors>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
+pub async fn show_unsubscribe(doors: State<Doors>, token: Path<String>, headers: HeaderMap) -> Response {
+    ask(&doors, &token, &headers, |kind| matches!(kind, Kind::Unsubscribe { .. }), UNSUBSCRIBE)
+}
+
+/// `GET /c/{token}`
+pub async fn show_confirm(doors: State<Doors>, token: Path<String>, headers: HeaderMap) -> Response {
+    ask(&doors, &token, &headers, |kind| matches!(kind, Kind::Confirm), CONFIRM)
+}
+
+/// Shows the page of a link of that kind, and does nothing.
+fn ask(
+    doors: &Doors,
+    token: &str,
+    headers: &HeaderMap,
+    is_right: fn(&Kind) -> bool,
+    question: Question,
 ) -> Response {
-    let language = language(&headers);
-    match read(&doors, &token) {
-        Ok(Link { kind: Kind::Unsubscribe { .. }, .. }) => doors.page(
-            language,
-            language.pick("Keine Nachrichten mehr?", "No more messages?"),
-            language.pick(
-                "Mit einem Klick bekommst du diese Art von Nachrichten nicht mehr.",
-                "One click, and you will not get this kind of message any more.",
-            ),
-            Some(language.pick("Abmelden", "Unsubscribe")),
-        ),
-        _ => dead(&doors, language),
+    let language = language(headers);
+    match read(doors, token) {
+        Ok(link) if is_right(&link.kind) => {
+            let [title, text, button] = question.map(|(de, en)| language.pick(de, en));
+            doors.page(language, title, text, Some(button))
+        }
+        _ => dead(doors, language),
     }
 }
 
@@ -77,27 +102,6 @@ pub async fn unsubscribe(
         ),
         None,
     ))
-}
-
-/// `GET /c/{token}`
-pub async fn show_confirm(
-    State(doors): State<Doors>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let language = language(&headers);
-    match read(&doors, &token) {
-        Ok(Link { kind: Kind::Confirm, .. }) => doors.page(
-            language,
-            language.pick("Nur noch ein Klick", "One more click"),
-            language.pick(
-                "Bestätige, dass du Nachrichten von uns möchtest.",
-                "Confirm that you want to hear from us.",
-            ),
-            Some(language.pick("Ja, bestätigen", "Yes, confirm")),
-        ),
-        _ => dead(&doors, language),
-    }
 }
 
 /// `POST /c/{token}`: records the event of the confirmation, once for each mail.

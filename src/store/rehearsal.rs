@@ -25,13 +25,13 @@ async fn answer(tx: &mut Conn, open: &[tasks::Task], now: Timestamp) -> Result<u
     let deployed = journeys::deployed(tx).await?;
     let (mut rows, mut inputs) = (Rows::with_capacity(open.len() * 3), Vec::with_capacity(open.len()));
     for task in open {
-        let declared = deployed.catalog.tasks.get(&task.task);
+        let declared = deployed.catalog.tasks.get(&task.work.task);
         let Some(outcome) = declared.and_then(|declared| declared.outcomes.first()) else { continue };
-        rows.push([task.bucket.into(), task.id.0.into(), outcome.to_string().into()]);
+        rows.push([task.bucket.into(), task.work.id.0.into(), outcome.to_string().into()]);
         let told = Outcome {
-            enrollment: task.enrollment,
-            step: task.step.clone(),
-            round: task.round,
+            enrollment: task.work.enrollment,
+            step: task.work.step.clone(),
+            round: task.work.round,
             outcome: outcome.clone(),
             at: now,
             fields: Fields::new(),

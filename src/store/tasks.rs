@@ -17,23 +17,12 @@ use crate::id::{ContactId, EnrollmentId, TaskId};
 use crate::time::Timestamp;
 use crate::value;
 
-/// A task as stored.
+/// A task as stored: the work, and what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
-    pub id: TaskId,
     pub bucket: i64,
     pub contact: ContactId,
-    pub enrollment: EnrollmentId,
-    pub journey: Word,
-    pub step: Word,
-    pub round: u32,
-    /// `call` or `assign`.
-    pub verb: Word,
-    pub task: Word,
-    pub team: Word,
-    pub with: Fields,
-    pub due_at: Timestamp,
-    pub expires_at: Timestamp,
+    pub work: NewTask,
     /// `open done expired cancelled`.
     pub state: String,
     pub outcome: Option<String>,
@@ -156,10 +145,8 @@ async fn read(conn: &mut Conn, rows: Vec<Row>) -> Result<Vec<Task>> {
     let words = names::spell(conn, numbers).await?;
     let task = |row: &Row| {
         let word = |column: usize| spelled(&words, row.i64(column)?);
-        Ok(Task {
+        let work = NewTask {
             id: TaskId(row.i64(0)?),
-            bucket: row.i64(1)?,
-            contact: ContactId(row.i64(2)?),
             enrollment: EnrollmentId(row.i64(3)?),
             journey: word(4)?,
             step: word(5)?,
@@ -170,6 +157,11 @@ async fn read(conn: &mut Conn, rows: Vec<Row>) -> Result<Vec<Task>> {
             with: fields::from_text(row.text(10)?)?,
             due_at: row.at(11)?,
             expires_at: row.at(12)?,
+        };
+        Ok(Task {
+            bucket: row.i64(1)?,
+            contact: ContactId(row.i64(2)?),
+            work,
             state: row.text(13)?.to_owned(),
             outcome: row.opt_text(14)?.map(str::to_owned),
         })
@@ -204,13 +196,13 @@ pub async fn outcome(
         WHERE bucket = $4 AND id = $5 AND state = 'open'";
     let mut tx = store.write().await?;
     let Some(task) = find(&mut tx, id).await? else { return Ok(Err(Refused::Unknown)) };
-    let state = if task.expires_at <= now { "expired".to_owned() } else { task.state.clone() };
+    let state = if task.work.expires_at <= now { "expired".to_owned() } else { task.state.clone() };
     if state != "open" {
         return Ok(Err(Refused::Settled(state)));
     }
     let deployed = journeys::deployed(&mut tx).await?;
     let fields =
-        match deployed.catalog.tasks.get(&task.task).map(|declared| check(declared, outcome, answers)) {
+        match deployed.catalog.tasks.get(&task.work.task).map(|declared| check(declared, outcome, answers)) {
             Some(Ok(fields)) => fields,
             Some(Err(refused)) => return Ok(Err(refused)),
             None => Fields::new(),
@@ -221,9 +213,9 @@ pub async fn outcome(
         return Ok(Err(Refused::Settled("done".to_owned())));
     }
     let told = Outcome {
-        enrollment: task.enrollment,
-        step: task.step,
-        round: task.round,
+        enrollment: task.work.enrollment,
+        step: task.work.step,
+        round: task.work.round,
         outcome: outcome.into(),
         at: now,
         fields,

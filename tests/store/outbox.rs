@@ -657,7 +657,7 @@ fn a_task_is_open_until_its_outcome_is_told() {
         let open_at = async |team: Option<&str>, ms: i64| {
             let mut conn = store.read().await.expect("a connection");
             let open = tasks::list_open(&mut conn, team, NOW.plus_ms(ms), 10).await.expect("listed");
-            open.iter().map(|task| task.id).collect::<Vec<_>>()
+            open.iter().map(|task| task.work.id).collect::<Vec<_>>()
         };
         assert_eq!(open_at(None, 0).await, [first.id, second.id]);
         assert_eq!(open_at(None, MINUTE).await, [first.id, second.id, later.id]);
