@@ -68,8 +68,8 @@ async fn scans(store: &Store, sql: &str) -> Vec<String> {
         let is_big = |name: &str| !SMALL.contains(&name) && !name.starts_with(|c: char| c.is_ascii_digit());
         table.and_then(|rest| rest.split_whitespace().next()).is_some_and(is_big) || is_whole_bucket(line)
     };
-    // The first row of a bucket is found by its bucket alone.
-    let few = sql.contains("LIMIT") || sql.contains("MIN(");
+    // The first row of a bucket is found by its bucket alone, and so is the row of the bucket itself.
+    let few = sql.contains("LIMIT") || sql.contains("MIN(") || sql.contains("FROM buckets WHERE");
     lines.iter().filter(is_scan).filter(|line| !few || !is_whole_bucket(line.trim())).cloned().collect()
 }
 
