@@ -8,15 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::eval::Heard;
 use super::facts::{Caused, Effects, Facts, Turn};
 use super::hear::Incoming;
-use super::policy;
 use super::program::{Catalog, EntryHow, StepKind, Word};
 use super::programs::Programs;
 use super::run::{take_out, word};
 use super::world::{
-    Begin, Changes, ConsentChange, Delivery, Enrollment, EnrollmentChange, ErrandKind, Event, Fields, Input,
-    Need, Note, Outcome, Past, Permissions, Standing, StandingChange, What, World, signal,
+    Changes, Enrollment, ErrandKind, Event, Input, Need, Note, Outcome, Standing, What, World,
 };
-use super::{Flow, StepInput, interests, listens, logical, step, waits_for, wake_at};
+use super::{Flow, StepInput, listens, logical, step, wake_at};
 use crate::id::EnrollmentId;
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -80,7 +78,7 @@ pub(super) struct Call<'t, 'a> {
     /// Events that came for the first time within this call.
     pub first: BTreeSet<Word>,
     /// When the input was accepted: what was due before is over, whichever comes first.
-    accepted_at: Timestamp,
+    pub accepted_at: Timestamp,
 }
 
 /// When an input was accepted; `None` for time itself and for what operators do.
@@ -207,7 +205,7 @@ impl<'a> Call<'_, 'a> {
     }
 
     /// Those that listen to the signal must all be loaded.
-    fn listeners(&self, signal: &Word) -> Result<(), Need> {
+    pub(super) fn listeners(&self, signal: &Word) -> Result<(), Need> {
         let facts = self.turn.facts;
         let known = facts.world.all_enrollments
             || facts.world.listening.contains(signal)
@@ -220,7 +218,7 @@ impl<'a> Call<'_, 'a> {
         if self.turn.facts.world.all_enrollments { Ok(()) } else { Err(Need::AllEnrollments) }
     }
 
-    fn hears(&self, id: EnrollmentId, signal: &Word) -> bool {
+    pub(super) fn hears(&self, id: EnrollmentId, signal: &Word) -> bool {
         let catalog = self.turn.facts.catalog;
         self.enrollment(id)
             .is_some_and(|enrollment| listens(catalog, &enrollment.program, &enrollment.state, signal))
@@ -234,7 +232,7 @@ impl<'a> Call<'_, 'a> {
     }
 
     /// Timers that were due before that moment fire first: what was accepted after a deadline is too late for it.
-    fn catch_up(&mut self, id: EnrollmentId, accepted_at: Timestamp) -> Result<(), Need> {
+    pub(super) fn catch_up(&mut self, id: EnrollmentId, accepted_at: Timestamp) -> Result<(), Need> {
         for _ in 0..OVERDUE {
             if self.wake_at(id) >= accepted_at.min(self.turn.facts.now) {
                 break;
@@ -394,319 +392,8 @@ impl<'a> Call<'_, 'a> {
         Ok(())
     }
 
-    // -------------------------------------------------------------- attributes and consent
-
-    fn changed(&mut self, attribute: &Word, old: Value, new: Value) -> Result<(), Need> {
-        let facts = self.turn.facts;
-        let name = signal::attribute(attribute);
-        self.listeners(&name)?;
-        let zone = facts.catalog.zone_attribute() == Some(attribute);
-        if zone {
-            self.everybody()?;
-        }
-        for id in self.ids() {
-            self.show_change(id, &name)?;
-            if zone {
-                self.step(id, StepInput::Moved { at: facts.now })?;
-            }
-        }
-        self.watchers(&name, false)?;
-        if zone {
-            self.zone_changed(&old)?;
-        }
-        for key in facts.programs.on_change(attribute) {
-            let fields = [(word!("old"), old.clone()), (word!("new"), new.clone())].into();
-            self.enter(key, fields, facts.now, None)?;
-        }
-        Ok(())
-    }
-
-    /// Shows an enrollment that something it may watch has changed.
-    fn show_change(&mut self, id: EnrollmentId, signal: &Word) -> Result<(), Need> {
-        if self.hears(id, signal) {
-            self.catch_up(id, self.accepted_at)?;
-            let at = logical(self.accepted_at, self.turn.facts.now);
-            self.step(id, StepInput::Changed { signal, at })?;
-        }
-        Ok(())
-    }
-
-    fn consent(&mut self, change: ConsentChange) {
-        let (purpose, permit) = (change.purpose.clone(), change.permit);
-        self.turn.effects.consents.push(change);
-        self.turn.effects.caused.push_back(Caused::Consent { purpose, permit });
-    }
-
-    /// A withdrawal ends the enrollments that it leaves without any channel they may use.
-    fn consent_changed(&mut self, purpose: &Word, permit: bool) -> Result<(), Need> {
-        let facts = self.turn.facts;
-        if !permit {
-            self.everybody()?;
-            for id in self.ids() {
-                let Some(enrollment) = self.enrollment(id).filter(|e| !e.state.ended) else { continue };
-                let program = enrollment.program.clone();
-                let concerned = facts.catalog.lineage(&program.purpose).any(|p| p == purpose);
-                if concerned && !self.has_consent(&program)? {
-                    let reason = &word!("consent_withdrawn");
-                    self.step(id, StepInput::Leave { reason, at: facts.now })?;
-                }
-            }
-        }
-        let name = signal::consent(purpose);
-        self.listeners(&name)?;
-        for id in self.ids() {
-            self.show_change(id, &name)?;
-        }
-        self.watchers(&name, false)?;
-        if permit { self.retry_members() } else { Ok(()) }
-    }
-
-    /// Whether the contact may be in a journey at all, by its purpose and channels.
-    pub(super) fn has_consent(&self, program: &super::program::Program) -> Result<bool, Need> {
-        let (facts, effects) = (self.turn.facts, &*self.turn.effects);
-        let purpose = &program.purpose;
-        if policy::is_transactional(facts.catalog, purpose) || program.channels.is_empty() {
-            return Ok(true);
-        }
-        for channel in &program.channels {
-            if !policy::needs_consent(facts.catalog, purpose, channel)
-                || policy::permitted(facts, effects, purpose, channel)?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    // -------------------------------------------------------------- starting and leaving
-
-    pub(super) fn start(
-        &mut self,
-        journey: &Word,
-        arguments: &Fields,
-        at: Timestamp,
-        parent: Option<(EnrollmentId, Word, u32)>,
-    ) -> Result<(), Need> {
-        let program = self.turn.facts.programs.get(journey);
-        let number = program.and_then(|program| {
-            program.entries.iter().position(|entry| matches!(entry.how, EntryHow::Start { .. }))
-        });
-        let entered = match number.and_then(|number| u16::try_from(number).ok()) {
-            Some(number) => self.enter(&(journey.clone(), number), arguments.clone(), at, parent.clone())?,
-            None => {
-                let why = format!("there is no journey {journey} that can be started").into();
-                self.note(Some(journey.clone()), What::Odd { why });
-                false
-            }
-        };
-        if let (false, Some((enrollment, step, round))) = (entered, parent) {
-            let fields = [(word!("exit"), Value::Text(word!("not_entered")))].into();
-            let at = self.turn.facts.now;
-            let outcome = Outcome { enrollment, step, round, outcome: word!("exit"), at, fields };
-            self.turn.effects.caused.push_back(Caused::Child(outcome));
-        }
-        Ok(())
-    }
-
-    fn leave_journey(&mut self, journey: &Word, reason: &Word, at: Timestamp) -> Result<(), Need> {
-        self.everybody()?;
-        for id in self.active(journey) {
-            self.step(id, StepInput::Leave { reason, at })?;
-        }
-        Ok(())
-    }
-
-    /// Running enrollments of that journey among those loaded.
-    pub(super) fn active(&self, journey: &Word) -> Vec<EnrollmentId> {
-        let runs = |id: &EnrollmentId| {
-            self.enrollment(*id).is_some_and(|e| !e.state.ended && e.program.journey == *journey)
-        };
-        self.ids().into_iter().filter(runs).collect()
-    }
-
     pub(super) fn note(&mut self, journey: Option<Word>, what: What) {
         let at = self.turn.facts.now;
         self.turn.effects.notes.push(Note { at, enrollment: None, journey, step: None, round: 0, what });
-    }
-
-    // -------------------------------------------------------------- the end of the call
-
-    fn finish(self) -> Done {
-        let facts = self.turn.facts;
-        let (mut enrollments, mut cancel) = (Vec::new(), Vec::new());
-        for (id, mut moving) in self.moved {
-            if moving.interrupted {
-                cancel.push(id);
-            }
-            let before = facts.world.enrollments.get(&id);
-            let after = &mut moving.enrollment;
-            clear_orders(after);
-            let wake = wake_at(&after.program, &after.state, facts, self.turn.effects);
-            after.wake_at = wake.unwrap_or(Timestamp::NEVER);
-            // Program and key of an enrollment never change.
-            let same =
-                before.is_some_and(|before| before.wake_at == after.wake_at && before.state == after.state);
-            if same && wake.is_some() {
-                continue;
-            }
-            let catalog = facts.catalog;
-            enrollments.push(EnrollmentChange {
-                woke_at: before.map(|before| before.wake_at),
-                begins: moving
-                    .begins
-                    .map(|entered_at| Begin { entered_at, interests: interests(catalog, &after.program) }),
-                ends: moving.ends,
-                waits_for: waits_for(catalog, &after.program, &after.state),
-                waited_for: before.map_or_else(Vec::new, |b| waits_for(catalog, &b.program, &b.state)),
-                gone: wake.is_none(),
-                after: moving.enrollment,
-            });
-        }
-        Done { enrollments, cancel, standing: self.standing, first: self.first, now: facts.now }
-    }
-}
-
-/// The order of arming means something within one call only.
-fn clear_orders(enrollment: &mut Enrollment) {
-    enrollment.state.rest.order = 0;
-    if let Some(suspended) = &mut enrollment.state.suspended {
-        suspended.rest.order = 0;
-    }
-}
-
-/// What a call has done, ready to be written.
-struct Done {
-    enrollments: Vec<EnrollmentChange>,
-    cancel: Vec<EnrollmentId>,
-    standing: BTreeMap<(Word, u16), Standing>,
-    first: BTreeSet<Word>,
-    now: Timestamp,
-}
-
-impl Done {
-    fn write(self, world: &mut World, changes: &mut Changes, effects: Effects) {
-        if !effects.attributes.is_empty() {
-            for (name, value) in effects.attributes {
-                match value.is_known() {
-                    true => world.attributes.insert(name, value),
-                    false => world.attributes.remove(&name),
-                };
-            }
-            changes.attributes = Some(world.attributes.clone());
-        }
-        for event in &effects.events {
-            if let Some(history) = world.history.get_mut(&event.name) {
-                let place = history
-                    .events
-                    .partition_point(|e| (e.occurred_at, e.id) <= (event.occurred_at, event.id));
-                history.events.insert(place, event.clone());
-            }
-        }
-        for name in self.first {
-            world.ever.insert(name, true);
-        }
-        if let Some(permissions) = &mut world.permissions {
-            remember(permissions, &effects.consents, &effects.pauses, &effects.slots);
-            for row in &effects.suppressions {
-                permissions.suppressed.insert((row.channel.clone(), row.address.clone()));
-            }
-        }
-        if let Some(errands) = &mut world.errands {
-            errands.extend(effects.errands.iter().map(|errand| (errand.id, errand.clone())));
-            for (_, id) in &effects.errands_done {
-                errands.remove(id);
-            }
-        }
-        for (key, after) in self.standing {
-            let woke_at = match &mut world.standing {
-                Some(standing) => standing.insert(key, after.clone()).map(|before| before.wake_at),
-                None => None,
-            };
-            changes.add_standing(StandingChange { after, woke_at });
-        }
-        for change in self.enrollments {
-            remember_past(world, &change, self.now);
-            match change.gone {
-                true => {
-                    world.enrollments.remove(&change.after.id);
-                    world.gone.insert(change.after.id);
-                }
-                false => {
-                    world.enrollments.insert(change.after.id, change.after.clone());
-                }
-            }
-            changes.add_enrollment(change);
-        }
-        let is_last = |delivery: &&Delivery| self.cancel.contains(&delivery.enrollment);
-        changes.kept.extend(effects.deliveries.iter().filter(is_last).map(|delivery| delivery.id));
-        changes.cancel.extend(self.cancel);
-        changes.events.extend(effects.events);
-        changes.deliveries.extend(effects.deliveries);
-        changes.tasks.extend(effects.tasks);
-        changes.requests.extend(effects.requests);
-        changes.consents.extend(effects.consents);
-        changes.suppressions.extend(effects.suppressions);
-        changes.pauses.extend(effects.pauses);
-        changes.slots.extend(effects.slots);
-        changes.errands.extend(effects.errands);
-        changes.errands_done.extend(effects.errands_done);
-        changes.history.extend(effects.notes);
-    }
-}
-
-fn remember(
-    permissions: &mut Permissions,
-    consents: &[ConsentChange],
-    pauses: &BTreeMap<Word, Timestamp>,
-    slots: &[(Timestamp, Word, Word, crate::id::DeliveryId)],
-) {
-    for row in consents {
-        let key = (row.purpose.clone(), row.channel.clone());
-        permissions.consents.insert(key, (row.permit, row.at));
-    }
-    for (purpose, until) in pauses {
-        let end = permissions.pauses.entry(purpose.clone()).or_insert(*until);
-        *end = (*end).max(*until);
-    }
-    permissions
-        .slots
-        .extend(slots.iter().map(|(at, channel, purpose, _)| (*at, channel.clone(), purpose.clone())));
-}
-
-fn remember_past(world: &mut World, change: &EnrollmentChange, now: Timestamp) {
-    let after = &change.after;
-    let Some(past) = world.past.get_mut(&after.program.journey) else { return };
-    if let Some(begin) = &change.begins {
-        let (id, key, entered_at) = (after.id, after.key.clone(), begin.entered_at);
-        past.push(Past { id, key, entered_at, ended_at: None });
-    }
-    if change.ends.is_some()
-        && let Some(row) = past.iter_mut().find(|row| row.id == after.id)
-    {
-        row.ended_at = Some(now);
-    }
-}
-
-impl Changes {
-    /// Joins a change of an enrollment with a former one of the same: its last state counts, its first timer is the one to
-    /// be removed.
-    fn add_enrollment(&mut self, change: EnrollmentChange) {
-        match self.enrollments.iter_mut().find(|former| former.after.id == change.after.id) {
-            Some(former) => {
-                former.after = change.after;
-                former.begins = former.begins.take().or(change.begins);
-                former.ends = former.ends.take().or(change.ends);
-                former.waits_for = change.waits_for;
-                former.gone = change.gone;
-            }
-            None => self.enrollments.push(change),
-        }
-    }
-
-    fn add_standing(&mut self, change: StandingChange) {
-        match self.standing.iter_mut().find(|former| former.after.id == change.after.id) {
-            Some(former) => former.after = change.after,
-            None => self.standing.push(change),
-        }
     }
 }

@@ -1,15 +1,15 @@
-//! Who enters: filters, audience, the re-entry rule per (contact, key), consent by purpose, and the beginning itself.
+//! Who enters and who is taken out: filters, audience, the re-entry rule per (contact, key), consent by purpose, and the beginning itself.
 
 use std::sync::Arc;
 
 use super::StepInput;
 use super::contact::{Call, Moving};
 use super::eval::{Heard, Scope};
-use super::facts::Facts;
-use super::program::{Entry, Program, Reenter, Runs, Word};
+use super::facts::{Caused, Facts};
+use super::program::{Entry, EntryHow, Program, Reenter, Runs, Word};
 use super::run::word;
 use super::state::{Rest, State};
-use super::world::{Enrollment, Event, Fields, Need, Note, Past, What};
+use super::world::{Enrollment, Event, Fields, Need, Note, Outcome, Past, What};
 use crate::id::EnrollmentId;
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -44,6 +44,50 @@ struct Visitor {
 }
 
 impl<'a> Call<'_, 'a> {
+    pub(super) fn start(
+        &mut self,
+        journey: &Word,
+        arguments: &Fields,
+        at: Timestamp,
+        parent: Option<(EnrollmentId, Word, u32)>,
+    ) -> Result<(), Need> {
+        let program = self.turn.facts.programs.get(journey);
+        let number = program.and_then(|program| {
+            program.entries.iter().position(|entry| matches!(entry.how, EntryHow::Start { .. }))
+        });
+        let entered = match number.and_then(|number| u16::try_from(number).ok()) {
+            Some(number) => self.enter(&(journey.clone(), number), arguments.clone(), at, parent.clone())?,
+            None => {
+                let why = format!("there is no journey {journey} that can be started").into();
+                self.note(Some(journey.clone()), What::Odd { why });
+                false
+            }
+        };
+        if let (false, Some((enrollment, step, round))) = (entered, parent) {
+            let fields = [(word!("exit"), Value::Text(word!("not_entered")))].into();
+            let at = self.turn.facts.now;
+            let outcome = Outcome { enrollment, step, round, outcome: word!("exit"), at, fields };
+            self.turn.effects.caused.push_back(Caused::Child(outcome));
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave_journey(&mut self, journey: &Word, reason: &Word, at: Timestamp) -> Result<(), Need> {
+        self.everybody()?;
+        for id in self.active(journey) {
+            self.step(id, StepInput::Leave { reason, at })?;
+        }
+        Ok(())
+    }
+
+    /// Running enrollments of that journey among those loaded.
+    pub(super) fn active(&self, journey: &Word) -> Vec<EnrollmentId> {
+        let runs = |id: &EnrollmentId| {
+            self.enrollment(*id).is_some_and(|e| !e.state.ended && e.program.journey == *journey)
+        };
+        self.ids().into_iter().filter(runs).collect()
+    }
+
     /// An event may bring the contact in.
     pub(super) fn enter_on(&mut self, key: &(Word, u16), event: &Event) -> Result<bool, Need> {
         let at = super::logical(event.accepted_at, self.turn.facts.now);

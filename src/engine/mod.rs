@@ -44,10 +44,11 @@
 //! | [`eval`], `aggregate`, [`recheck`] | expressions; history; when a live condition may change by itself |
 //! | [`wait`], [`cron`], [`schedule`] | moments; cron text; when entries fire |
 //! | [`policy`], [`split`] | the gate; stable chance |
-//! | [`contact`], `entry`, `standing` | one input through a contact; who enters; memberships and dates |
+//! | [`contact`], `entry`, `standing`, `changed`, `write` | one input through a contact; who enters; memberships and dates; changed attributes and consent; the end of a call |
 //! | [`memory`] | all of it in memory with virtual time, for tests and simulations |
 
 mod aggregate;
+mod changed;
 pub mod codec;
 pub mod contact;
 pub mod cron;
@@ -72,6 +73,7 @@ mod standing;
 pub mod state;
 pub mod wait;
 pub mod world;
+mod write;
 
 pub use contact::advance;
 pub use programs::Programs;

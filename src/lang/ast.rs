@@ -5,6 +5,7 @@
 //! The formatter compares trees without their spans.
 
 use crate::diagnostic::Span;
+pub use crate::engine::program::{AggregateFn, BinaryOp as Op};
 use crate::value::Decimal;
 
 /// A name as written, and where.
@@ -363,41 +364,6 @@ pub enum Presence {
     Known,
     Unknown,
     Empty,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Op {
-    Mul,
-    Div,
-    Add,
-    Sub,
-    Otherwise,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    Is,
-    IsNot,
-    In,
-    NotIn,
-    Has,
-    HasAnyOf,
-    HasAllOf,
-    And,
-    Or,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AggregateFn {
-    Count,
-    Sum,
-    Average,
-    Highest,
-    Lowest,
-    Last,
-    First,
-    Any,
-    None,
 }
 
 /// `last 3(viewed.sku as v where v.price > 10 within 30 days)`

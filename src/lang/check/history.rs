@@ -29,7 +29,7 @@ impl Reader<'_, '_> {
         Some(Typed {
             ty,
             expr: Expr::Aggregate(Box::new(Aggregate {
-                function: function(aggregate.function),
+                function: aggregate.function,
                 newest: newest?,
                 event,
                 field: field.map(|(name, _)| name),
@@ -87,7 +87,7 @@ impl Reader<'_, '_> {
 
     fn newest(&mut self, aggregate: &ast::Aggregate) -> Option<Option<u32>> {
         let Some(number) = &aggregate.newest else { return Some(None) };
-        if !matches!(aggregate.function, ast::AggregateFn::Last | ast::AggregateFn::First) {
+        if !matches!(aggregate.function, AggregateFn::Last | AggregateFn::First) {
             return self.mismatch(number.span, "a number stands only after `last` and `first`".to_owned());
         }
         match u32::try_from(number.value.trunc()) {
@@ -201,7 +201,7 @@ impl Reader<'_, '_> {
         event: &Word,
         span: Span,
     ) -> Option<Type> {
-        use ast::AggregateFn as F;
+        use AggregateFn as F;
         let whole = || {
             let fields = self.schema.events.get(event).cloned().unwrap_or_default();
             Type::Record(fields.into())
@@ -308,19 +308,5 @@ fn plain(ty: &Type) -> Type {
         Type::Number(_) => Type::Number(None),
         Type::Decimal(_) => Type::Decimal(None),
         other => other.clone(),
-    }
-}
-
-fn function(function: ast::AggregateFn) -> AggregateFn {
-    match function {
-        ast::AggregateFn::Count => AggregateFn::Count,
-        ast::AggregateFn::Sum => AggregateFn::Sum,
-        ast::AggregateFn::Average => AggregateFn::Average,
-        ast::AggregateFn::Highest => AggregateFn::Highest,
-        ast::AggregateFn::Lowest => AggregateFn::Lowest,
-        ast::AggregateFn::Last => AggregateFn::Last,
-        ast::AggregateFn::First => AggregateFn::First,
-        ast::AggregateFn::Any => AggregateFn::Any,
-        ast::AggregateFn::None => AggregateFn::None,
     }
 }

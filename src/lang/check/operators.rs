@@ -4,7 +4,7 @@ use super::expr::{Reader, yes_no};
 use super::findings::finding;
 
 use crate::diagnostic::{Code, Span};
-use crate::engine::program::{BinaryOp, Expr};
+use crate::engine::program::Expr;
 use crate::lang::Typed;
 use crate::lang::ast::{self, ExprKind, Op, Presence};
 use crate::lang::types::{self, noun};
@@ -53,7 +53,6 @@ impl Reader<'_, '_> {
             Op::And | Op::Or => {
                 let first = self.wanted(left, &Type::YesNo);
                 let second = knowing!(self, left, op == Op::And, self.wanted(right, &Type::YesNo));
-                let op = if op == Op::And { BinaryOp::And } else { BinaryOp::Or };
                 yes_no(Expr::Binary(op, Box::new(first?.expr), Box::new(second?.expr)))
             }
             Op::Otherwise => self.otherwise(left, right, hint),
@@ -84,7 +83,7 @@ impl Reader<'_, '_> {
         let first = self.fit(first, &wide, left.span)?;
         let second = self.fit(second, &wide, right.span)?;
         let ty = if second_optional { wide.optional() } else { wide };
-        Some(Typed { ty, expr: binary(BinaryOp::Otherwise, first, second) })
+        Some(Typed { ty, expr: binary(Op::Otherwise, first, second) })
     }
 
     /// By its type, not by what was asked before.
@@ -112,10 +111,10 @@ impl Reader<'_, '_> {
         let (first, second) = self.pair(left, right)?;
         let listed = self.purpose_and_its_family(&first, &second);
         if let Some(listed) = listed {
-            let op = if equal { BinaryOp::In } else { BinaryOp::NotIn };
+            let op = if equal { Op::In } else { Op::NotIn };
             return yes_no(Expr::Binary(op, Box::new(first.expr), Box::new(listed)));
         }
-        let op = if equal { BinaryOp::Is } else { BinaryOp::IsNot };
+        let op = if equal { Op::Is } else { Op::IsNot };
         yes_no(binary(op, first, second))
     }
 
@@ -218,12 +217,6 @@ impl Reader<'_, '_> {
             self.out.push(finding(Code::E0103, op_span, message).label("needs numbers, dates or times"));
             return None;
         }
-        let op = match op {
-            Op::Lt => BinaryOp::Lt,
-            Op::Le => BinaryOp::Le,
-            Op::Gt => BinaryOp::Gt,
-            _ => BinaryOp::Ge,
-        };
         yes_no(binary(op, first, second))
     }
 
@@ -250,10 +243,7 @@ impl Reader<'_, '_> {
         let element = element.and_then(|read| self.required(read, left.span))?;
         let list = list.and_then(|read| self.required(read, right.span))?;
         match element_of(&list.ty) {
-            Some(of) if types::comparable(&element.ty, &of) => {
-                let op = if op == Op::In { BinaryOp::In } else { BinaryOp::NotIn };
-                yes_no(binary(op, element, list))
-            }
+            Some(of) if types::comparable(&element.ty, &of) => yes_no(binary(op, element, list)),
             Some(of) => self.incomparable(left, &element.ty, right, &of),
             None => self.mismatch(span, format!("`in` needs a list on its right, not {}", noun(&list.ty))),
         }
@@ -266,11 +256,7 @@ impl Reader<'_, '_> {
             return self
                 .mismatch(left.span, format!("`has` needs a list on its left, not {}", noun(&list.ty)));
         };
-        let (op, want) = match op {
-            Op::Has => (BinaryOp::Has, element),
-            Op::HasAnyOf => (BinaryOp::HasAnyOf, Type::List(element.into())),
-            _ => (BinaryOp::HasAllOf, Type::List(element.into())),
-        };
+        let want = if op == Op::Has { element } else { Type::List(element.into()) };
         let right = self.wanted(right, &want)?;
         yes_no(binary(op, list, right))
     }
@@ -287,15 +273,15 @@ impl Reader<'_, '_> {
         let first = self.expr(left, hint).and_then(|read| self.required(read, left.span));
         let second = self.expr(right, hint).and_then(|read| self.required(read, right.span));
         let (first, second) = (first?, second?);
-        let words = match op {
-            Op::Add => (BinaryOp::Add, "+"),
-            Op::Sub => (BinaryOp::Sub, "-"),
-            Op::Mul => (BinaryOp::Mul, "*"),
-            _ => (BinaryOp::Div, "/"),
+        let sign = match op {
+            Op::Add => "+",
+            Op::Sub => "-",
+            Op::Mul => "*",
+            _ => "/",
         };
-        let Some(ty) = result_of(words.0, &first.ty, &second.ty) else {
+        let Some(ty) = result_of(op, &first.ty, &second.ty) else {
             let message =
-                format!("`{}` does not work between {} and {}", words.1, noun(&first.ty), noun(&second.ty));
+                format!("`{}` does not work between {} and {}", sign, noun(&first.ty), noun(&second.ty));
             let label = if first.ty == Type::Percent || second.ty == Type::Percent {
                 "a percentage is not a number here"
             } else {
@@ -304,14 +290,14 @@ impl Reader<'_, '_> {
             self.out.push(finding(Code::E0103, op_span, message).label(label));
             return None;
         };
-        if words.0 == BinaryOp::Div {
+        if op == Op::Div {
             return self.division(first, second, right.span);
         }
         let (first, second) = match ty {
             Type::Decimal(_) => (to_decimal(first), to_decimal(second)),
             _ => (first, second),
         };
-        Some(Typed { ty, expr: binary(words.0, first, second) })
+        Some(Typed { ty, expr: binary(op, first, second) })
     }
 
     /// Exact, in decimals; missing when the divisor may be zero.
@@ -324,11 +310,11 @@ impl Reader<'_, '_> {
             Expr::Const(_) => Type::Decimal(None),
             _ => Type::Decimal(None).optional(),
         };
-        Some(Typed { ty, expr: binary(BinaryOp::Div, first, second) })
+        Some(Typed { ty, expr: binary(Op::Div, first, second) })
     }
 }
 
-fn binary(op: BinaryOp, left: Typed, right: Typed) -> Expr {
+fn binary(op: Op, left: Typed, right: Typed) -> Expr {
     Expr::Binary(op, Box::new(left.expr), Box::new(right.expr))
 }
 
@@ -362,19 +348,15 @@ fn element_of(ty: &Type) -> Option<Type> {
 }
 
 /// The type of an operation, if it means anything.
-fn result_of(op: BinaryOp, a: &Type, b: &Type) -> Option<Type> {
+fn result_of(op: Op, a: &Type, b: &Type) -> Option<Type> {
     use Type::{Date, Decimal, Duration, Moment, Number};
     Some(match (op, a, b) {
-        (BinaryOp::Div, a, b) if types::is_numeric(a) && types::is_numeric(b) => Decimal(None),
-        (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul, Number(_), Number(_)) => Number(None),
-        (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul, a, b)
-            if types::is_numeric(a) && types::is_numeric(b) =>
-        {
-            Decimal(None)
-        }
-        (BinaryOp::Add | BinaryOp::Sub, Date, Duration) | (BinaryOp::Add, Duration, Date) => Date,
-        (BinaryOp::Add | BinaryOp::Sub, Moment, Duration) | (BinaryOp::Add, Duration, Moment) => Moment,
-        (BinaryOp::Add | BinaryOp::Sub, Duration, Duration) => Duration,
+        (Op::Div, a, b) if types::is_numeric(a) && types::is_numeric(b) => Decimal(None),
+        (Op::Add | Op::Sub | Op::Mul, Number(_), Number(_)) => Number(None),
+        (Op::Add | Op::Sub | Op::Mul, a, b) if types::is_numeric(a) && types::is_numeric(b) => Decimal(None),
+        (Op::Add | Op::Sub, Date, Duration) | (Op::Add, Duration, Date) => Date,
+        (Op::Add | Op::Sub, Moment, Duration) | (Op::Add, Duration, Moment) => Moment,
+        (Op::Add | Op::Sub, Duration, Duration) => Duration,
         _ => return None,
     })
 }

@@ -1,0 +1,209 @@
+//! What all journeys share: the schema and the policies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Days, Expr, FORMAT, Word, ZoneRef};
+use crate::time::{Calendar, Holidays, TimeOfDay};
+use crate::value::{FieldType, Type, Value};
+
+/// What all journeys share: the schema and the policies. The newest deployed catalog holds for every version at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Catalog {
+    pub format: u16,
+    /// IANA name of the project's zone.
+    pub zone: Word,
+    pub locale: Word,
+    pub holidays: Holidays,
+    /// The contact's attributes in order of declaration.
+    pub attributes: Vec<Attribute>,
+    pub events: BTreeMap<Word, Event>,
+    /// Child purpose to parent, such as lapsing under marketing. `marketing` and `transactional` have no parent.
+    pub purposes: BTreeMap<Word, Word>,
+    pub channels: BTreeMap<Word, Channel>,
+    pub tasks: BTreeMap<Word, Task>,
+    pub teams: BTreeMap<Word, Team>,
+    pub endpoints: BTreeMap<Word, Endpoint>,
+    /// Segments by name; conditions over the contact alone.
+    pub segments: BTreeMap<Word, Segment>,
+    pub scores: BTreeMap<Word, Expr>,
+    /// Templates that are transactional whatever the journey, with the reason.
+    pub transactional_templates: BTreeMap<Word, Arc<str>>,
+    pub policy: Policy,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attribute {
+    pub name: Word,
+    pub ty: Type,
+    /// The value where none was set; `Unknown` for optional ones, an empty list for lists.
+    pub default: Value,
+    pub unique: bool,
+    pub pii: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub fields: Vec<FieldType>,
+    /// The field whose value makes an event unique for a contact for as long as the event is kept.
+    pub dedupe: Option<Word>,
+    /// Names it has outside.
+    pub aliases: Vec<Arc<str>>,
+    pub keep: Calendar,
+    pub late_after: Calendar,
+}
+
+/// What a channel is for the gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// The attribute that holds the address; `None` for channels without one.
+    pub address: Option<Word>,
+    /// `message`, `task` or `letter` as written.
+    pub class: Word,
+    /// `smtp`, or the name of a secret.
+    pub sends: Arc<str>,
+    pub hours: Option<Hours>,
+    /// What the channel can report: opens, clicks, replies.
+    pub abilities: Vec<Word>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hours {
+    pub days: Days,
+    pub from: TimeOfDay,
+    pub to: TimeOfDay,
+    pub zone: ZoneRef,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub script: Option<Arc<str>>,
+    pub outcomes: Vec<Word>,
+    pub answers: Vec<FieldType>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Team {
+    pub hours: Option<Hours>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub method: Arc<str>,
+    /// A URL or the name of a secret, `secret:name`.
+    pub url: Arc<str>,
+    pub timeout: Calendar,
+    pub retries: i64,
+    pub returns: Vec<FieldType>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    pub condition: Expr,
+    pub watch: Watch,
+}
+
+/// What a live condition depends on: computed by the compiler, so that nothing ever scans.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Signals whose arrival may change the condition: event names, `contact.NAME`, `consent.PURPOSE`, and outcomes of the
+    /// enrollment's own steps. See [`super::world::signal`].
+    pub signals: Vec<Word>,
+    /// It has a window (`within 30 days`) or asks for the day, so time alone may change it; the engine computes when.
+    pub by_time: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Channels of each purpose that need consent.
+    pub consent: BTreeMap<Word, Vec<Word>>,
+    pub quiet: Vec<Quiet>,
+    pub caps: Vec<Cap>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quiet {
+    pub from: TimeOfDay,
+    pub to: TimeOfDay,
+    pub zone: ZoneRef,
+    pub purpose: Word,
+    /// Empty: every channel.
+    pub channels: Vec<Word>,
+    pub then: Then,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cap {
+    /// `None`: over all channels.
+    pub channel: Option<Word>,
+    pub purpose: Word,
+    pub number: u32,
+    pub window: CapWindow,
+    pub then: Then,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CapWindow {
+    Rolling(Calendar),
+    /// Calendar day, week (from Monday), month or year in the contact's zone.
+    Calendar(CalendarUnit),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CalendarUnit {
+    Day,
+    Week,
+    Month,
+    Year,
+}
+
+/// What happens when a rule holds a message back; the strictest wins: exit, skip, wait.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Then {
+    /// Wait until the rule lets it through, at most so long (then skip).
+    Wait(Option<Calendar>),
+    Skip,
+    Exit,
+}
+
+impl Catalog {
+    /// A schema that declares nothing, in UTC.
+    pub fn empty() -> Catalog {
+        Catalog {
+            format: FORMAT,
+            zone: "UTC".into(),
+            locale: "en".into(),
+            holidays: Holidays::default(),
+            attributes: Vec::new(),
+            events: BTreeMap::new(),
+            purposes: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            scores: BTreeMap::new(),
+            transactional_templates: BTreeMap::new(),
+            policy: Policy::default(),
+        }
+    }
+
+    /// The purpose itself and those above it, nearest first.
+    pub fn lineage<'a>(&'a self, purpose: &'a Word) -> impl Iterator<Item = &'a Word> {
+        std::iter::successors(Some(purpose), |p| self.purposes.get(*p)).take(16)
+    }
+
+    /// The attribute of that name.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| &*attribute.name == name)
+    }
+
+    /// The event that has that name here or outside.
+    pub fn event_named(&self, name: &str) -> Option<(&Word, &Event)> {
+        let by_alias =
+            || self.events.iter().find(|(_, event)| event.aliases.iter().any(|alias| &**alias == name));
+        self.events.get_key_value(name).or_else(by_alias)
+    }
+}
