@@ -16,7 +16,7 @@ use super::world::{
 };
 use super::{Flow, StepInput, listens, logical, step, wake_at};
 use crate::id::EnrollmentId;
-use crate::time::Timestamp;
+use crate::time::{DAY, HOUR, Timestamp};
 use crate::value::Value;
 
 /// The most things that one input may cause before the rest is dropped with a note: journeys that start each other, events that
@@ -28,6 +28,9 @@ const STEPS: u32 = 20_000;
 
 /// Overdue timers of one enrollment that fire before an event is shown to it.
 const OVERDUE: usize = 100;
+
+/// Shorter than every day of every zone.
+const FRESH: i64 = 12 * HOUR;
 
 /// Outcomes of messages that are events for all journeys.
 const MESSAGE_EVENTS: [&str; 7] =
@@ -248,10 +251,7 @@ impl<'a> Call<'_, 'a> {
     fn event(&mut self, number: usize, order: u32) -> Result<(), Need> {
         let Some(event) = self.turn.effects.events.get(number).cloned() else { return Ok(()) };
         let facts = self.turn.facts;
-        let late = facts.catalog.events.get(&event.name).is_some_and(|kind| {
-            let zone = facts.contact_zone(self.turn.effects);
-            kind.late_after.after(event.occurred_at, &zone, &facts.catalog.holidays) < event.accepted_at
-        });
+        let late = self.is_late(&event);
         let first = self.is_first(&event)?;
         if !event.quiet {
             self.listeners(&event.name)?;
@@ -275,6 +275,19 @@ impl<'a> Call<'_, 'a> {
             self.entries_on(&event, first)?;
         }
         Ok(())
+    }
+
+    /// Whether it occurred so long before it was accepted that it starts and matches nothing.
+    fn is_late(&self, event: &Event) -> bool {
+        let facts = self.turn.facts;
+        let Some(kind) = facts.catalog.events.get(&event.name) else { return false };
+        let age = event.accepted_at.0.saturating_sub(event.occurred_at.0);
+        // Most events are fresh, and no day is so short: then the calendar need not be asked.
+        if age < FRESH && kind.late_after.ms == 0 && kind.late_after.about_ms() >= DAY {
+            return false;
+        }
+        let zone = facts.contact_zone(self.turn.effects);
+        kind.late_after.after(event.occurred_at, &zone, &facts.catalog.holidays) < event.accepted_at
     }
 
     /// Whether the contact never had such an event. Asked only where an entry asks.

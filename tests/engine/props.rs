@@ -365,13 +365,13 @@ impl Both {
 
     /// Something becomes of what was sent or asked for lately.
     fn outcome(&mut self, which: usize, outcome: &str) {
-        let sent = self.all.iter().rev().flat_map(|changes| {
+        let mut sent = self.all.iter().rev().flat_map(|changes| {
             let deliveries = changes.deliveries.iter().map(|d| (d.enrollment, d.step.clone(), d.round, true));
             let tasks = changes.tasks.iter().map(|t| (t.enrollment, t.step.clone(), t.round, false));
             let requests = changes.requests.iter().map(|r| (r.enrollment, r.step.clone(), r.round, false));
             deliveries.chain(tasks).chain(requests).collect::<Vec<_>>()
         });
-        let Some((enrollment, step, round, message)) = sent.skip(which).next() else { return };
+        let Some((enrollment, step, round, message)) = sent.nth(which) else { return };
         let fields = if message { fields(&[("template", text("t"))]) } else { fields(&[]) };
         let (outcome, at) = (outcome.into(), self.now);
         self.give(&Input::Outcome(Outcome { enrollment, step, round, outcome, at, fields }));
