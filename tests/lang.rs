@@ -2,6 +2,7 @@
 //! has it not. `UPDATE_EXPECT=1` writes the texts anew.
 
 mod cases;
+mod damage;
 mod planted;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,34 +214,4 @@ fn every_fix_mends_what_it_is_for() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-}
-
-#[test]
-fn damaged_files_are_checked_without_a_panic() {
-    let mut whole = real("tests/lang/samples");
-    whole.input.templates.clear();
-    let texts: Vec<(FileId, String)> = whole
-        .input
-        .sources
-        .iter()
-        .filter(|(_, path, _)| path.ends_with(".journey"))
-        .map(|(id, _, text)| (id, text.to_owned()))
-        .collect();
-    for (damaged, text) in texts {
-        for at in (0..text.len()).step_by(101).filter(|at| text.is_char_boundary(*at)) {
-            let next = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
-            for cut in [text[..at].to_owned(), format!("{}{}", &text[..at], &text[next..])] {
-                let mut input = whole.input.clone();
-                input.sources = Sources::new();
-                for (id, path, text) in whole.input.sources.iter() {
-                    if id != damaged && !["schema.journey", "policies.journey"].contains(&path) {
-                        continue;
-                    }
-                    let text = if id == damaged { cut.clone() } else { text.to_owned() };
-                    input.sources.add(path.to_owned(), text);
-                }
-                compile(&input);
-            }
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! The findings of a run, and the words that all checks use for what they often say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Code, Diagnostic, Severity, Sources, Span, suggest};
+use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Sources, Span, suggest};
 use crate::lang::ast::Name;
 
 /// Longer lists are not read by anybody.
@@ -36,6 +36,42 @@ pub fn quiet_notes(sources: &Sources, findings: &mut Vec<Diagnostic>) {
     };
     let errors: BTreeSet<_> = findings.iter().filter(|f| f.severity() == Severity::Error).map(line).collect();
     findings.retain(|finding| finding.severity() != Severity::Note || !errors.contains(&line(finding)));
+}
+
+/// A name that is unknown is told once in a file, with the other lines where it stands. Expects findings in order.
+pub fn tell_names_once(sources: &Sources, findings: &mut Vec<Diagnostic>) {
+    let mut first: BTreeMap<(FileId, Code, String), usize> = BTreeMap::new();
+    let mut kept: Vec<(Diagnostic, Vec<u32>)> = Vec::new();
+    for finding in findings.drain(..) {
+        let span = finding.primary.span;
+        let is_name = matches!(finding.code, Code::E0101 | Code::E0110 | Code::E0801);
+        let key = (span.file, finding.code, finding.message.clone());
+        match first.get(&key).filter(|_| is_name) {
+            Some(at) => {
+                let (kept, lines) = &mut kept[*at];
+                lines.push(sources.line_col(span.file, span.start).0);
+                if let (Some(fix), Some(more)) = (&mut kept.fix, finding.fix) {
+                    fix.edits.extend(more.edits);
+                }
+            }
+            None => {
+                first.insert(key, kept.len());
+                kept.push((finding, Vec::new()));
+            }
+        }
+    }
+    findings.extend(kept.into_iter().map(|(finding, mut lines)| {
+        lines.dedup();
+        match lines.as_slice() {
+            [] => finding,
+            [one] => finding.note(format!("the same in line {one}")),
+            _ => {
+                let shown: Vec<String> = lines.iter().take(MOST_SHOWN).map(u32::to_string).collect();
+                let more = if lines.len() > MOST_SHOWN { " …" } else { "" };
+                finding.note(format!("the same in lines {}{more}", shown.join(", ")))
+            }
+        }
+    }));
 }
 
 /// A finding without anything else.

@@ -196,7 +196,9 @@ impl Reader<'_, '_> {
                 }
                 None => {
                     let all = fields.iter().map(|field| &*field.name);
-                    self.out.push(super::findings::unknown(code, what, name, all));
+                    if !self.is_hidden(&name.text) {
+                        self.out.push(super::findings::unknown(code, what, name, all));
+                    }
                     self.expr(value, None);
                     None
                 }

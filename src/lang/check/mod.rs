@@ -57,7 +57,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Input, ast};
-use crate::diagnostic::{Diagnostic, FileId, Severity, Span};
+use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 use crate::engine::program::{Catalog, Expr, Signal, Slot, SlotIx, Word};
 use crate::value::{FieldType, Type};
 
@@ -67,7 +67,7 @@ use schema::Schema;
 use templates::Templates;
 
 pub use allow::suppress;
-pub use findings::quiet_notes;
+pub use findings::{quiet_notes, tell_names_once};
 pub use watch::{Surroundings, watch_of};
 
 /// What the checker knows of a project.
@@ -136,8 +136,16 @@ pub fn check(
     let mut schema = Schema::new(input);
     let errors = parsed.iter().filter(|finding| finding.severity() == Severity::Error);
     schema.parsed = errors.map(|finding| (finding.code, finding.primary.span)).collect();
-    let schema = Declarations { schema, out: &mut out, exprs: &mut exprs }.read(files);
     let unread = unread_places(files, parsed);
+    for (finding, _) in errors_of(parsed).zip(&unread).filter(|(_, place)| place.is_none()) {
+        schema.damaged.push(rest_of_item(files, finding.primary.span, input));
+    }
+    // an unclosed block that nothing follows has no second place
+    let ends_open = |finding: &Diagnostic| finding.code == Code::E0002 && finding.related.is_empty();
+    schema.cut_off =
+        unread_places(files, &parsed.iter().filter(|f| ends_open(f)).cloned().collect::<Vec<_>>())
+            .contains(&None);
+    let schema = Declarations { schema, out: &mut out, exprs: &mut exprs }.read(files);
     let broken = out.errors() > 0 || unread.iter().any(|place| place.is_none());
     let mut templates = Templates::scan(input);
     let mut journeys = BTreeMap::new();
@@ -156,6 +164,18 @@ pub fn check(
     (Checked { catalog: schema.catalog, exprs, journeys }, out.list)
 }
 
+fn errors_of(parsed: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {
+    parsed.iter().filter(|finding| finding.severity() == Severity::Error)
+}
+
+/// From a mistake to where the next item begins: what is declared there may not have been read.
+fn rest_of_item(files: &[(FileId, ast::File)], mistake: Span, input: &Input) -> Span {
+    let items = files.iter().filter(|(file, _)| *file == mistake.file).flat_map(|(_, tree)| &tree.items);
+    let next = items.map(|item| item.span.start).filter(|start| *start > mistake.start).min();
+    let end = next.unwrap_or(input.sources.text(mistake.file).len() as u32);
+    Span::new(mistake.file, mistake.start, end)
+}
+
 /// The journeys and tests in which the parser found errors; `None` for an error in a declaration, which touches all.
 fn unread_places(files: &[(FileId, ast::File)], parsed: &[Diagnostic]) -> Vec<Option<Span>> {
     let spans = files.iter().flat_map(|(_, tree)| &tree.items).filter_map(|item| match &item.kind {
@@ -164,6 +184,7 @@ fn unread_places(files: &[(FileId, ast::File)], parsed: &[Diagnostic]) -> Vec<Op
         _ => None,
     });
     let spans: Vec<Span> = spans.collect();
-    let errors = parsed.iter().filter(|finding| finding.severity() == Severity::Error);
-    errors.map(|finding| spans.iter().copied().find(|span| span.contains(finding.primary.span))).collect()
+    errors_of(parsed)
+        .map(|finding| spans.iter().copied().find(|span| span.contains(finding.primary.span)))
+        .collect()
 }

@@ -76,6 +76,8 @@ pub(super) struct Schema<'a> {
     pub(super) consent_lines: BTreeMap<Word, Span>,
     /// Items that could not be read: what they seem to declare is not called unknown.
     pub(super) damaged: Vec<Span>,
+    /// A file ends inside a declaration: nobody knows what else it declared.
+    pub(super) cut_off: bool,
     /// What the parser has reported as errors: what stands in the same line may be a consequence.
     pub(super) parsed: Vec<(Code, Span)>,
 }
@@ -116,6 +118,7 @@ impl<'a> Schema<'a> {
             templates: templates.collect(),
             consent_lines: BTreeMap::new(),
             damaged: Vec::new(),
+            cut_off: false,
             parsed: Vec::new(),
         }
     }
@@ -132,7 +135,7 @@ impl<'a> Schema<'a> {
 
     /// Whether the word stands in an item that could not be read: it may be declared there.
     pub(super) fn is_hidden(&self, word: &str) -> bool {
-        self.damaged.iter().any(|span| has_word(self.input.sources.slice(*span), word))
+        self.cut_off || self.damaged.iter().any(|span| has_word(self.input.sources.slice(*span), word))
     }
 
     /// Whether the parser has found an error in the line of a place.

@@ -784,6 +784,14 @@ impl<'s> Reader<'s> {
             }
         }
         let goes_on = lines.iter().any(|l| l.p.as_rule() == Rule::rbrace);
+        if goes_on && lines.first().is_some_and(|line| self.is_field(&line.p)) {
+            if !told {
+                self.fields_go_on(&lines[0].p);
+            }
+            self.unclosed.clear();
+            items.push(self.error_item(whole));
+            return;
+        }
         for line in &lines {
             let c = &line.p;
             match c.as_rule() {
@@ -808,6 +816,31 @@ impl<'s> Reader<'s> {
         self.unclosed.clear();
         self.mark_damaged(items, whole);
         items.push(self.error_item(whole));
+    }
+
+    /// Whether a line begins like a field: `name: …`.
+    fn is_field(&self, p: &P<'s>) -> bool {
+        let text = &self.text()[bounds(p).0..];
+        let name = first_word(text);
+        !name.is_empty() && text[name.len()..].trim_start().starts_with(':')
+    }
+
+    /// Fields behind the brace that ends them.
+    fn fields_go_on(&mut self, first: &P<'s>) {
+        let start = bounds(first).0;
+        let text = self.text();
+        let line = text[start..].lines().next().unwrap_or("").trim_end();
+        let here = self.place(start, start + line.len());
+        let Some(brace) = text[..start].rfind('}') else { return };
+        self.tell(
+            Diagnostic::new(
+                Code::E0001,
+                self.place(brace, brace + 1),
+                "this `}` ends the fields, but they go on",
+            )
+            .label("one `}` too many here")
+            .related(here, "this stands outside"),
+        );
     }
 
     /// Unreadable text between items: mostly a misspelt head.

@@ -1,0 +1,167 @@
+//! Whole projects with one file damaged: always a compilation, never a panic, never slow, never a flood of findings.
+//! `FAHRPLAN_DAMAGE=5 cargo test --test suite lang::damage` tries every fifth byte and says what was slowest.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use fahrplan::diagnostic::{FileId, Severity, Sources};
+use fahrplan::lang::format::format;
+use fahrplan::lang::{Input, compile, testing};
+
+use super::{Project, lang, real};
+
+/// Every so many bytes one is damaged, unless `FAHRPLAN_DAMAGE` says otherwise. A prime, so that all columns come up.
+const STEP: usize = 397;
+
+/// One file of the project is no longer what it was.
+struct Damage {
+    file: FileId,
+    at: usize,
+    kind: &'static str,
+    text: String,
+}
+
+/// A project that a test of the engine uses: all forms of the language, with tests.
+fn forms() -> Project {
+    let mut project = Project::new();
+    let folder = lang().join("../testing");
+    for name in ["schema.journey", "forms.journey"] {
+        project.file(name, &folder.join(name));
+    }
+    project
+}
+
+fn damages(input: &Input, step: usize) -> Vec<Damage> {
+    let mut all = Vec::new();
+    for (file, path, text) in input.sources.iter().filter(|(_, path, _)| path.ends_with(".journey")) {
+        // each file begins elsewhere, so that a short run does not always meet the same bytes
+        let first = path.len() % step;
+        for at in (first..text.len()).step_by(step).filter(|at| text.is_char_boundary(*at)) {
+            let (before, rest) = text.split_at(at);
+            let after = &rest[rest.chars().next().map_or(0, char::len_utf8)..];
+            let copies = [
+                ("deleted", format!("{before}{after}")),
+                ("brace", format!("{before}}}{after}")),
+                ("quote", format!("{before}\"{after}")),
+                ("emoji", format!("{before}\u{1f95f}{after}")),
+                ("cut", before.to_owned()),
+            ];
+            all.extend(copies.map(|(kind, text)| Damage { file, at, kind, text }));
+        }
+    }
+    all
+}
+
+/// What became of one damaged project.
+struct Outcome {
+    told: String,
+    took: Duration,
+    errors: usize,
+}
+
+fn outcome(input: &Input, damage: &Damage) -> Outcome {
+    let mut input = input.clone();
+    let mut sources = Sources::new();
+    for (id, path, text) in input.sources.iter() {
+        sources.add(path.to_owned(), if id == damage.file { damage.text.clone() } else { text.to_owned() });
+    }
+    input.sources = sources;
+    let begin = Instant::now();
+    let compiled = compile(&input);
+    let report = testing::run(&compiled, &input.sources, &|_| true);
+    let _ = report.coverage(&compiled);
+    let took = begin.elapsed();
+    let told = format!("{} {} at {}", input.sources.path(damage.file), damage.kind, damage.at);
+    for finding in &compiled.diagnostics {
+        let span = finding.primary.span;
+        let text = input.sources.text(span.file);
+        let (start, end) = (span.start as usize, span.end as usize);
+        assert!(
+            start <= end && text.is_char_boundary(start) && text.is_char_boundary(end),
+            "{told}: {finding:?}"
+        );
+    }
+    match format(&damage.text) {
+        Ok(once) => assert_eq!(format(&once).as_deref(), Ok(once.as_str()), "{told}"),
+        Err(refused) => panic!("{told}: {refused}"),
+    }
+    let errors = compiled.diagnostics.iter().filter(|finding| finding.severity() == Severity::Error).count();
+    Outcome { told, took, errors }
+}
+
+#[test]
+fn a_project_with_a_damaged_file_is_compiled_tested_and_formatted() {
+    let step = std::env::var("FAHRPLAN_DAMAGE").ok().and_then(|step| step.parse().ok());
+    let mut lines = Vec::new();
+    for (name, project) in
+        [("shop", real("journeys")), ("samples", real("tests/lang/samples")), ("forms", forms())]
+    {
+        let mut input = project.input;
+        if name == "samples" {
+            input.templates.clear();
+        }
+        let all = damages(&input, step.unwrap_or(STEP));
+        let outcomes = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for half in all.chunks(all.len().div_ceil(2).max(1)) {
+                let (input, outcomes) = (&input, &outcomes);
+                scope.spawn(move || {
+                    for damage in half {
+                        let outcome = outcome(input, damage);
+                        outcomes.lock().expect("no panic").push(outcome);
+                    }
+                });
+            }
+        });
+        let mut outcomes = outcomes.into_inner().expect("no panic");
+        assert_eq!(outcomes.len(), all.len());
+        outcomes.sort_by_key(|outcome| outcome.took);
+        let slowest = outcomes.last().expect("some were tried");
+        assert!(slowest.took < Duration::from_secs(5), "{} took {:?}", slowest.told, slowest.took);
+        let sum: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
+        lines.push(format!(
+            "{name}: {} copies, {:?} each, slowest {:?} ({})",
+            all.len(),
+            sum / u32::try_from(all.len()).expect("not so many"),
+            slowest.took,
+            slowest.told
+        ));
+        outcomes.sort_by_key(|outcome| std::cmp::Reverse(outcome.errors));
+        for loud in outcomes.iter().take(12) {
+            lines.push(format!("  {} errors: {}", loud.errors, loud.told));
+        }
+    }
+    if step.is_some() {
+        eprintln!("{}", lines.join("\n"));
+    }
+}
+
+/// Codes in order, each with its line.
+fn told(text: &str) -> Vec<String> {
+    let mut input = Input::default();
+    let file = input.sources.add("schema.journey".to_owned(), text.to_owned());
+    let found = compile(&input).diagnostics;
+    found
+        .iter()
+        .map(|d| format!("{} {}", d.code, input.sources.line_col(file, d.primary.span.start).0))
+        .collect()
+}
+
+#[test]
+fn fields_behind_a_brace_too_many_are_told_once() {
+    assert_eq!(told("contact {\n  email: email?\n}\n  plan: text?\n  points: number?\n}\n"), ["E0001 3"]);
+}
+
+#[test]
+fn what_a_cut_off_declaration_may_have_held_is_not_unknown() {
+    let journey =
+        "journey a {\n  enter on signed_up\n  reenter never\n  set contact.plan = \"x\"\n  exit as done\n}\n";
+    assert_eq!(told(&format!("{journey}contact {{\n  ema")), ["E0002 7"]);
+}
+
+#[test]
+fn an_unknown_name_is_told_once_with_the_other_lines() {
+    let text =
+        "contact { email: email? }\nsegment a = contact.naem is known\nsegment b = contact.naem is unknown\n";
+    assert_eq!(told(text), ["E0101 2"]);
+}
