@@ -112,7 +112,7 @@ impl<'a> Carry<'_, 'a> {
             let [step, _, ..] = path.parts.as_slice() else { return };
             if step.text != "contact" {
                 let unread = self.names.damaged.iter().map(|span| self.schema.input.sources.slice(*span));
-                found = found.or(unread.filter(|text| has_word(text, &step.text)).last());
+                found = found.or(unread.filter(|text| has_word(text, &step.text)).next_back());
             }
         });
         found
