@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fahrplan::diagnostic::Diagnostic;
 
@@ -17,12 +17,12 @@ fn projects() -> Vec<PathBuf> {
     folders
 }
 
-fn project(folder: &PathBuf) -> Project {
+fn project(folder: &Path) -> Project {
     real(&folder.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("below").to_string_lossy())
 }
 
 /// `E0101 journeys/a.journey:3:7` of each line that is no comment.
-fn planted(folder: &PathBuf) -> Vec<String> {
+fn planted(folder: &Path) -> Vec<String> {
     let text = fs::read_to_string(folder.join("planted.txt")).expect("the list is there");
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let mut all: Vec<String> =
