@@ -111,8 +111,8 @@ impl<'a> Carry<'_, 'a> {
             let ExprKind::Path(path) = &expr.kind else { return };
             let [step, _, ..] = path.parts.as_slice() else { return };
             if step.text != "contact" {
-                let unread = self.names.damaged.iter().map(|span| self.schema.input.sources.slice(*span));
-                found = found.or(unread.filter(|text| has_word(text, &step.text)).next_back());
+                let mut unread = self.names.damaged.iter().map(|span| self.schema.input.sources.slice(*span));
+                found = found.or(unread.rfind(|text| has_word(text, &step.text)));
             }
         });
         found
