@@ -21,8 +21,8 @@ def local(at, zone):
 
 
 def instant(there, zone):
-    return int(there.replace(tzinfo=zone).timestamp() * 1000)
-
+    at = int(there.replace(tzinfo=zone).timestamp() * 1000)
+    return at if abs(local(at, zone) - there) < timedelta(minutes=1) else at // HOUR * HOUR     # skipped: first instant after
 
 def days(at, count, zone):
     return instant(local(at, zone) + timedelta(days=count), zone)
@@ -147,4 +147,4 @@ def main(program, count):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 400)
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000)
