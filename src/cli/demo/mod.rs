@@ -250,8 +250,11 @@ async fn summary(stage: &Stage, folder: &std::path::Path, url: &str) -> Result<(
         "\nThe demo is over. {mails} mails arrived in the mailbox.\n\n{}",
         super::status::in_words(&status)
     ))?;
+    // Who runs the demo from a fresh clone has no `fahrplan` on the path yet.
+    let program =
+        std::env::current_exe().map_or_else(|_| "fahrplan".to_owned(), |path| path.display().to_string());
     print(&format!(
-        "\nThe same numbers again:  cd {} && FAHRPLAN_DATABASE_URL={url} fahrplan status --format json\n",
+        "\nThe same numbers again:  cd {} && FAHRPLAN_DATABASE_URL={url} {program} status --format json\n",
         folder.join("journeys").display()
     ))
 }
