@@ -48,12 +48,12 @@ pub async fn advance_bucket(store: &Store, bucket: i64, now: Timestamp, limit: i
         return Ok(idle);
     }
     let mut tx = store.write().await?;
-    const LOCK: &str =
-        "SELECT (SELECT MAX(generation) FROM deployments) FROM buckets WHERE bucket = $1 {skip locked}";
-    let Some(locked) = tx.fetch_first(LOCK, args![bucket]).await? else {
+    const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {skip locked}";
+    if tx.fetch_first(LOCK, args![bucket]).await?.is_none() {
         return Ok(Advanced { locked: true, ..idle });
-    };
-    let deployed = journeys::deployed_at(&mut tx, locked.opt_i64(0)?.unwrap_or(0)).await?;
+    }
+    // Not in the statement that locks: what PostgreSQL reads in it may be older than the lock.
+    let deployed = journeys::deployed(&mut tx).await?;
     let taken = inbox::take(&mut tx, bucket, limit).await?;
     let drained = taken.len() < usize::try_from(limit).unwrap_or(usize::MAX);
     let until = match taken.last() {
