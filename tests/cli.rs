@@ -75,6 +75,7 @@ fn init_writes_a_project_and_touches_nothing_that_is_there() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(ran.out.contains("cd shop\n") && ran.out.contains("journeys/welcome.journey"), "{}", ran.out);
     let before = std::fs::read(dir.path().join("shop/fahrplan.toml")).expect("written");
+    assert!(String::from_utf8_lossy(&before).contains("name = \"shop\"\n"), "it is called like its folder");
     let again = fahrplan(dir.path(), &["init", "shop"]);
     assert_eq!(again.code, 2);
     assert_eq!(

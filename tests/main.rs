@@ -12,5 +12,6 @@ mod lang;
 mod lowering;
 mod mail;
 mod parse;
+mod serving;
 mod store;
 mod testing;

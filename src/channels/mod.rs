@@ -58,8 +58,8 @@ pub struct Outgoing<'a> {
     pub purpose: &'a str,
     /// The link that ends mail of this purpose by POST. `None` where there is nothing to unsubscribe from.
     pub unsubscribe: Option<&'a str>,
-    /// `template:journey:channel:project`, for the feedback loops of large providers.
-    pub feedback_id: Option<&'a str>,
+    /// Template, journey, channel and project, for the feedback loops of large providers.
+    pub feedback_id: Option<[&'a str; 4]>,
     /// The texts.
     pub rendered: &'a Rendered,
 }

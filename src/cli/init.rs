@@ -28,6 +28,9 @@ files! {
 /// What git leaves alone: the database of `fahrplan.toml`.
 const IGNORED: &str = "fahrplan.db*\n";
 
+/// The line of `fahrplan.toml` that gets the name of the directory.
+const NAME: &str = "name = \"my project\"";
+
 /// Writes the files; nothing that exists is touched.
 pub fn run(args: &InitArgs) -> Outcome {
     let dir = &args.dir;
@@ -36,8 +39,12 @@ pub fn run(args: &InitArgs) -> Outcome {
         let message = format!("{} is there already", path.display());
         return Err(Failure::usage(message).help("nothing was written; name another directory"));
     }
+    let name = name_of(dir);
     for (path, text) in FILES {
-        create(&dir.join(path), text)?;
+        create(
+            &dir.join(path),
+            &text.replace(NAME, &format!("name = {}", toml::Value::from(name.as_str()))),
+        )?;
     }
     if !dir.join(".gitignore").exists() {
         create(&dir.join(".gitignore"), IGNORED)?;
@@ -54,6 +61,12 @@ pub fn run(args: &InitArgs) -> Outcome {
             $EDITOR journeys/welcome.journey\n";
     print(&out)?;
     Ok(Exit::Fine)
+}
+
+/// A project is called like its directory; where that has no name, as `/`, it is `project`.
+fn name_of(dir: &Path) -> String {
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    whole.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// A repository has one before it has a project; it stays as it is.

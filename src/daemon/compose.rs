@@ -83,8 +83,6 @@ impl Composer {
                 counted: (counts_clicks && !delivery.transactional).then_some(&click),
             })
             .map_err(Refusal::new)?;
-        let feedback_id =
-            format!("{}:{}:{}:{}", delivery.template, delivery.journey, delivery.channel, self.project);
         let name = display_name(person);
         let outgoing = Outgoing {
             delivery: delivery.id,
@@ -93,7 +91,7 @@ impl Composer {
             date: delivery.due_at,
             purpose: &delivery.purpose,
             unsubscribe: (!delivery.transactional).then_some(links.unsubscribe.as_str()),
-            feedback_id: Some(&feedback_id),
+            feedback_id: Some([&delivery.template, &delivery.journey, &delivery.channel, &self.project]),
             rendered: &rendered,
         };
         channel_out

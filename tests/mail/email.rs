@@ -31,7 +31,7 @@ fn outgoing(rendered: &Rendered) -> Outgoing<'_> {
         date: Timestamp(1_766_000_000_000),
         purpose: "marketing",
         unsubscribe: Some("https://m.example/u/t"),
-        feedback_id: Some("story:welcome:email:shop"),
+        feedback_id: Some(["story", "welcome", "email", "shop"]),
         rendered,
     }
 }

@@ -23,6 +23,8 @@ use headers::Headers;
 const LONGEST_SUBJECT: usize = 998;
 /// The longest display name.
 const LONGEST_NAME: usize = 256;
+/// The longest part of a Feedback-ID; the four of them stay far below the length of a line.
+const LONGEST_FEEDBACK_PART: usize = 64;
 
 /// A message before it is written.
 #[derive(Clone, Debug)]
@@ -45,8 +47,8 @@ pub struct Message<'a> {
     pub html: Option<&'a str>,
     /// For mail that one can unsubscribe from.
     pub list: Option<List<'a>>,
-    /// `campaign:contact:kind:sender` for Gmail's feedback loop: at most four fields.
-    pub feedback_id: Option<&'a str>,
+    /// Campaign, journey, kind and sender for Gmail's feedback loop. Any names will do: see [`feedback_id`].
+    pub feedback_id: Option<[&'a str; 4]>,
 }
 
 /// What makes a message one of a list (RFC 2369, 2919, 8058).
@@ -161,11 +163,8 @@ impl Message<'_> {
             headers.plain("Precedence", "bulk")?;
         }
         headers.plain("Auto-Submitted", "auto-generated")?;
-        if let Some(feedback_id) = self.feedback_id {
-            if feedback_id.matches(':').count() > 3 || feedback_id.contains(' ') || !feedback_id.is_ascii() {
-                return Err(MessageError::Malformed { header: "Feedback-ID" });
-            }
-            headers.plain("Feedback-ID", feedback_id)?;
+        if let Some(parts) = self.feedback_id {
+            headers.plain("Feedback-ID", &feedback_id(parts))?;
         }
         headers.plain("MIME-Version", "1.0")?;
         let mut out = headers.into_text();
@@ -175,6 +174,19 @@ impl Message<'_> {
         }
         Ok(out.into_bytes())
     }
+}
+
+/// The parts as Gmail reads them: letters, digits, `-` and `_`, with a colon between two. A project may be called as its
+/// owner likes, and no name is worth a message that is refused: what does not fit becomes `-`.
+pub fn feedback_id(parts: [&str; 4]) -> String {
+    parts.map(feedback_part).join(":")
+}
+
+fn feedback_part(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let part: String =
+        name.chars().take(LONGEST_FEEDBACK_PART).map(|c| if fits(c) { c } else { '-' }).collect();
+    if part.is_empty() { "-".to_owned() } else { part }
 }
 
 fn rfc5322_date(date: Timestamp) -> Result<String, MessageError> {
@@ -224,7 +236,7 @@ mod tests {
                 id: "marketing.shop.example.org",
                 unsubscribe: "https://mail.shop.example.org/u/abc_DEF-123",
             }),
-            feedback_id: Some("welcome:marketing:shop"),
+            feedback_id: Some(["first", "welcome", "email", "shop"]),
         }
     }
 
@@ -244,7 +256,7 @@ mod tests {
             List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\
             Precedence: bulk\r\n\
             Auto-Submitted: auto-generated\r\n\
-            Feedback-ID: welcome:marketing:shop\r\n\
+            Feedback-ID: first:welcome:email:shop\r\n\
             MIME-Version: 1.0\r\n\
             Content-Type: multipart/alternative;\r\n boundary=\"BOUNDARY\"\r\n\
             \r\n\
@@ -337,8 +349,28 @@ mod tests {
             let list = Some(List { unsubscribe, ..good.list.unwrap() });
             assert!(Message { list, ..good.clone() }.write().is_err(), "{unsubscribe:?}");
         }
-        let feedback_id = Some("a:b:c:d:e");
-        assert!(Message { feedback_id, ..good.clone() }.write().is_err());
+    }
+
+    #[test]
+    fn every_name_of_a_project_fits_into_the_feedback_id() {
+        let (from, to) = (from(), read_mailbox("a@example.com").unwrap());
+        let long = "a".repeat(2_000);
+        for (project, expected) in [
+            ("shop", "shop"),
+            ("my project", "my-project"),
+            ("Café Müller", "Caf--M-ller"),
+            ("x:y", "x-y"),
+            ("a\r\nBcc: b@example.com", "a--Bcc--b-example-com"),
+            ("日本", "--"),
+            ("", "-"),
+            (&long, &long[..64]),
+        ] {
+            let feedback_id = Some(["first", "welcome", "email", project]);
+            let written = Message { feedback_id, ..message(&from, &to) }.write().unwrap();
+            let letter = Letter::read(&written);
+            let expected = format!("first:welcome:email:{expected}");
+            assert_eq!(letter.header("Feedback-ID"), Some(expected.as_str()), "{project:?}");
+        }
     }
 
     #[test]
