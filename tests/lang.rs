@@ -4,6 +4,7 @@
 mod cases;
 mod damage;
 mod planted;
+mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -2,16 +2,20 @@
 //!
 //! A marketing journey proves it at its entry, and the send gate asks each time. A marketing message in a transactional
 //! journey needs consent on every path that leads to it: by a `grant`, a condition, or the entry. What is transactional
-//! needs a reason instead.
+//! needs a reason instead. All of it hangs on the policies, which say where consent is needed: a rule that is missing there
+//! would silently open the gate for everybody.
 
-use super::findings::finding;
+use std::collections::BTreeMap;
+
+use super::JourneyInfo;
+use super::findings::{Findings, finding};
 use super::graph::At;
 use super::journey::Journey;
 use super::names::channel_names;
 use super::narrow::Facts;
-use super::schema::joined;
+use super::schema::{Schema, joined};
 use super::ways::Way;
-use crate::diagnostic::{Code, Span};
+use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::program::Word;
 use crate::lang::ast::{self, ChannelChoice, JourneyItemKind, Send, Stmt, StmtKind};
 
@@ -25,6 +29,66 @@ pub(super) fn check(journey: &mut Journey) {
         } else if consent_is_open(journey) {
             prove(journey, at, stmt, send, &purpose);
         }
+    }
+}
+
+/// Messages of a purpose on a channel where no rule asks for consent, so that the gate lets everybody through. One finding for
+/// all of them, since one line is missing. Letters are left out: in most places they need no consent.
+pub(super) fn uncovered(schema: &Schema, journeys: &BTreeMap<Word, JourneyInfo>, out: &mut Findings) {
+    if schema.consent_unread || schema.cut_off || !schema.damaged.is_empty() {
+        return;
+    }
+    let mut open: BTreeMap<(Word, Word), Vec<(Span, String)>> = BTreeMap::new();
+    for (name, info) in journeys {
+        super::visit::each_stmt_of(schema.journeys[name].journey, &mut |stmt, _| {
+            let StmtKind::Send(send) = &stmt.kind else { return };
+            let Some(purpose) = info.purposes.get(&stmt.span) else { return };
+            if schema.is_transactional(purpose) {
+                return;
+            }
+            for channel in channel_names(&send.channels) {
+                let declared = schema.catalog.channels.get(channel.text.as_str());
+                let free = declared.is_none_or(|channel| &*channel.class == "letter");
+                if !free && schema.needed_consent(purpose, &channel.text).is_none() {
+                    let base = schema.consent_purpose(purpose);
+                    let base = base.or_else(|| schema.catalog.lineage(purpose).last().cloned());
+                    let place = Span::new(stmt.span.file, stmt.span.start, send.template.span.end);
+                    let key = (base.unwrap_or_else(|| purpose.clone()), channel.text.as_str().into());
+                    open.entry(key).or_default().push((place, joined(&send.template)));
+                }
+            }
+        });
+    }
+    for ((purpose, channel), mut sends) in open {
+        sends.sort();
+        out.push(without_rule(schema, &purpose, &channel, &sends));
+    }
+}
+
+fn without_rule(schema: &Schema, purpose: &str, channel: &str, sends: &[(Span, String)]) -> Diagnostic {
+    let (place, template) = &sends[0];
+    let rule = format!("consent {purpose} on {channel}");
+    let message =
+        format!("no rule asks for consent to {purpose} on `{channel}`, so `{template}` goes to everybody");
+    let mut made = finding(Code::E0501, *place, message).label("leaves without consent");
+    if sends.len() > 1 {
+        made = made.note(format!("{} messages leave so", sends.len()));
+    }
+    let names = |of: &Word| {
+        schema.catalog.policy.consent.get(of).is_some_and(|on| on.iter().any(|c| &**c == channel))
+    };
+    let mistaken = schema.consent_lines.iter().find(|(of, _)| schema.is_transactional(of) && names(of));
+    if let Some((of, line)) = mistaken {
+        return made
+            .related(*line, "asks nobody: transactional messages need no consent")
+            .help(format!("was `{rule}` meant instead of `consent {of} on {channel}`?"));
+    }
+    match schema.consent_lines.get(purpose) {
+        Some(line) => made.related(*line, format!("does not name `{channel}`")).help(format!(
+            "add `{channel}` to the rule: `{rule}` lets a message go only to who has agreed to it"
+        )),
+        None => made
+            .help(format!("add to a policy: `{rule}`, which lets a message go only to who has agreed to it")),
     }
 }
 

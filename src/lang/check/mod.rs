@@ -157,6 +157,7 @@ pub fn check(
         journeys.insert(name.clone(), info);
     }
     circles::journeys(&schema, &mut out);
+    consent::uncovered(&schema, &journeys, &mut out);
     supply::declared(&schema, &templates, &sent, &mut out);
     scenarios::check(&schema, &templates, &journeys, files, &mut exprs, &mut out);
     templates.compare_languages(&sent);

@@ -36,7 +36,9 @@ impl Declarations<'_, '_> {
     fn consent_rule(&mut self, span: Span, purpose: &Name, channels: &[Name]) {
         let channels: Vec<Option<Word>> =
             channels.iter().map(|channel| self.known_channel(channel)).collect();
-        let Some(purpose) = self.known_purpose(purpose) else { return };
+        let purpose = self.known_purpose(purpose);
+        self.schema.consent_unread |= purpose.is_none() || channels.contains(&None);
+        let Some(purpose) = purpose else { return };
         let channels = channels.into_iter().flatten().collect();
         match self.schema.catalog.policy.consent.entry(purpose.clone()) {
             Entry::Occupied(_) => {

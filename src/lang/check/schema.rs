@@ -74,6 +74,8 @@ pub(super) struct Schema<'a> {
     pub(super) templates: BTreeSet<Word>,
     /// Where each consent line of the policies stands.
     pub(super) consent_lines: BTreeMap<Word, Span>,
+    /// A consent line names something that is not known: nobody knows what it covers.
+    pub(super) consent_unread: bool,
     /// Items that could not be read: what they seem to declare is not called unknown.
     pub(super) damaged: Vec<Span>,
     /// A file ends inside a declaration: nobody knows what else it declared.
@@ -117,6 +119,7 @@ impl<'a> Schema<'a> {
             journeys: BTreeMap::new(),
             templates: templates.collect(),
             consent_lines: BTreeMap::new(),
+            consent_unread: false,
             damaged: Vec::new(),
             cut_off: false,
             parsed: Vec::new(),

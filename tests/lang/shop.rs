@@ -1,0 +1,200 @@
+//! A small shop with one change at a time, as authors make them: all errors and warnings that follow from it, in order. One
+//! mistake is told once, where it was made.
+
+use super::Project;
+use fahrplan::diagnostic::{FileId, Severity};
+
+const SCHEMA: &str = r#"contact {
+  email: email? unique pii
+  first_name: text? pii
+  phone: phone? pii
+  birthday: date? pii
+  locale: one of [de, en] = de
+  timezone: timezone = "Europe/Berlin"
+}
+event order_placed { order_id: id dedupe, value: decimal }
+event webinar_announced { webinar_id: id, starts: moment }
+event webinar_registered { webinar_id: id }
+event left { order_id: id }
+channel email { sends "smtp", address contact.email, class message, abilities [clicks] }
+channel sms { sends "secret:sms", address contact.phone, class message }
+channel letter { sends "print_shop", address contact.email, class letter }
+"#;
+
+const POLICIES: &str = "policy house_rules {
+  consent marketing on email
+  quiet hours 21:00 to 08:00 contact time for marketing on email then wait
+}
+";
+
+const OFFER: &str = r#"journey offers {
+  purpose marketing
+  enter on order_placed as order
+  reenter never
+  lasts up to 40 days
+  send email offer with {
+    code: "BACK10"
+    discount: 10%
+    total: order.value
+    until: today() + 14 days
+    link: "https://example.org/shop"
+    items: [{ sku: "a", price: 1.50 }]
+    vip: true
+  } as offer_mail
+  exit as done
+}
+"#;
+
+const TEST: &str = r#"test "an order" for offers {
+  given contact { email: "ada@example.org" }
+  given consent marketing on email
+  at 2026-03-26T12:00 event order_placed { order_id: "o1", value: 20.00 }
+  expect send email offer
+  expect exit as done
+}
+"#;
+
+const BODY: &str = r#"<p><a href="{{link}}">{{code}}</a> {{percent discount}} {{money total "EUR"}} {{date until}}
+{{#each items}}{{sku}} {{number price}}{{/each}} {{#if vip}}!{{/if}}</p>
+<p><a href="{{links.unsubscribe}}">no more</a></p>
+"#;
+
+/// The shop: each file with its text.
+fn shop() -> Vec<(String, String)> {
+    let mut files = vec![
+        ("schema.journey".to_owned(), SCHEMA.to_owned()),
+        ("policies.journey".to_owned(), POLICIES.to_owned()),
+        ("offers.journey".to_owned(), format!("{OFFER}\n{TEST}")),
+    ];
+    for locale in ["de", "en"] {
+        files.push((format!("templates/offer/email.{locale}.subject.hbs"), "{{code}} for you".to_owned()));
+        files.push((format!("templates/offer/email.{locale}.html.hbs"), BODY.to_owned()));
+    }
+    files
+}
+
+/// One change of the shop.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    /// In this file, of this text, to that.
+    Text(&'a str, &'a str, &'a str),
+    Add(&'a str, &'a str),
+    Remove(&'a str),
+    Rename(&'a str, &'a str),
+}
+use Change::{Add, Remove, Rename, Text};
+
+const JOURNEY: &str = "offers.journey";
+const DE: &str = "templates/offer/email.de.html.hbs";
+const DE_SUBJECT: &str = "templates/offer/email.de.subject.hbs";
+
+fn changed(changes: &[Change<'_>]) -> Vec<(String, String)> {
+    let mut files = shop();
+    for change in changes {
+        match change {
+            Text(file, old, new) => {
+                let (_, text) = files.iter_mut().find(|(name, _)| name == file).expect("a file of the shop");
+                assert!(text.contains(old), "{file} has no {old:?}");
+                *text = text.replacen(old, new, 1);
+            }
+            Add(file, text) => files.push(((*file).to_owned(), (*text).to_owned())),
+            Remove(file) => files.retain(|(name, _)| name != file),
+            Rename(file, new) => {
+                let (name, _) = files.iter_mut().find(|(name, _)| name == file).expect("a file of the shop");
+                *name = (*new).to_owned();
+            }
+        }
+    }
+    files
+}
+
+fn project(files: &[(String, String)], locale: &str) -> Project {
+    let mut project = Project::new();
+    project.input.settings.locale = locale.to_owned();
+    for (path, text) in files {
+        let id: FileId = project.input.sources.add(path.clone(), text.clone());
+        if let Some(path) = path.strip_prefix("templates/") {
+            project.input.templates.insert(path.to_owned(), id);
+        }
+    }
+    project
+}
+
+/// Code, file with line, message and help of every error and warning.
+fn told_in(locale: &str, changes: &[Change<'_>]) -> Vec<String> {
+    let project = project(&changed(changes), locale);
+    let sources = &project.input.sources;
+    let found = project.compile().diagnostics;
+    let told = found.iter().filter(|finding| finding.severity() != Severity::Note).map(|finding| {
+        let span = sources.shown(finding.primary.span);
+        let (line, _) = sources.line_col(span.file, span.start);
+        let help = finding.help.as_deref().map_or_else(String::new, |help| format!(" = {help}"));
+        format!("{} {}:{line} {}{help}", finding.code.as_str(), sources.path(span.file), finding.message)
+    });
+    told.collect()
+}
+
+fn told(changes: &[Change<'_>]) -> Vec<String> {
+    told_in("de", changes)
+}
+
+/// Nothing but this: each finding begins with its code and holds the words.
+fn only(changes: &[Change<'_>], expected: &[(&str, &str)]) {
+    only_in("de", changes, expected);
+}
+
+fn only_in(locale: &str, changes: &[Change<'_>], expected: &[(&str, &str)]) {
+    let told = told_in(locale, changes);
+    let fits = told.len() == expected.len()
+        && told
+            .iter()
+            .zip(expected)
+            .all(|(told, (code, words))| told.starts_with(code) && told.contains(words));
+    assert!(fits, "expected {expected:#?}, found {told:#?}");
+}
+
+#[test]
+fn the_shop_as_it_is_has_nothing_to_tell() {
+    assert_eq!(told(&[]), Vec::<String>::new());
+}
+
+// ---------------------------------------------------------------- consent
+
+const RULE: &str = "  consent marketing on email\n";
+
+#[test]
+fn without_a_rule_of_consent_marketing_goes_to_everybody_and_that_is_told() {
+    let words = "no rule asks for consent to marketing on `email`, so `offer` goes to everybody";
+    only(&[Text("policies.journey", RULE, "")], &[("E0501 offers.journey:6", words)]);
+    only(&[Remove("policies.journey")], &[("E0501 offers.journey:6", words)]);
+    let meant = "was `consent marketing on email` meant instead of `consent transactional on email`?";
+    let wrong = "  consent transactional on email\n";
+    only(&[Text("policies.journey", RULE, wrong)], &[("E0501 offers.journey:6", meant)]);
+    let other = "  consent marketing on sms\n";
+    only(&[Text("policies.journey", RULE, other)], &[("E0501 offers.journey:6", "add `email` to the rule")]);
+}
+
+#[test]
+fn a_rule_that_cannot_be_read_is_told_by_itself() {
+    only(
+        &[Text("policies.journey", "consent marketing", "consent marketting")],
+        &[("E0101", "`marketting`")],
+    );
+    only(
+        &[Text("policies.journey", "marketing on email\n", "marketing on emial\n")],
+        &[("E0101", "`emial`")],
+    );
+}
+
+#[test]
+fn a_refined_purpose_is_covered_by_the_rule_of_its_parent_and_a_letter_needs_none() {
+    let refined = Add("purposes.journey", "purpose lapsing under marketing \"Win-back\"\n");
+    only(&[refined, Text(JOURNEY, "purpose marketing", "purpose lapsing")], &[]);
+    let letter = "journey paper {\n  purpose marketing\n  enter on order_placed\n  reenter never\n  send letter card as card\n  exit as done\n}\n";
+    let files = [
+        Add("paper.journey", letter),
+        Add("templates/card/letter.de.text.hbs", "Hello"),
+        Add("templates/card/letter.en.text.hbs", "Hello"),
+    ];
+    only(&files, &[]);
+}
