@@ -198,3 +198,79 @@ fn a_refined_purpose_is_covered_by_the_rule_of_its_parent_and_a_letter_needs_non
     ];
     only(&files, &[]);
 }
+
+// ---------------------------------------------------------------- what helpers can do with a value
+
+/// In the German mail, this instead of the code.
+fn instead(tag: &str) -> [Change<'_>; 1] {
+    [Text(DE, "{{code}}", tag)]
+}
+
+#[test]
+fn a_helper_gets_only_what_it_can_write() {
+    let code = "{{code}} ";
+    for (tag, words) in [
+        ("{{date code}}", "a date is wanted here, but `code` is text"),
+        ("{{number code}}", "a number is wanted here, but `code` is text"),
+        ("{{percent code}}", "a percentage is wanted here, but `code` is text"),
+        ("{{plural code \"cup\" \"cups\"}}", "a number is wanted here, but `code` is text"),
+        ("{{money code \"EUR\"}}", "a number is wanted here, but `code` is text"),
+        ("{{number discount}}", "a number is wanted here, but `discount` is a percentage"),
+        ("{{money vip \"EUR\"}}", "a number is wanted here, but `vip` is yes or no"),
+        ("{{date until \"time\"}}", "a moment or a clock time is wanted here, but `until` is a date"),
+        ("{{date (default until \"soon\")}}", "a date is wanted here, but `soon` is none"),
+        ("{{number (percent discount)}}", "a number is wanted here, but `percent` makes a text"),
+        ("{{money total \"EURO\"}}", "`EURO` is no currency of ISO 4217, such as `EUR` = write `\"EUR\"`"),
+        ("{{money total \"€\"}}", "`€` is no currency of ISO 4217, such as `EUR` = write `\"EUR\"`"),
+        ("{{money total \"EUX\"}}", "`EUX` is no currency"),
+        ("{{url code}}", "a link is wanted here, but `code` is \"BACK10\""),
+        ("{{url total}}", "a link is wanted here, but `total` is a decimal"),
+        ("{{items}}", "a text is wanted here, but `items` is a list"),
+        ("{{default items \"none\"}}", "a text is wanted here, but `items` is a list"),
+        ("{{#each items}}{{this}}{{/each}}", "a text is wanted here, but `items[]` is a record"),
+        ("{{#each code}}x{{/each}}", "a list is wanted here, but `code` is text"),
+        ("{{lookup code 0}}", "a list or a record is wanted here, but `code` is text"),
+        ("{{contact}}", "a text is wanted here, but `contact` has fields"),
+        ("{{number contact.locale}}", "a number is wanted here, but `contact.locale` is one of de, en"),
+        ("{{this}}", "`this` exists only inside"),
+    ] {
+        let told = told(&instead(&format!("{code}{tag}")));
+        assert!(told.len() == 1 && told[0].contains(words), "{tag}: {told:#?}");
+        let code = if told[0].starts_with("E0807") { "E0807" } else { "E0103" };
+        assert!(told[0].starts_with(&format!("{code} templates/offer/email.de.html.hbs:1")), "{told:?}");
+    }
+    for tag in [
+        "{{default contact.first_name \"you\"}}",
+        "{{percent total}}",
+        "{{date until \"short\"}}",
+        "{{date (default contact.birthday \"2026-01-01\")}}",
+        "{{number (lookup items 0)}}",
+        "{{url link}}",
+        "{{plural total \"Euro\" \"Euros\"}}",
+        "{{#if items}}{{items.length}}{{/if}}",
+        "{{#with contact}}{{id}}{{/with}}",
+        "<a href=\"{{url link}}\">x</a>",
+        "<a href=\"mailto:{{default contact.email \"a@example.org\"}}\">x</a>",
+    ] {
+        assert_eq!(told(&instead(&format!("{code}{tag}"))), Vec::<String>::new(), "{tag}");
+    }
+}
+
+#[test]
+fn a_link_begins_only_with_a_link() {
+    let of = |value: &str| format!("<a href=\"{{{{{value}}}}}\">x</a> {{{{code}}}}");
+    only(&instead(&of("code")), &[("E0103", "a link is wanted here, but `code` is \"BACK10\"")]);
+    only(&instead(&of("total")), &[("E0103", "a link is wanted here, but `total` is a decimal")]);
+    only(&instead(&of("date until")), &[("E0807", "a link is wanted here, but `date` makes a text")]);
+    let email = "{{#if contact.email}}<a href=\"{{contact.email}}\">x</a>{{/if}} {{code}}";
+    only(&instead(email), &[("E0103", "write `mailto:{{contact.email}}`")]);
+}
+
+#[test]
+fn a_value_in_quotes_is_told_once_and_how_it_is_written_without() {
+    let quoted = Text(JOURNEY, "discount: 10%", "discount: \"10%\"");
+    only(
+        &[quoted],
+        &[("E0103 templates/offer/email.de.html", "supply a percentage, such as `10%` without quotes")],
+    );
+}

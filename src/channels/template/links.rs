@@ -1,6 +1,7 @@
 //! Links: which are let through, how values are encoded within one, and how those of a finished message are replaced.
 
 use super::text::{LINK_END, LINK_START};
+use crate::lang::template::link_allowed;
 
 /// Hexadecimal, as percent-encoding writes it.
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -8,18 +9,7 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 /// Lets a link pass whose scheme a mail may have. `Err` says why not, in words that follow its variable's name.
 pub(super) fn checked(link: &str) -> Result<String, String> {
     let link = link.trim();
-    let scheme = link.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
-    let hidden = link.chars().any(|c| c.is_control() || c.is_whitespace());
-    match scheme.as_str() {
-        _ if hidden => Err("is a link with spaces or control characters in it".to_owned()),
-        "http" | "https" if link[scheme.len() + 1..].starts_with("//") => Ok(path_encoded(link)),
-        "mailto" | "tel" => Ok(path_encoded(link)),
-        "" => Err("is no whole link; it must begin with `https://`".to_owned()),
-        _ => {
-            Err("is a link that no mail may have; only http, https, mailto and tel are let through"
-                .to_owned())
-        }
-    }
+    link_allowed(link).map(|()| path_encoded(link)).map_err(str::to_owned)
 }
 
 /// For a value within a link: what has a meaning there keeps it, everything else is encoded.

@@ -9,12 +9,12 @@ use super::names::channel_names;
 use super::narrow::Place;
 use super::schema::{Noun, Schema, joined};
 use super::templates::{Placed, Templates, Variant};
-use crate::diagnostic::{Code, Span, suggest};
-use crate::engine::program::Word;
+use crate::diagnostic::{Code, Diagnostic, Span, suggest};
+use crate::engine::program::{Expr, Word};
 use crate::lang::ast::{Name, Send, Stmt, StmtKind};
-use crate::lang::template::LocaleChain;
+use crate::lang::template::{LocaleChain, Wants, near_currency};
 use crate::lang::types;
-use crate::value::Type;
+use crate::value::{Type, Value};
 
 /// What stands at `links`.
 const LINKS: [&str; 3] = ["confirm", "preferences", "unsubscribe"];
@@ -35,6 +35,7 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
         let mut used: BTreeSet<&str> = BTreeSet::new();
         let mut lacking: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
         let mut readable = true;
+        let before = journey.out.list.len();
         for channel in channel_names(&send.channels) {
             let Some(variants) = channels.get(channel.text.as_str()) else {
                 if journey.schema.has(Noun::Channel, &channel.text) {
@@ -52,6 +53,7 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
                 unsubscribe(journey, stmt, send, &channel.text, variant);
             }
         }
+        same_value_once(journey, before);
         for (name, places) in lacking {
             not_supplied(journey, stmt, send, name, &places);
         }
@@ -174,11 +176,15 @@ fn supplied<'t>(
             "links" if used.path.get(1).is_some_and(|name| name == "browser") => {
                 journey.out.push(not_yet(used.span, "`links.browser`, the mail as a page,"));
             }
-            "links" => listed(journey, used, "links", &LINKS),
+            "links" => {
+                listed(journey, used, "links", &LINKS);
+                named(journey, used);
+            }
             "brand" => {
                 let brand: Vec<String> = journey.schema.input.settings.brand.iter().cloned().collect();
                 let all: Vec<&str> = brand.iter().map(String::as_str).collect();
                 listed(journey, used, "brand", &all);
+                named(journey, used);
             }
             "contact" => contact(journey, at, used),
             name => {
@@ -186,10 +192,10 @@ fn supplied<'t>(
                 let given = pairs.find(|(given, _)| given.text == name);
                 match given {
                     Some((_, value)) => {
-                        let ty = journey.exprs.get(&value.span).map(|read| read.ty.clone());
-                        if let Some(ty) = ty {
-                            let optional = ty.is_optional();
-                            walk(journey, used, &ty, 1, optional, Some(value.span));
+                        if let Some(read) = journey.exprs.get(&value.span).cloned() {
+                            let optional = read.ty.is_optional();
+                            walk(journey, used, &read.ty, 1, optional, Some(value.span));
+                            fixed(journey, used, &read.expr, value.span);
                         }
                     }
                     None => lacking.entry(name).or_default().push(used.span),
@@ -211,9 +217,9 @@ fn listed(journey: &mut Journey, used: &Placed, root: &str, all: &[&str]) {
 }
 
 fn contact(journey: &mut Journey, at: At, used: &Placed) {
-    let Some(name) = used.path.get(1) else { return };
+    let Some(name) = used.path.get(1) else { return group(journey, used) };
     if name == "id" {
-        return;
+        return fits(journey, used, &Type::Id, None);
     }
     let Some(attribute) = journey.schema.catalog.attribute(name) else {
         if !journey.schema.is_hidden(name) {
@@ -260,6 +266,7 @@ fn walk(journey: &mut Journey, used: &Placed, ty: &Type, from: usize, optional: 
             missing = Some(n + 1);
         }
     }
+    fits(journey, used, &ty, given);
     if let Some(length) = missing {
         let name = used.path[..length].join(".").replace(".[]", "[]");
         let made = finding(Code::E0805, used.span, format!("`{name}` may be missing, and nothing guards it"))
@@ -279,6 +286,93 @@ fn walk(journey: &mut Journey, used: &Placed, ty: &Type, from: usize, optional: 
         };
         journey.out.push(made.help(help));
     }
+}
+
+/// `links` and `brand` hold texts.
+fn named(journey: &mut Journey, used: &Placed) {
+    match used.path.len() {
+        1 => group(journey, used),
+        _ => fits(journey, used, &Type::Text, None),
+    }
+}
+
+/// `contact`, `links` and `brand` are no values by themselves.
+fn group(journey: &mut Journey, used: &Placed) {
+    if used.wants != Wants::Anything {
+        let message = format!("{} is wanted here, but `{}` has fields", used.wants.noun(), used.path[0]);
+        let help = format!("write one of its fields: `{}.…`", used.path[0]);
+        journey.out.push(finding(Code::E0103, used.span, message).label("not a single value").help(help));
+    }
+}
+
+/// E0103: the value is not what its place needs. The sender would refuse the message.
+fn fits(journey: &mut Journey, used: &Placed, ty: &Type, given: Option<Span>) {
+    if used.wants.takes(ty) {
+        return;
+    }
+    let name = used.path.join(".").replace(".[]", "[]");
+    let is = types::noun(ty);
+    let message = format!("{} is wanted here, but `{name}` is {is}", used.wants.noun());
+    let made = finding(Code::E0103, used.span, message).label(format!("this is {is}"));
+    let made = match given {
+        Some(span) => made.related(span, "supplied here"),
+        None => made,
+    };
+    let written = journey.schema.input.sources.slice(used.span);
+    journey.out.push(match (used.wants, ty.required()) {
+        (Wants::Text, Type::List(_)) => {
+            made.help(format!("write its elements: `{{{{#each {written}}}}}…{{{{/each}}}}`"))
+        }
+        (Wants::Text, _) => made.help(format!("write one of its fields: `{written}.…`")),
+        (Wants::Percent, Type::Text) => made.help("supply a percentage, such as `10%` without quotes"),
+        (Wants::Number, Type::Text) => made.help("supply a number, such as `10` without quotes"),
+        (Wants::Number, Type::Percent) => made.help(format!("write `{{{{percent {written}}}}}`")),
+        (Wants::Date, Type::Text) => made.help("supply a date, such as `today() + 14 days` or `2026-12-24`"),
+        (Wants::Link, Type::Email) => made.help(format!("write `mailto:{{{{{written}}}}}`")),
+        (Wants::Link, Type::Phone) => made.help(format!("write `tel:{{{{{written}}}}}`")),
+        _ => made,
+    });
+}
+
+/// A value of the wrong type is wrong in every language, and told at the first place that uses it.
+fn same_value_once(journey: &mut Journey, from: usize) {
+    let mut kept: Vec<Diagnostic> = Vec::new();
+    let sources = &journey.schema.input.sources;
+    for finding in journey.out.list.split_off(from) {
+        let is_same = |first: &&mut Diagnostic| {
+            first.code == Code::E0103 && first.message == finding.message && first.related == finding.related
+        };
+        let supplied = finding.code == Code::E0103 && !finding.related.is_empty();
+        match kept.iter_mut().find(is_same).filter(|_| supplied) {
+            Some(first) => {
+                let span = finding.primary.span;
+                let (line, _) = sources.line_col(span.file, span.start);
+                first.notes.push(format!("the same at {}:{line}", sources.path(span.file)));
+                first.notes.dedup();
+            }
+            None => kept.push(finding),
+        }
+    }
+    journey.out.list.append(&mut kept);
+}
+
+/// The same for a text that is written in the journey, so that it can be looked at.
+fn fixed(journey: &mut Journey, used: &Placed, expr: &Expr, given: Span) {
+    let Expr::Const(Value::Text(text)) = expr else { return };
+    let looked_at = used.path.len() == 1 && matches!(used.wants, Wants::Link | Wants::Currency);
+    if !looked_at || used.wants.takes_text(text) {
+        return;
+    }
+    let message = format!("{} is wanted here, but `{}` is \"{text}\"", used.wants.noun(), used.path[0]);
+    let help = match used.wants {
+        Wants::Currency => near_currency(text).map(|near| format!("supply `\"{near}\"`")),
+        _ => Some("supply a whole link, such as `\"https://example.org/shop\"`".to_owned()),
+    };
+    let made = finding(Code::E0103, used.span, message).label("used here").related(given, "supplied here");
+    journey.out.push(match help {
+        Some(help) => made.help(help),
+        None => made,
+    });
 }
 
 fn no_field(journey: &mut Journey, used: &Placed, at: usize, all: &[&str]) {

@@ -9,7 +9,7 @@ use super::supply::Sent;
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
 use crate::engine::program::Word;
 use crate::lang::Input;
-use crate::lang::template::{Format, Mistake, Scope, scan_in};
+use crate::lang::template::{Format, Mistake, Scope, Wants, scan_in};
 
 /// Parts within parts.
 const DEEPEST: usize = 16;
@@ -28,6 +28,8 @@ pub(super) struct Placed {
     pub(super) span: Span,
     /// How many leading names are known to be there.
     pub(super) known: usize,
+    /// What it has to be.
+    pub(super) wants: Wants,
 }
 
 /// One file of a template.
@@ -184,6 +186,7 @@ impl Scanner<'_> {
             path: used.path.clone(),
             span: place(used.start, used.end),
             known: used.known,
+            wants: used.wants,
         }));
         for part in &scan.parts {
             let span = place(part.start, part.end);
@@ -192,8 +195,7 @@ impl Scanner<'_> {
                 self.tell(finding(Code::E0807, span, message).label("goes in a circle"));
                 continue;
             }
-            let own = format!("{}.{locale}", part.name);
-            let Some(inner) = self.parts.get(&own).or_else(|| self.parts.get(&part.name)).copied() else {
+            let Some(inner) = self.inner(&part.name, locale) else {
                 self.unknown_part(&part.name, span);
                 continue;
             };
@@ -202,6 +204,13 @@ impl Scanner<'_> {
             within.pop();
         }
         (scan.is_blank(), scan.literal_chars)
+    }
+
+    /// A part, in the template's own language where there is such a file, as the sender takes it.
+    fn inner(&self, name: &str, locale: &str) -> Option<FileId> {
+        let language = locale.split('-').next().unwrap_or(locale);
+        let named = |locale: &str| self.parts.get(&format!("{name}.{locale}"));
+        named(locale).or_else(|| named(language)).or_else(|| self.parts.get(name)).copied()
     }
 
     fn mistake(&mut self, span: Span, mistake: &Mistake) {

@@ -13,9 +13,11 @@ mod scanner;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod wants;
 
 pub use html::Place;
 pub use locales::LocaleChain;
+pub use wants::{Wants, is_currency, link_allowed, near_currency};
 
 use tag::Path;
 
@@ -93,6 +95,8 @@ pub struct Use {
     pub end: usize,
     /// What it is used for.
     pub role: Role,
+    /// What it has to be.
+    pub wants: Wants,
     /// How many leading parts of the path are known to be there: all of them inside `{{#if}}` of the path, as a
     /// condition itself, or as the first value of `default`.
     pub known: usize,

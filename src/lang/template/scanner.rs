@@ -3,7 +3,8 @@
 use super::html::{Html, Place};
 use super::tag::{self, Call, Expr, Path};
 use super::{
-    DATE_FORMS, Format, Frame, HELPERS, HelperUse, Mistake, Output, PartUse, Role, Scan, Scope, Use, helper,
+    DATE_FORMS, Format, Frame, HELPERS, HelperUse, Mistake, Output, PartUse, Role, Scan, Scope, Use, Wants,
+    helper, near_currency,
 };
 
 /// Scans `source` from the first byte to the last.
@@ -182,12 +183,13 @@ impl<'a> Scanner<'a> {
             Expr::Literal(_) => return self.mistake(tag, "this writes a fixed text", None),
         };
         let first_use = self.scan.uses.len();
+        let place = self.html.as_ref().map_or(Place::Plain, Html::place);
+        let wants = if place == Place::LinkStart { Wants::Link } else { Wants::Text };
         match &expr {
             // handlebars takes a lone name of a helper for the helper.
-            Expr::Path(path) if helper(&path.raw).is_some() => self.call(&path.as_call(), false),
-            _ => self.expression(&expr, Role::Shown),
+            Expr::Path(path) if helper(&path.raw).is_some() => self.call(&path.as_call(), false, wants),
+            _ => self.expression(&expr, Role::Shown, wants),
         }
-        let place = self.html.as_ref().map_or(Place::Plain, Html::place);
         let is_brand = |used: &Use| used.path.first().is_some_and(|first| first == "brand");
         let only_brand = !is_call && self.scan.uses[first_use..].iter().all(is_brand);
         if let Some(reason) = place.refusal(only_brand) {
@@ -199,15 +201,31 @@ impl<'a> Scanner<'a> {
         self.scan.outputs.push(Output { start, end, is_call, place });
     }
 
-    fn expression(&mut self, expr: &Expr, role: Role) {
+    fn expression(&mut self, expr: &Expr, role: Role, wants: Wants) {
         match expr {
-            Expr::Literal(_) => {}
-            Expr::Call(call) => self.call(call, false),
-            Expr::Path(path) => self.variable(path, role),
+            Expr::Literal(span) => self.literal(*span, wants),
+            Expr::Call(call) => self.call(call, false, wants),
+            Expr::Path(path) => self.variable(path, role, wants),
         }
     }
 
-    fn variable(&mut self, path: &Path, role: Role) {
+    fn literal(&mut self, span: (usize, usize), wants: Wants) {
+        let text = self.source[span.0..span.1].trim_matches(['"', '\'']);
+        if wants.takes_text(text) {
+            return;
+        }
+        let help = match wants {
+            Wants::Currency => near_currency(text).map(|near| format!("write `\"{near}\"`")),
+            _ => None,
+        };
+        let message = match wants {
+            Wants::Currency => format!("`{text}` is no currency of ISO 4217, such as `EUR`"),
+            _ => format!("{} is wanted here, but `{text}` is none", wants.noun()),
+        };
+        self.mistake(span, message, help);
+    }
+
+    fn variable(&mut self, path: &Path, role: Role, wants: Wants) {
         let span = (path.start, path.end);
         if path.is_local {
             if !self.scope.is_in_list() {
@@ -221,12 +239,17 @@ impl<'a> Scanner<'a> {
         if resolved.first().is_some_and(|first| first == UNKNOWN) {
             return;
         }
+        if resolved.is_empty() {
+            let help = "name a value, such as `{{contact.first_name}}`".to_owned();
+            let message = "`this` exists only inside `{{#each}}` and `{{#with}}`";
+            return self.mistake(span, message, Some(help));
+        }
         let whole = matches!(role, Role::Condition | Role::Each | Role::With | Role::Argument("default", 0));
         let known = if whole { resolved.len() } else { self.scope.known_prefix(&resolved) };
-        self.scan.uses.push(Use { path: resolved, start: path.start, end: path.end, role, known });
+        self.scan.uses.push(Use { path: resolved, start: path.start, end: path.end, role, wants, known });
     }
 
-    fn call(&mut self, call: &Call, as_block: bool) {
+    fn call(&mut self, call: &Call, as_block: bool, wants: Wants) {
         let name_span = (call.start, call.start + call.name.len());
         let Some(helper) = helper(&call.name) else {
             let names = HELPERS.iter().filter(|helper| helper.block == as_block).map(|helper| helper.name);
@@ -235,7 +258,8 @@ impl<'a> Scanner<'a> {
                 None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
             };
             self.mistake(name_span, format!("there is no helper `{}`", call.name), Some(help));
-            return call.args.iter().for_each(|arg| self.expression(arg, Role::Argument("default", 1)));
+            let role = Role::Argument("default", 1);
+            return call.args.iter().for_each(|arg| self.expression(arg, role.clone(), Wants::Anything));
         };
         if helper.block != as_block {
             let message = match helper.block {
@@ -254,13 +278,11 @@ impl<'a> Scanner<'a> {
             let message = format!("`{}` takes {count}", helper.name);
             self.mistake((call.start, call.end), message, Some(format!("write `{}`", helper.usage)));
         }
-        if let ("date", Some(Expr::Literal((start, end)))) = (helper.name, call.args.get(1)) {
-            let form = self.source[*start..*end].trim_matches(['"', '\'']);
-            if !DATE_FORMS.contains(&form) {
-                let help = format!("there are {}", DATE_FORMS.join(", "));
-                self.mistake((*start, *end), format!("dates have no form `{form}`"), Some(help));
-            }
+        if !wants.takes_result_of(helper.name) {
+            let message = format!("{} is wanted here, but `{}` makes a text", wants.noun(), helper.name);
+            self.mistake((call.start, call.end), message, None);
         }
+        let form = self.form(helper.name, call);
         self.scan.helpers.push(HelperUse { name: helper.name, start: name_span.0, end: name_span.1 });
         for (place, arg) in call.args.iter().enumerate() {
             let role = match helper.name {
@@ -269,8 +291,19 @@ impl<'a> Scanner<'a> {
                 "with" => Role::With,
                 name => Role::Argument(name, place),
             };
-            self.expression(arg, role);
+            self.expression(arg, role, Wants::of_value(helper.name, place, form, wants));
         }
+    }
+
+    /// The form of a date, where one is named.
+    fn form(&mut self, helper: &str, call: &Call) -> Option<&'a str> {
+        let ("date", Some(Expr::Literal((start, end)))) = (helper, call.args.get(1)) else { return None };
+        let form = self.source[*start..*end].trim_matches(['"', '\'']);
+        if !DATE_FORMS.contains(&form) {
+            let help = format!("there are {}", DATE_FORMS.join(", "));
+            self.mistake((*start, *end), format!("dates have no form `{form}`"), Some(help));
+        }
+        Some(form)
     }
 
     fn open_block(&mut self, tag: (usize, usize), at: usize, text: &str) {
@@ -283,7 +316,7 @@ impl<'a> Scanner<'a> {
         } else {
             match tag::parse_call(text, at + lead) {
                 Ok(call) => {
-                    self.call(&call, true);
+                    self.call(&call, true, Wants::Anything);
                     subject = self.subject(&call);
                 }
                 Err(mistake) => self.scan.mistakes.push(mistake),
@@ -354,7 +387,7 @@ impl<'a> Scanner<'a> {
         let lead = text.len() - text.trim_start().len();
         match tag::parse_call(text.trim(), at + lead) {
             Ok(call) if call.name == "if" && matches!(name, "if" | "unless") => {
-                self.call(&call, true);
+                self.call(&call, true, Wants::Anything);
                 let subject = self.subject(&call);
                 self.enter("if", subject);
             }
