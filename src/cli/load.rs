@@ -74,7 +74,8 @@ impl Project {
     /// The templates: path below `templates/`, text.
     pub fn templates(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let text = |file: FileId| self.input.sources.text(file).to_owned();
-        self.input.templates.iter().map(move |(path, file)| (path.clone(), text(*file)))
+        let templates = self.input.templates.iter().filter(|(path, _)| path.ends_with(".hbs"));
+        templates.map(move |(path, file)| (path.clone(), text(*file)))
     }
 
     /// Reads the project in that directory.
@@ -256,6 +257,13 @@ fn is_template(path: &Path) -> bool {
     path.starts_with("templates") && path.extension().is_some_and(|extension| extension == "hbs")
 }
 
+/// Whether it seems to be meant for a template, so that `check` can say why it is none: `email.de.html` without `.hbs`.
+fn is_stray(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let says_part = |field: &str| matches!(field, "html" | "preheader" | "subject" | "text" | "txt");
+    path.starts_with("templates") && !name.starts_with('.') && name.split('.').skip(2).any(says_part)
+}
+
 /// The files of a project, relative to it: schema and policies first, then journeys, then templates, each in order.
 fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
@@ -285,7 +293,7 @@ fn walk(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failu
             if !skipped && !root.join(&path).join(config::FILE).is_file() {
                 walk(root, &path, found)?;
             }
-        } else if (is_journey(&path) || is_template(&path)) && root.join(&path).is_file() {
+        } else if (is_journey(&path) || is_template(&path) || is_stray(&path)) && root.join(&path).is_file() {
             found.push(path);
         }
         if found.len() > MOST_FILES {

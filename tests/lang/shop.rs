@@ -274,3 +274,46 @@ fn a_value_in_quotes_is_told_once_and_how_it_is_written_without() {
         &[("E0103 templates/offer/email.de.html", "supply a percentage, such as `10%` without quotes")],
     );
 }
+
+// ---------------------------------------------------------------- names of files
+
+#[test]
+fn a_file_that_is_no_template_by_its_name_says_what_was_meant() {
+    let here = "templates/offer/";
+    for (wrong, words) in [
+        ("email.de.html", "was `email.de.html.hbs` meant?"),
+        ("email.de.html.hbs.txt", "was `email.de.html.hbs` meant?"),
+        ("email.de.HTML.hbs", "was `email.de.html.hbs` meant?"),
+        ("email.DE.html.hbs", "was `email.de.html.hbs` meant?"),
+        ("Email.DE.html.hbs", "was `email.de.html.hbs` meant?"),
+        ("email_de.html.hbs", "was `email.de.html.hbs` meant?"),
+        ("email.de.body.hbs", "was `email.de.html.hbs` meant?"),
+        ("email.ger.html.hbs", "`ger` is no language of `contact.locale`"),
+        ("email.ger.html.hbs", "was `email.de.html.hbs` meant?"),
+    ] {
+        only(&[Rename(DE, &format!("{here}{wrong}"))], &[("E0807", words)]);
+    }
+    only(&[Add("templates/offer/email.de.html copy.hbs", BODY)], &[("E0807", "remove one of the two")]);
+    only(&[Add("templates/offer/notes.txt", "to do"), Add("templates/README.md", "Our mails")], &[]);
+}
+
+#[test]
+fn texts_in_a_language_that_nobody_has_are_told_once() {
+    let french = [
+        Add("templates/offer/email.fr.html.hbs", BODY),
+        Add("templates/offer/email.fr.subject.hbs", "{{code}}"),
+        Add("templates/other/email.fr.html.hbs", BODY),
+        Add("templates/other/email.fr.subject.hbs", "{{code}}"),
+    ];
+    let words =
+        "`fr` is no language of `contact.locale`, so nobody gets these texts = add `fr` to `contact.locale`";
+    only(&french, &[("W0806 templates/offer/email.fr.html.hbs:1", words)]);
+    only(&[french.as_slice(), &[Text("schema.journey", "[de, en]", "[de, en, fr]")]].concat(), &[]);
+}
+
+#[test]
+fn a_project_in_a_language_that_nobody_writes_is_one_mistake() {
+    let words = "the language of the project is `fr`, and no template is written in it = set `locale` in fahrplan.toml";
+    only_in("fr", &[], &[("E0802 schema.journey:6", words)]);
+    only_in("en", &[], &[]);
+}

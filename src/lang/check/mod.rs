@@ -10,7 +10,7 @@
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
 //! - `steps`, `leaving` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
 //! - `flow` with `durations`, `consent`, `sending`, `time`, `order`, `split` judge the whole; `ways` finds the way that is told
-//! - `templates` are scanned once, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
+//! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
 
 mod allow;
 mod circles;
@@ -34,6 +34,7 @@ mod leaving;
 mod literals;
 mod moments;
 mod names;
+mod naming;
 mod narrow;
 mod operators;
 mod order;
@@ -147,7 +148,7 @@ pub fn check(
             .contains(&None);
     let schema = Declarations { schema, out: &mut out, exprs: &mut exprs }.read(files);
     let broken = out.errors() > 0 || unread.iter().any(|place| place.is_none());
-    let mut templates = Templates::scan(input);
+    let mut templates = Templates::scan(&schema);
     let mut journeys = BTreeMap::new();
     let mut sent = Vec::new();
     for (name, signature) in &schema.journeys {

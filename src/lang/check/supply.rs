@@ -25,8 +25,10 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
     for (at, stmt) in journey.reached_stmts() {
         let StmtKind::Send(send) = &stmt.kind else { continue };
         let template = Name { text: joined(&send.template), span: send.template.span };
+        let misnamed = templates.misnamed.contains(template.text.as_str());
+        journey.unsound |= misnamed;
         let Some(channels) = templates.all.get(template.text.as_str()) else {
-            if missing.insert(template.text.as_str().into()) {
+            if !misnamed && missing.insert(template.text.as_str().into()) {
                 let all: Vec<&str> = templates.all.keys().map(|name| &**name).collect();
                 journey.out.push(no_template(&template, send, &all));
             }
@@ -38,14 +40,16 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
         let before = journey.out.list.len();
         for channel in channel_names(&send.channels) {
             let Some(variants) = channels.get(channel.text.as_str()) else {
-                if journey.schema.has(Noun::Channel, &channel.text) {
+                if journey.schema.has(Noun::Channel, &channel.text) && !misnamed {
                     journey.out.push(no_channel(&template, channel));
                 }
                 readable = false;
                 continue;
             };
             let has: Vec<&str> = variants.keys().map(String::as_str).collect();
-            locales(journey, &template, channel, &has);
+            if !misnamed {
+                locales(journey, &template, channel, &has, !templates.no_project_language);
+            }
             for variant in variants.values() {
                 readable &= !variant.damaged;
                 used.extend(variant.uses().map(|used| used.path[0].as_str()));
@@ -107,14 +111,14 @@ fn no_channel(template: &Name, channel: &Name) -> crate::diagnostic::Diagnostic 
 
 /// Every language that a contact can have finds files: its own, those of a fallback, at last those of the project's
 /// language. E0802 where the sender would find none; W0806 where only the last resort is left.
-fn locales(journey: &mut Journey, template: &Name, channel: &Name, has: &[&str]) {
+fn locales(journey: &mut Journey, template: &Name, channel: &Name, has: &[&str], with_project: bool) {
     let settings = &journey.schema.input.settings;
     let attribute = journey.schema.catalog.attribute("locale");
     let mut wanted: Vec<&str> = match attribute.map(|attribute| attribute.ty.required()) {
         Some(Type::OneOf(values)) => values.iter().map(|value| &**value).collect(),
         _ => Vec::new(),
     };
-    if !wanted.contains(&settings.locale.as_str()) {
+    if with_project && !wanted.contains(&settings.locale.as_str()) {
         wanted.push(&settings.locale);
     }
     let chosen = |locale: &str, project: &str| {

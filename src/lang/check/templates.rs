@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::finding;
+use super::naming::{self, Filed, Known};
+use super::schema::Schema;
 use super::supply::Sent;
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
 use crate::engine::program::Word;
@@ -16,9 +18,6 @@ const DEEPEST: usize = 16;
 
 /// Mail programs cut longer subjects.
 const LONGEST_SUBJECT: usize = 78;
-
-/// Parts of a template as they are written.
-const PARTS: [&str; 5] = ["subject", "preheader", "html", "text", "txt"];
 
 /// A variable at its place, in the template or in one of its parts.
 #[derive(Clone, Debug)]
@@ -56,18 +55,29 @@ impl Variant {
     pub(super) fn uses(&self) -> impl Iterator<Item = &Placed> {
         self.parts.values().flat_map(|part| &part.uses)
     }
+
+    /// Whether a message can be made of it.
+    fn is_whole(&self, channel: &str) -> bool {
+        let has = |part: &str| self.parts.contains_key(part);
+        (has("html") || has("text")) && (channel != "email" || has("subject"))
+    }
 }
 
 /// All templates: by name, channel and locale.
 #[derive(Default)]
 pub(super) struct Templates {
     pub(super) all: BTreeMap<Word, BTreeMap<Word, BTreeMap<String, Variant>>>,
+    /// Templates with a file whose name says nothing: what they lack may be in there.
+    pub(super) misnamed: BTreeSet<Word>,
+    /// Nothing is written in the language of the project, which has been told.
+    pub(super) no_project_language: bool,
     pub(super) findings: Vec<Diagnostic>,
 }
 
 impl Templates {
     /// Scans all templates of the input.
-    pub(super) fn scan(input: &Input) -> Templates {
+    pub(super) fn scan(schema: &Schema) -> Templates {
+        let (input, known) = (schema.input, Known::new(schema));
         let mut scanner =
             Scanner { input, parts: BTreeMap::new(), findings: Vec::new(), told: BTreeSet::new() };
         let mut templates = Templates::default();
@@ -80,8 +90,9 @@ impl Templates {
             if path.starts_with("_parts/") {
                 continue;
             }
-            let Some((name, channel, locale, part)) = read_path(path) else {
-                scanner.no_template(*file);
+            let filed = Filed::read(path).filter(|filed| !known.is_near_channel(&filed.channel));
+            let Some(Filed { name, channel, locale, part }) = filed else {
+                templates.no_template(input, &known, path, *file);
                 continue;
             };
             let (read, damaged) = scanner.part(*file, part, &locale);
@@ -90,9 +101,84 @@ impl Templates {
             variant.parts.insert(part, read);
             variant.damaged |= damaged;
         }
-        templates.findings = scanner.findings;
+        templates.findings.append(&mut scanner.findings);
+        templates.foreign(input, &known);
+        templates.tolerate();
         templates.whole();
+        let written: BTreeSet<&str> = templates
+            .all
+            .values()
+            .flat_map(BTreeMap::values)
+            .flat_map(BTreeMap::keys)
+            .map(String::as_str)
+            .collect();
+        if let Some(finding) = naming::no_project_language(schema, &written) {
+            templates.no_project_language = true;
+            templates.findings.push(finding);
+        }
         templates
+    }
+
+    /// Tells of a file that no message is made from. What is neither handlebars nor looks like a template is left alone.
+    fn no_template(&mut self, input: &Input, known: &Known, path: &str, file: FileId) {
+        let meant = known.meant(path);
+        if meant.is_none() && !path.ends_with(".hbs") {
+            return;
+        }
+        if let Some((name, _)) = path.split_once('/') {
+            self.misnamed.insert(name.into());
+        }
+        let is_there = meant.as_ref().is_some_and(|meant| {
+            input.templates.contains_key(&format!("{}/{}", meant.name, meant.file_name()))
+        });
+        self.findings.push(naming::no_template(file, path, meant.as_ref(), is_there));
+    }
+
+    /// Takes out texts in a language that no contact has. Whole ones are told together; of others a file is probably
+    /// called wrongly.
+    fn foreign(&mut self, input: &Input, known: &Known) {
+        let mut whole: BTreeMap<String, Vec<FileId>> = BTreeMap::new();
+        for (name, channels) in &mut self.all {
+            for (channel, variants) in channels.iter_mut() {
+                let strange = variants.keys().filter(|locale| !known.has_language(locale)).cloned();
+                for locale in strange.collect::<Vec<_>>() {
+                    let Some(variant) = variants.remove(&locale) else { continue };
+                    let Some((part, first)) = variant.parts.iter().next() else { continue };
+                    if variant.is_whole(channel) {
+                        whole.entry(locale).or_default().push(first.file);
+                        continue;
+                    }
+                    self.misnamed.insert(name.clone());
+                    let message =
+                        format!("`{locale}` is no language of `contact.locale`, so nobody gets this text");
+                    let lacks = |(_, variant): &(&String, &Variant)| !variant.parts.contains_key(part);
+                    let made = finding(Code::E0807, Span::at(first.file, 0), message);
+                    self.findings.push(match variants.iter().find(lacks) {
+                        Some((other, _)) => made.help(format!("was `{channel}.{other}.{part}.hbs` meant?")),
+                        None => made.help(format!("the languages are {}", known.languages())),
+                    });
+                }
+            }
+        }
+        for (locale, files) in whole {
+            let message =
+                format!("`{locale}` is no language of `contact.locale`, so nobody gets these texts");
+            let help = format!("add `{locale}` to `contact.locale` in the schema, or remove the files");
+            let made = finding(Code::W0806, Span::at(files[0], 0), message).help(help);
+            let more: Vec<&str> = files[1..].iter().map(|file| input.sources.path(*file)).collect();
+            self.findings.push(match more.as_slice() {
+                [] => made,
+                _ => made.note(format!("the same at {}", crate::lang::types::some_of(more))),
+            });
+        }
+    }
+
+    /// Where a file is called wrongly, what the others lack is no second mistake.
+    fn tolerate(&mut self) {
+        for name in &self.misnamed {
+            let variants = self.all.get_mut(name).into_iter().flat_map(BTreeMap::values_mut);
+            variants.flat_map(BTreeMap::values_mut).for_each(|variant| variant.damaged = true);
+        }
     }
 
     /// What is told of templates as a whole.
@@ -124,17 +210,6 @@ impl Templates {
     }
 }
 
-/// Name, channel, locale and part of `welcome/email.de.subject.hbs`.
-fn read_path(path: &str) -> Option<(Word, Word, String, &'static str)> {
-    let (name, file) = path.strip_suffix(".hbs")?.split_once('/')?;
-    let mut fields = file.split('.');
-    let (channel, locale, part) = (fields.next()?, fields.next()?, fields.next()?);
-    let part = PARTS.iter().find(|known| **known == part)?;
-    let part = if *part == "txt" { "text" } else { part };
-    let whole = fields.next().is_none() && !name.is_empty() && !channel.is_empty() && !locale.is_empty();
-    whole.then(|| (name.into(), channel.into(), locale.to_owned(), part))
-}
-
 // ---------------------------------------------------------------- scanning
 
 struct Scanner<'a> {
@@ -147,14 +222,6 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    fn no_template(&mut self, file: FileId) {
-        let message = "the name of this file is not one of a template";
-        self.findings.push(
-            finding(Code::E0807, Span::at(file, 0), message)
-                .help("name it `NAME/CHANNEL.LOCALE.PART.hbs`, such as `welcome/email.de.subject.hbs`"),
-        );
-    }
-
     /// Reads a file with its parts.
     fn part(&mut self, file: FileId, part: &str, locale: &str) -> (Part, bool) {
         let before = self.told.len();
