@@ -120,6 +120,7 @@ pub fn compile(input: &Input) -> Compilation {
     testing::check(&mut compilation);
     check::suppress(&input.sources, &compilation.files, &mut compilation.diagnostics);
     check::quiet_notes(&input.sources, &mut compilation.diagnostics);
+    check::quiet_tests(&compilation.tests, &mut compilation.diagnostics);
     crate::diagnostic::tidy(&mut compilation.diagnostics);
     check::tell_names_once(&input.sources, &mut compilation.diagnostics);
     compilation

@@ -317,3 +317,57 @@ fn a_project_in_a_language_that_nobody_writes_is_one_mistake() {
     only_in("fr", &[], &[("E0802 schema.journey:6", words)]);
     only_in("en", &[], &[]);
 }
+
+// ---------------------------------------------------------------- one mistake, one finding
+
+#[test]
+fn what_a_language_lacks_is_told_once() {
+    let lacks = "this mail has no subject in this language";
+    only(&[Remove(DE_SUBJECT)], &[("E0807", lacks)]);
+    only(&[Text(DE_SUBJECT, "{{code}} for you", "")], &[("W0808", "this subject is empty")]);
+    only(&[Text(DE, "{{money total \"EUR\"}}", "")], &[("W0806", "uses `total` in en, but not in de")]);
+    only(
+        &[Text(DE, "{{money total \"EUR\"}}", "{{money totl \"EUR\"}}")],
+        &[("E0803", "`totl` is not supplied")],
+    );
+}
+
+#[test]
+fn a_name_that_both_languages_ask_for_is_misspelled_in_the_send() {
+    let words = "the template `offer` uses `discount`, not `discuont` = did you mean `discount`?";
+    only(&[Text(JOURNEY, "discount: 10%", "discuont: 10%")], &[("E0803 offers.journey:8", words)]);
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_not_missing_too() {
+    for (old, new, code) in [
+        ("code: \"BACK10\"", "code = \"BACK10\"", "E0001"),
+        ("code: \"BACK10\"", "code: \"BACK10", "E0001"),
+        ("code: \"BACK10\"", "code \"BACK10\"", "E0001"),
+        ("discount: 10%", "discount: 10 percent", "E0007"),
+        ("value: 20.00 }", "value = 20.00 }", "E0001"),
+        ("value: 20.00 }", "vlaue: 20.00 }", "E0110"),
+        ("at 2026-03-26T12:00", "at 2026-13-26T12:00", "E0113"),
+    ] {
+        only(&[Text(JOURNEY, old, new)], &[(code, "")]);
+    }
+}
+
+#[test]
+fn a_field_of_same_that_does_not_exist_is_told_once() {
+    let webinar = "journey webinar {\n  purpose marketing\n  enter on webinar_announced as webinar per webinar.webinar_id\n  reenter never\n  wait up to 3 days for webinar_registered as reg same webinar_id\n  if reg.missed { exit as away }\n  exit as done\n}\n";
+    let file = "webinar.journey";
+    only(&[Add(file, webinar)], &[]);
+    only(&[Add(file, &webinar.replace("same webinar_id", "same webinarid"))], &[("E0110", "`webinarid`")]);
+    only(&[Add(file, &webinar.replace(" same webinar_id", ""))], &[("W0410", "add `same webinar_id`")]);
+}
+
+#[test]
+fn a_misspelled_type_is_told_where_it_is_declared() {
+    let birthday = "journey birthday {\n  purpose marketing\n  enter every anniversary of contact.birthday at 09:00 contact time\n  reenter 300 days after entry\n  exit as done\n}\n";
+    let file = Add("birthday.journey", birthday);
+    only(
+        &[file, Text("schema.journey", "birthday: date?", "birthday: datum?")],
+        &[("E0001", "`datum` is not a type")],
+    );
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Sources, Span, suggest};
-use crate::lang::ast::Name;
+use crate::lang::ast::{self, Name};
 
 /// Longer lists are not read by anybody.
 const MOST_SHOWN: usize = 8;
@@ -36,6 +36,22 @@ pub fn quiet_notes(sources: &Sources, findings: &mut Vec<Diagnostic>) {
     };
     let errors: BTreeSet<_> = findings.iter().filter(|f| f.severity() == Severity::Error).map(line).collect();
     findings.retain(|finding| finding.severity() != Severity::Note || !errors.contains(&line(finding)));
+}
+
+/// Takes out that a test can never pass (E1003) where another mistake in it says why.
+pub fn quiet_tests(tests: &[ast::Test], findings: &mut Vec<Diagnostic>) {
+    let place = |test: &ast::Test| test.lines.iter().fold(test.span, |whole, line| whole.to(line.span));
+    let is_cause =
+        |finding: &Diagnostic| finding.severity() == Severity::Error && finding.code != Code::E1003;
+    let broken: Vec<Span> = (tests.iter().map(place))
+        .filter(|place| {
+            findings.iter().any(|finding| is_cause(finding) && place.contains(finding.primary.span))
+        })
+        .collect();
+    let follows = |finding: &Diagnostic| {
+        finding.code == Code::E1003 && broken.iter().any(|place| place.contains(finding.primary.span))
+    };
+    findings.retain(|finding| !follows(finding));
 }
 
 /// A name that is unknown is told once in a file, with the other lines where it stands. Expects findings in order.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::expr::Reader;
 use super::findings::finding;
-use crate::diagnostic::{Code, Span};
+use crate::diagnostic::{Code, Span, suggest};
 use crate::engine::program::{Expr, Word};
 use crate::lang::Typed;
 use crate::lang::ast;
@@ -185,6 +185,7 @@ impl Reader<'_, '_> {
     ) -> Option<Vec<(Word, Expr)>> {
         let mut pairs = Some(Vec::new());
         let mut seen: HashMap<&str, Span> = HashMap::new();
+        let mut meant: Vec<&str> = Vec::new();
         for (name, value) in &record.pairs {
             if let Some(first) = seen.insert(&name.text, name.span) {
                 self.out.push(super::findings::twice(what, name, first));
@@ -196,6 +197,7 @@ impl Reader<'_, '_> {
                 }
                 None => {
                     let all = fields.iter().map(|field| &*field.name);
+                    meant.extend(suggest::did_you_mean(&name.text, all.clone()));
                     if !self.is_hidden(&name.text) {
                         self.out.push(super::findings::unknown(code, what, name, all));
                     }
@@ -209,9 +211,13 @@ impl Reader<'_, '_> {
             }
         }
         let given = |field: &&crate::value::FieldType| {
-            !field.ty.is_optional() && !seen.contains_key(&*field.name) && !matches!(field.ty, Type::List(_))
+            let named = seen.contains_key(&*field.name) || meant.contains(&&*field.name);
+            !field.ty.is_optional() && !named && !matches!(field.ty, Type::List(_))
         };
         let missing: Vec<&str> = fields.iter().filter(given).map(|field| &*field.name).collect();
+        if complete && !missing.is_empty() && self.schema.has_mistake(record.span) {
+            return None;
+        }
         if complete && !missing.is_empty() {
             let message =
                 format!("{} is missing: {}", what_is_missing(what, missing.len()), missing.join(", "));

@@ -68,7 +68,7 @@ use schema::Schema;
 use templates::Templates;
 
 pub use allow::suppress;
-pub use findings::{quiet_notes, tell_names_once};
+pub use findings::{quiet_notes, quiet_tests, tell_names_once};
 pub use watch::{Surroundings, watch_of};
 
 /// What the checker knows of a project.
@@ -170,12 +170,14 @@ fn errors_of(parsed: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {
     parsed.iter().filter(|finding| finding.severity() == Severity::Error)
 }
 
-/// From a mistake to where the next item begins: what is declared there may not have been read.
+/// From the line of a mistake to where the next item begins: what is declared there may not have been read.
 fn rest_of_item(files: &[(FileId, ast::File)], mistake: Span, input: &Input) -> Span {
     let items = files.iter().filter(|(file, _)| *file == mistake.file).flat_map(|(_, tree)| &tree.items);
     let next = items.map(|item| item.span.start).filter(|start| *start > mistake.start).min();
     let end = next.unwrap_or(input.sources.text(mistake.file).len() as u32);
-    Span::new(mistake.file, mistake.start, end)
+    let text = input.sources.text(mistake.file);
+    let line = text[..mistake.start as usize].rfind('\n').map_or(0, |at| at + 1);
+    Span::new(mistake.file, line as u32, end)
 }
 
 /// The journeys and tests in which the parser found errors; `None` for an error in a declaration, which touches all.

@@ -57,7 +57,11 @@ fn uncorrelated(journey: &mut Journey) {
         let Some(fields) = fields else { continue };
         let has = |name: &&String| crate::lang::types::field(&fields, name).is_some();
         let Some(field) = key.iter().find(has) else { continue };
-        let said = event.same.iter().any(|same| same.text == *field) || speaks_of_entry(journey, event);
+        // A field that does not exist is told by itself, and was probably meant to be this one.
+        let meant = |same: &ast::Name| {
+            same.text == *field || crate::lang::types::field(&fields, &same.text).is_none()
+        };
+        let said = event.same.iter().any(meant) || speaks_of_entry(journey, event);
         if said || event.filter.as_ref().is_some_and(super::visit::is_damaged) {
             continue;
         }

@@ -147,6 +147,14 @@ impl<'a> Schema<'a> {
         self.parsed.iter().any(|(_, error)| error.file == span.file && line(*error) == line(span))
     }
 
+    /// Whether the parser has found an error within the place, or in a line that it begins or ends in.
+    pub(super) fn has_mistake(&self, place: Span) -> bool {
+        let line = |file, at| self.input.sources.line_col(file, at).0;
+        let lines = line(place.file, place.start)..=line(place.file, place.end);
+        let within = |error: Span| error.file == place.file && lines.contains(&line(error.file, error.start));
+        self.parsed.iter().any(|(_, error)| within(*error))
+    }
+
     /// `marketing`, `transactional` and what is declared.
     pub(super) fn is_purpose(&self, name: &str) -> bool {
         name == "marketing" || name == "transactional" || self.catalog.purposes.contains_key(name)

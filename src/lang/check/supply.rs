@@ -58,11 +58,29 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
             }
         }
         same_value_once(journey, before);
+        let given: Vec<&Name> =
+            send.with.iter().flat_map(|record| record.pairs.iter().map(|(name, _)| name)).collect();
+        let unread = Span::new(stmt.span.file, template.span.end, stmt.span.end);
+        if journey.schema.has_mistake(unread) {
+            // What could not be read may supply it.
+            lacking.clear();
+        }
+        let mut told: BTreeSet<&str> = BTreeSet::new();
         for (name, places) in lacking {
-            not_supplied(journey, stmt, send, name, &places);
+            let free = given.iter().filter(|given| !used.contains(given.text.as_str()));
+            let near = suggest::did_you_mean(name, free.clone().map(|given| given.text.as_str()));
+            told.extend(near);
+            let in_all = channels.values().all(|variants| {
+                variants.len() > 1
+                    && variants.values().all(|variant| variant.uses().any(|used| used.path[0] == name))
+            });
+            match free.clone().find(|given| Some(given.text.as_str()) == near).filter(|_| in_all) {
+                Some(given) => misspelled(journey, &template, given, name, places[0]),
+                None => not_supplied(journey, stmt, send, name, &places),
+            }
         }
         if readable {
-            unused(journey, send, &template, &used);
+            unused(journey, send, &template, &used, &told);
         } else {
             journey.unsound = true;
         }
@@ -418,10 +436,17 @@ fn not_supplied(journey: &mut Journey, stmt: &Stmt, send: &Send, name: &str, pla
     journey.out.push(made);
 }
 
-/// W0804: supplied for nothing.
-fn unused(journey: &mut Journey, send: &Send, template: &Name, used: &BTreeSet<&str>) {
+/// Every language of the template asks for another name than the send gives: the mistake is in the send.
+fn misspelled(journey: &mut Journey, template: &Name, given: &Name, name: &str, place: Span) {
+    let message = format!("the template `{}` uses `{name}`, not `{}`", template.text, given.text);
+    let made = finding(Code::E0803, given.span, message).label("not used").related(place, "used here");
+    journey.out.push(with_near_miss(made, Some(name), &[], given.span));
+}
+
+/// W0804: supplied for nothing. A name that has been told as the near miss of another is not told again.
+fn unused(journey: &mut Journey, send: &Send, template: &Name, used: &BTreeSet<&str>, told: &BTreeSet<&str>) {
     for (name, _) in send.with.iter().flat_map(|record| &record.pairs) {
-        if !used.contains(name.text.as_str()) {
+        if !used.contains(name.text.as_str()) && !told.contains(name.text.as_str()) {
             let message = format!("the template `{}` does not use `{}`", template.text, name.text);
             let near = suggest::did_you_mean(&name.text, used.iter().copied());
             let made = finding(Code::W0804, name.span, message).label("supplied for nothing");

@@ -353,7 +353,8 @@ fn subject(channel: &str, variant: &Variant, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// W0806: what one language says, the others say too.
+/// W0806: what one language says, the others say too. Only parts that all of them have are compared, and a language in which a
+/// name is misspelled is left out: both are told by themselves.
 fn uneven(
     name: &Word,
     variants: &BTreeMap<String, Variant>,
@@ -363,19 +364,28 @@ fn uneven(
     if variants.values().any(|variant| variant.damaged) {
         return;
     }
+    let readable = |variant: &Variant, part: &str| variant.parts.get(part).is_some_and(|part| !part.blank);
+    let shared = |part: &&str| variants.values().all(|variant| readable(variant, part));
+    let shared: Vec<&str> = naming::PARTS.into_iter().filter(shared).collect();
     let own = |used: &&Placed| !matches!(used.path[0].as_str(), "contact" | "links" | "brand");
+    let uses: Vec<(&str, Vec<&Placed>)> = (variants.iter())
+        .map(|(locale, variant)| {
+            let parts = variant.parts.iter().filter(|(part, _)| shared.contains(*part));
+            (locale.as_str(), parts.flat_map(|(_, part)| &part.uses).filter(own).collect())
+        })
+        .collect();
     let mut first: BTreeMap<&str, Span> = BTreeMap::new();
-    for used in variants.values().flat_map(Variant::uses).filter(own) {
+    for used in uses.iter().flat_map(|(_, uses)| uses) {
         first.entry(&used.path[0]).or_insert(used.span);
     }
     for (variable, span) in first.into_iter().filter(|(variable, _)| counts(variable)) {
-        let uses = |variant: &Variant| variant.uses().any(|used| used.path[0] == *variable);
-        let (has, lacks): (Vec<_>, Vec<_>) = variants.iter().partition(|(_, variant)| uses(variant));
-        let list = |some: Vec<(&String, &Variant)>| {
-            some.into_iter().map(|(locale, _)| locale.as_str()).collect::<Vec<_>>().join(", ")
-        };
+        let (has, lacks): (Vec<_>, Vec<_>) =
+            uses.iter().partition(|(_, uses)| uses.iter().any(|used| used.path[0] == *variable));
+        let misspelled = |uses: &[&Placed]| uses.iter().any(|used| !counts(&used.path[0]));
+        let lacks = lacks.into_iter().filter(|(_, uses)| !misspelled(uses));
+        let lacks = lacks.map(|(locale, _)| *locale).collect::<Vec<_>>().join(", ");
         if !lacks.is_empty() {
-            let (has, lacks) = (list(has), list(lacks));
+            let has = has.iter().map(|(locale, _)| *locale).collect::<Vec<_>>().join(", ");
             let message = format!("the template `{name}` uses `{variable}` in {has}, but not in {lacks}");
             findings.push(
                 finding(Code::W0806, span, message)
