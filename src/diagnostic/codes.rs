@@ -123,7 +123,7 @@ codes! {
         W0401 now "wait-forever" "a wait without an end"
         E0402 now "wait-without-limit" "a wait for something without a limit"
         E0403 now "longer-than-lasts" "the longest path exceeds `lasts`"
-        W0404 later "wait-beyond-validity" "a wait outlives what it needs"
+        W0404 now "wait-beyond-validity" "a wait outlives what it needs"
         W0405 now "clock-change" "a clock time that is missing or twice when clocks change"
         W0406 now "hours-for-day" "a day's delay before a clock-time step probably means a calendar day"
         W0407 later "echo-before-wait" "the event may arrive before the wait begins"
@@ -152,7 +152,7 @@ codes! {
     Policies "06" "policies" {
         W0601 later "fixed-time-in-quiet-hours" "a fixed time lies inside quiet hours"
         E0602 later "impossible-cap" "a journey needs more messages than the cap allows"
-        E0603 later "no-sending-window" "quiet hours cover the whole allowed window"
+        E0603 now "no-sending-window" "quiet hours cover the whole allowed window"
         W0604 later "incomplete-priorities" "a journey is missing in the priority list"
         W0605 later "short-cap-wait" "the wait for a cap is shorter than its window"
         E0606 later "cyclic-priorities" "the priority list goes in a circle"

@@ -371,3 +371,33 @@ fn a_misspelled_type_is_told_where_it_is_declared() {
         &[("E0001", "`datum` is not a type")],
     );
 }
+
+// ---------------------------------------------------------------- what makes no sense
+
+#[test]
+fn quiet_hours_are_a_part_of_the_day_and_leave_the_rest() {
+    let hours = |hours| Text("policies.journey", "21:00 to 08:00", hours);
+    only(&[hours("08:00 to 08:00")], &[("E0113 policies.journey:3", "quiet hours that end when they begin")]);
+    only(&[hours("08:00 to 21:00")], &[("E0603 policies.journey:3", "was `21:00 to 08:00` meant?")]);
+    only(&[hours("12:00 to 14:00")], &[]);
+    only(&[hours("18:00 to 10:00")], &[]);
+}
+
+#[test]
+fn two_tests_of_one_name_are_told_apart_by_nobody() {
+    only(
+        &[Text(JOURNEY, TEST, &format!("{TEST}\n{TEST}"))],
+        &[("E0102", "test `an order` is declared twice")],
+    );
+    let other = TEST.replace("an order", "another order");
+    only(&[Text(JOURNEY, TEST, &format!("{TEST}\n{other}"))], &[]);
+}
+
+#[test]
+fn a_subject_is_text() {
+    only(
+        &[Text(DE_SUBJECT, "{{code}}", "<b>{{code}}</b>")],
+        &[("W0808", "people would see this tag as it stands")],
+    );
+    only(&[Text(DE_SUBJECT, "for you", "5 < 6 <3")], &[]);
+}

@@ -93,6 +93,7 @@ impl<'a> Journey<'_, 'a> {
         super::consent::check(self);
         super::sending::check(self);
         super::time::check(self);
+        super::validity::check(self);
         super::order::check(self);
         super::split::check(self);
         super::supply::check(self, templates);

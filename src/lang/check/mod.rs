@@ -9,7 +9,7 @@
 //! - `collect` gives each name of a journey its slot (`names`), `graph` draws the ways through it
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
 //! - `steps`, `leaving` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
-//! - `flow` with `durations`, `consent`, `sending`, `time`, `order`, `split` judge the whole; `ways` finds the way that is told
+//! - `flow` with `durations`, `consent`, `sending`, `time`, `validity`, `order`, `split` judge the whole; `ways` finds the way that is told
 //! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
 
 mod allow;
@@ -50,6 +50,7 @@ mod steps;
 mod supply;
 mod templates;
 mod time;
+mod validity;
 mod visit;
 mod watch;
 mod ways;

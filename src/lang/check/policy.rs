@@ -10,6 +10,9 @@ use crate::lang::ast::{self, Name, Rule, RuleKind};
 use crate::lang::types::{calendar, zone_ref};
 use crate::time::{TimeOfDay, Zone};
 
+/// The hours in which people read messages; quiet hours that hold all of them are written the wrong way round.
+const DAY: (TimeOfDay, TimeOfDay) = (TimeOfDay(9 * 3600), TimeOfDay(18 * 3600));
+
 impl Declarations<'_, '_> {
     /// The rules of one `policy` block.
     pub(super) fn policy(&mut self, rules: &[Rule]) {
@@ -75,14 +78,39 @@ impl Declarations<'_, '_> {
             let message = format!("there is no time zone `{}`", name.value);
             self.out.push(finding(Code::E0101, name.span, message).label("not in the time zone database"));
         }
+        let (from_time, to_time) = (from_time?, to_time?);
+        self.leaves_time(from_time, to_time, from.span.to(to.span));
         Some(Quiet {
-            from: from_time?,
-            to: to_time?,
+            from: from_time,
+            to: to_time,
             zone: zone_ref(zone, ZoneRef::Contact),
             purpose: purpose?,
             channels: channels.into_iter().flatten().collect(),
             then: read_then(then),
         })
+    }
+
+    /// Quiet hours are a part of the day, and leave some of the hours in which people are awake.
+    fn leaves_time(&mut self, from: TimeOfDay, to: TimeOfDay, span: Span) {
+        if from == to {
+            let message = "quiet hours that end when they begin are none";
+            self.out.push(
+                finding(Code::E0113, span, message)
+                    .label("never quiet")
+                    .help("say from when to when nothing leaves, such as `21:00 to 08:00`"),
+            );
+        } else if from <= DAY.0 && to >= DAY.1 {
+            let written = self.schema.input.sources.slice(span);
+            let (first, last) = written.split_once(" to ").unwrap_or((written, written));
+            let turned = format!("{} to {}", last.trim(), first.trim());
+            let message = format!("these quiet hours cover the whole day: messages leave only from {turned}");
+            self.out.push(
+                finding(Code::E0603, span, message)
+                    .label("nothing leaves by day")
+                    .help(format!("quiet hours are those in which nothing leaves: was `{turned}` meant?"))
+                    .fix(format!("write `{turned}`"), span, turned),
+            );
+        }
     }
 
     fn clock(&mut self, clock: &ast::Clock) -> Option<TimeOfDay> {

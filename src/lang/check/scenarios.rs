@@ -32,6 +32,7 @@ pub(super) fn check<'a>(
             _ => None,
         })
         .collect();
+    twice_named(files, out);
     for test in &tests {
         let signature = schema.journeys.get(test.journey.text.as_str());
         if signature.is_none() && !schema.is_hidden(&test.journey.text) {
@@ -62,6 +63,29 @@ pub(super) fn check<'a>(
                     .label("nobody knows whether it does what it should")
                     .help(format!("add `test \"…\" for {} {{ … }}` below it", name.text)),
             );
+        }
+    }
+}
+
+/// E0102: two tests of one journey and one file are called alike. Where the journey itself stands twice, that is told.
+fn twice_named(files: &[(FileId, ast::File)], out: &mut Findings) {
+    let items = || files.iter().flat_map(|(_, tree)| &tree.items);
+    let journeys = |name: &str| {
+        items()
+            .filter(|item| matches!(&item.kind, ItemKind::Journey(journey) if journey.name.text == name))
+            .count()
+    };
+    let mut first: HashMap<(FileId, &str, &str), Span> = HashMap::new();
+    for item in items() {
+        let ItemKind::Test(test) = &item.kind else { continue };
+        let title = Name { text: test.title.value.clone(), span: test.title.span };
+        let key = (title.span.file, test.journey.text.as_str(), test.title.value.as_str());
+        match first.get(&key) {
+            Some(first) if journeys(&test.journey.text) == 1 => {
+                out.push(super::findings::twice("test", &title, *first));
+            }
+            Some(_) => {}
+            None => _ = first.insert(key, title.span),
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Part {
     pub(super) uses: Vec<Placed>,
     blank: bool,
     literal_chars: usize,
+    /// The first tag of HTML in a text.
+    markup: Option<Span>,
     /// Its text.
     span: Span,
 }
@@ -232,7 +234,11 @@ impl Scanner<'_> {
         let damaged = self.told.len() > before || self.told.iter().any(|(span, _)| span.file == file);
         let text = self.input.sources.text(file);
         let span = Span::new(file, 0, text.trim_end().len() as u32);
-        (Part { file, uses, blank, literal_chars, span }, damaged)
+        let markup = match format {
+            Format::Html => None,
+            Format::Plain => first_tag(text).map(|(from, to)| Span::new(file, from as u32, to as u32)),
+        };
+        (Part { file, uses, blank, literal_chars, markup, span }, damaged)
     }
 
     fn source(
@@ -304,6 +310,16 @@ impl Scanner<'_> {
 
 // ---------------------------------------------------------------- single files
 
+/// Where the first tag such as `<b>` begins and ends.
+fn first_tag(text: &str) -> Option<(usize, usize)> {
+    text.match_indices('<').find_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let name = rest.strip_prefix('/').unwrap_or(rest);
+        let length = rest.find(['<', '>', '\n']).filter(|end| rest[*end..].starts_with('>'))?;
+        name.starts_with(|c: char| c.is_ascii_alphabetic()).then_some((at, at + 1 + length + 1))
+    })
+}
+
 /// W0808, and mails that cannot be sent at all.
 fn subject(channel: &str, variant: &Variant, findings: &mut Vec<Diagnostic>) {
     if variant.damaged {
@@ -317,6 +333,16 @@ fn subject(channel: &str, variant: &Variant, findings: &mut Vec<Diagnostic>) {
     }
     if channel != "email" {
         return;
+    }
+    for (name, part) in variant.parts.iter().filter(|(name, _)| matches!(**name, "subject" | "preheader")) {
+        if let Some(tag) = part.markup {
+            let message = format!("the {name} of a mail is text: people would see this tag as it stands");
+            findings.push(
+                finding(Code::W0808, tag, message)
+                    .label("HTML")
+                    .help("leave the tag out; HTML belongs into the HTML part"),
+            );
+        }
     }
     let Some(subject) = variant.parts.get("subject") else {
         let message = "this mail has no subject in this language";
