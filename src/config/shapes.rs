@@ -29,7 +29,12 @@ pub(super) fn smtp_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Str
 }
 
 pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    url(deserializer, &["http://", "https://"], "an address such as `https://mail.example.org`").map(Some)
+    let url = url(deserializer, &["http://", "https://"], "an address such as `https://mail.example.org`")?;
+    // It stands in headers of every mail, where nothing else may.
+    let fits = url.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"".contains(&b));
+    let message = "links in mails can only have ASCII letters, digits and signs; write a domain with an umlaut as \
+                   `xn--…`, and no blanks";
+    if fits { Ok(Some(url)) } else { Err(D::Error::custom(message)) }
 }
 
 /// The message does not repeat the text: a URL may carry a password.

@@ -86,6 +86,14 @@ fn what_is_not_built_is_refused_by_its_name() {
 }
 
 #[test]
+fn an_address_that_would_make_every_mail_malformed_is_refused() {
+    for url in ["https://mail.müller.example", "https://mail.example.org/a b", "https://<mail>"] {
+        let text = said(&format!("[http]\npublic_url = \"{url}\"\n"));
+        assert!(text.contains("links in mails can only have ASCII"), "{url}: {text}");
+    }
+}
+
+#[test]
 fn a_password_in_a_url_is_not_repeated_and_a_secret_in_the_file_is_refused() {
     let text = "[smtp]\nurl = \"smpt://me:hunter2@mail\"\n";
     let (_, problems) = Config::read(text, &BTreeMap::new());
