@@ -130,7 +130,7 @@ impl Batch {
     }
 
     /// Advances all, writes all.
-    pub(super) async fn run(mut self, tx: &mut Conn) -> Result<Done> {
+    pub(super) async fn run(&mut self, tx: &mut Conn) -> Result<Done> {
         let core = tx.core.clone();
         let mut rounds = 0;
         loop {
@@ -149,9 +149,9 @@ impl Batch {
         self.keep_unmoved();
         let all: Vec<ContactId> = self.contacts.keys().copied().collect();
         self.flush(tx, &all).await?;
-        self.counts.write(tx, self.bucket).await?;
+        std::mem::take(&mut self.counts).write(tx, self.bucket).await?;
         merge::run(tx, self.bucket, &self.merges, &self.deployed, self.now).await?;
-        Ok(self.done)
+        Ok(std::mem::take(&mut self.done))
     }
 
     /// An input that asks for facts again and again would hold everybody up: it is dropped, and the log says whose.

@@ -77,20 +77,24 @@ pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
     }
     let mut tx = store.write().await?;
     let deployed = journeys::deployed_at(&mut tx, generation).await?;
-    let mut all: Vec<Claimed> = Vec::new();
+    let (mut leased, mut count) = (Vec::new(), 0);
     for head in due {
-        let room = claim.limit.saturating_sub(all.len());
+        let room = claim.limit.saturating_sub(count);
         if room == 0 {
             break;
         }
-        all.extend(lease(&mut tx, &head, room, &claim).await?);
+        let rows = lease(&mut tx, &head, room, &claim).await?;
+        count += rows.len();
+        leased.push((head.bucket, rows));
     }
     tx.commit().await?;
-    // Looked at after the commit, where nobody waits for it: what was withdrawn up to now counts.
+    // Read and looked at after the commit, where nobody waits for it: what was withdrawn up to now counts.
     let mut conn = store.read().await?;
-    for part in all.chunk_by_mut(|a, b| a.bucket == b.bucket) {
-        let bucket = part[0].bucket;
-        facts::look_up(&mut conn, &deployed.catalog, bucket, part).await?;
+    let mut all: Vec<Claimed> = Vec::with_capacity(count);
+    for (bucket, rows) in leased {
+        let mut part = read_all(&mut conn, bucket, &rows, claim.now.plus_ms(claim.lease_ms)).await?;
+        facts::look_up(&mut conn, &deployed.catalog, bucket, &mut part).await?;
+        all.append(&mut part);
     }
     drop(conn);
     all.sort_by_key(|claimed| {
@@ -169,7 +173,7 @@ pub async fn next(conn: &mut Conn) -> Result<Next> {
     Ok(Next { due_at, again_at: heads.iter().filter_map(|head| head.again).min() })
 }
 
-async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim) -> Result<Vec<Claimed>> {
+async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim) -> Result<Vec<Row>> {
     const TRANSACTIONAL: &str =
         lease!("bucket = $1 AND state = 'queued' AND transactional = 1 AND due_at <= $6 ORDER BY due_at");
     const OTHER: &str =
@@ -188,14 +192,32 @@ async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim) -> Result
             rows.extend(tx.fetch(sql, args![head.bucket, room, claim.owner, claim.now, until, now]).await?);
         }
     }
+    Ok(rows)
+}
+
+/// What stands in leased rows. One that cannot be read is passed over: it must not hold up the others, and shows again when its
+/// lease ends.
+async fn read_all(
+    conn: &mut Conn,
+    bucket: i64,
+    rows: &[Row],
+    leased_until: Timestamp,
+) -> Result<Vec<Claimed>> {
     let mut words = BTreeSet::new();
-    for row in &rows {
+    for row in rows {
         for column in [3, 4, 8, 9, 10] {
             words.insert(row.i64(column)?);
         }
     }
-    let words = names::spell(tx, words).await?;
-    rows.iter().map(|row| claimed(row, head.bucket, until, &words)).collect()
+    let words = names::spell(conn, words).await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        match claimed(row, bucket, leased_until, &words) {
+            Ok(one) => all.push(one),
+            Err(error) => tracing::error!(%error, delivery = row.i64(0)?, "a delivery cannot be read"),
+        }
+    }
+    Ok(all)
 }
 
 fn claimed(
