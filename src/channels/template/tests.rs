@@ -160,7 +160,7 @@ fn a_missing_value_stops_the_message_and_is_named() {
         ("{{number word}}", "is no number"),
         ("{{date word}}", "is no date"),
         ("{{money list \"EUR\"}}", "is no number"),
-        ("{{money 1 \"euro\"}}", "needs a currency such as \"EUR\""),
+        ("{{money 1 word}}", "needs a currency such as \"EUR\""),
         ("{{list}}", "is a list; write its elements with `{{#each}}`"),
         ("{{row}}", "has fields; write one of them"),
         ("{{url word}}", "is no whole link; it must begin with `https://`"),
@@ -168,6 +168,20 @@ fn a_missing_value_stops_the_message_and_is_named() {
         let error = sms_in("de", source, &context).unwrap_err();
         let RenderError::Unfit { why: told, .. } = &error else { panic!("{source}: {error:?}") };
         assert_eq!(told, why, "{source}");
+    }
+}
+
+#[test]
+fn what_a_template_says_wrongly_by_itself_is_refused_before_any_message() {
+    for (source, said) in [
+        ("{{money 1 \"euro\"}}", "`euro` is no currency of ISO 4217, such as `EUR`"),
+        ("{{date (default day \"soon\")}}", "a date is wanted here, but `soon` is none"),
+        ("{{number (percent share)}}", "a number is wanted here, but `percent` makes a text"),
+        ("{{this}}", "`this` exists only inside `{{#each}}` and `{{#with}}`"),
+    ] {
+        let (_, errors) = compile(&[("t/sms.de.txt.hbs", source)]);
+        let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+        assert_eq!(told, [said], "{source}");
     }
 }
 
