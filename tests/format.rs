@@ -100,6 +100,45 @@ fn damaged_samples_are_formatted_and_nothing_in_them_changes() {
     }
 }
 
+const SHOP: [&str; 5] = [
+    include_str!("../journeys/schema.journey"),
+    include_str!("../journeys/policies.journey"),
+    include_str!("../journeys/journeys/abandoned_cart.journey"),
+    include_str!("../journeys/journeys/monthly_news.journey"),
+    include_str!("../journeys/journeys/welcome.journey"),
+];
+
+/// The comments of a text, in order.
+fn comments(text: &str) -> Vec<String> {
+    parse(FileId(0), text).0.comments.into_iter().map(|c| c.text).collect()
+}
+
+#[test]
+fn a_comment_behind_and_above_every_line_is_kept() {
+    let texts = SAMPLES.iter().map(|s| s.1).chain(SHOP).chain([FORMS, UNTIDY]).chain(BROKEN);
+    for text in texts {
+        let behind = |(n, line): (usize, &str)| match line.contains('#') {
+            true => line.to_owned(),
+            false => format!("{line}  # behind {n}"),
+        };
+        let above = |(n, line): (usize, &str)| format!("# above {n}\n{line}");
+        let all: [Vec<String>; 2] =
+            [text.lines().enumerate().map(behind).collect(), text.lines().enumerate().map(above).collect()];
+        for commented in all {
+            let commented = commented.join("\n");
+            assert_eq!(comments(&commented), comments(&tidy(&commented)), "{commented}");
+        }
+        // one alone, since comments next to each other could hide what happens to it
+        let lines: Vec<&str> = text.lines().collect();
+        for at in (0..lines.len()).step_by(5) {
+            let mut commented: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            commented[at] = above((at, &behind((at, lines[at]))));
+            let commented = commented.join("\n");
+            assert_eq!(comments(&commented), comments(&tidy(&commented)), "{commented}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

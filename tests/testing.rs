@@ -298,6 +298,29 @@ fn several_people_are_told_apart() {
 }
 
 #[test]
+fn history_is_given_to_a_person_by_name() {
+    let body = r#"
+  enter on signed_up
+  if any(order_placed ever) { exit as bought_before }
+  exit as new_here
+"#;
+    let test = r#"test "two" for j {
+  given contact ada { email: "ada@example.org" }
+  given contact bo { email: "bo@example.org" }
+  given bo event order_placed { order_id: "o1", value: 3.00 } at 2026-01-02T10:00
+  at 2026-03-02T10:00 ada event signed_up { source: "web" }
+  expect ada exit as new_here
+  at +1 hour bo event signed_up { source: "web" }
+  expect bo exit as bought_before
+}
+"#;
+    passes(body, test);
+    let (sources, compilation) = compile(&journey(body, &test.replace("given bo event", "given di event")));
+    let told = errors(&sources, &compilation);
+    assert!(told.contains("there is no contact `di`"), "{told}");
+}
+
+#[test]
 fn started_journeys_run_and_nobody_enters_them_by_another_door() {
     let text = journey(
         "  enter on signed_up\n  send email a as hello\n  if hello.unreachable { exit as no_address }\n  start journey k with { gift: \"cup\" }\n  exit as done",

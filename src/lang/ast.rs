@@ -873,7 +873,9 @@ pub enum Given {
         person: Option<Name>,
         record: Record,
     },
+    /// `given ada event order_placed { … } at 2026-01-10T12:00`
     Event {
+        person: Option<Name>,
         event: Path,
         with: Option<Record>,
         date: Date,

@@ -164,7 +164,8 @@ impl<'a> Scene<'_, 'a> {
                     .collect();
                 self.pairs(Some(record), &attributes, "attribute", Code::E0101, false, span);
             }
-            Given::Event { event, with, date, time } => {
+            Given::Event { person, event, with, date, time } => {
+                self.person(person.as_ref());
                 self.event(event, with.as_ref(), span);
                 let mut reader = self.reader(Around::Constant);
                 reader.date(date);

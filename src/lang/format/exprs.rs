@@ -44,7 +44,7 @@ impl Printer<'_> {
                 Presence::Empty => "empty",
             }),
             ExprKind::Path(path) => text(self::path(path)),
-            ExprKind::List(items) => self.values(items),
+            ExprKind::List(items) => self.values(expr.span, items),
             ExprKind::Record(record) => self.record(record),
             ExprKind::Consent(consent) => text(consent_of(consent)),
             ExprKind::DayTest { negated, day, window, zone } => {
@@ -106,10 +106,25 @@ impl Printer<'_> {
         Doc::Group(vec![open, Doc::Nest([vec![Doc::Soft], inner].concat()), Doc::Soft, text(")")])
     }
 
-    /// A list in square brackets.
-    pub(super) fn values(&mut self, items: &[Expr]) -> Doc {
-        let items: Vec<Doc> = items.iter().map(|i| self.expr(i)).collect();
-        in_square_brackets(items)
+    /// A list in square brackets; with a comment among them, each value on a line of its own.
+    pub(super) fn values(&mut self, brackets: Span, items: &[Expr]) -> Doc {
+        if !self.has_comment(brackets) {
+            let items: Vec<Doc> = items.iter().map(|i| self.expr(i)).collect();
+            return in_square_brackets(items);
+        }
+        let mut inside = Vec::new();
+        let mut from = brackets.start;
+        for (at, item) in items.iter().enumerate() {
+            self.comments_between(from, item.span.start, at > 0, &mut inside);
+            inside.push(Doc::Hard);
+            inside.push(self.expr(item));
+            if at + 1 < items.len() {
+                inside.push(text(","));
+            }
+            from = item.span.start;
+        }
+        self.comments_between(from, brackets.end, !items.is_empty(), &mut inside);
+        Doc::Group(vec![text("["), Doc::Nest(inside), Doc::Hard, text("]")])
     }
 
     pub(super) fn record(&mut self, record: &Record) -> Doc {
@@ -136,18 +151,20 @@ impl Printer<'_> {
         span: impl Fn(&T) -> Span,
         mut doc: impl FnMut(&mut Self, &T) -> Doc,
     ) -> Doc {
-        let has_comment = self.has_comment(braces);
+        let pending = self.pending_before(braces.start);
+        let has_comment = pending.is_some() || self.has_comment(braces);
         if items.is_empty() && !has_comment {
             return text("{}");
         }
         let mut inside = Vec::new();
-        let mut from = braces.start;
+        let mut from = pending.unwrap_or(braces.start);
         for (at, item) in items.iter().enumerate() {
             let place = span(item);
             self.comments_between(from, place.start, at > 0, &mut inside);
             inside.push(if at == 0 { Doc::Line } else { Doc::Comma });
             inside.push(doc(self, item));
-            from = place.end;
+            // what stood inside the item and has found no place there comes first behind it
+            from = place.start;
         }
         self.comments_between(from, braces.end, !items.is_empty(), &mut inside);
         let last = if has_comment { Doc::Hard } else { Doc::Line };

@@ -18,6 +18,10 @@ impl Element for Item {
         matches!(self.kind, ItemKind::Error)
     }
 
+    fn has_doc(&self) -> bool {
+        self.doc.is_some()
+    }
+
     fn lists(&self, printer: &Printer<'_>) -> Vec<Span> {
         match &self.kind {
             ItemKind::Import(_)
@@ -322,10 +326,10 @@ impl Printer<'_> {
                 let record = self.record(record);
                 Doc::Group(vec![text(format!("given contact{} ", name(person))), record])
             }
-            Given::Event { event, with, date, time } => {
+            Given::Event { person, event, with, date, time } => {
                 let with = self.record_after(with.as_ref());
                 let at = format!(" at {}T{}", self.source(date.span), self.source(time.span));
-                Doc::Group(vec![text(format!("given event {}", path(event))), with, text(at)])
+                Doc::Group(vec![text(format!("given{} event {}", name(person), path(event))), with, text(at)])
             }
             Given::Seed(number) => text(format!("given seed {}", self.source(number.span))),
             Given::Consent { person, consent } => {
@@ -342,7 +346,8 @@ impl Printer<'_> {
             }
             Given::PoolEmpty { pool } => text(format!("given pool {} empty", pool.text)),
             Given::Pool { pool, items } => {
-                let items = self.values(items);
+                let end = items.last().map_or(pool.span.end, |item| item.span.end);
+                let items = self.values(from_to(pool.span.end, end), items);
                 Doc::Group(vec![text(format!("given pool {} ", pool.text)), items])
             }
         }

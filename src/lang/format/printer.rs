@@ -42,6 +42,11 @@ pub(super) trait Element {
     /// Prints it, from the indented beginning of a line to before its line end.
     fn print(&self, printer: &mut Printer<'_>);
 
+    /// Whether documentation stands directly above it, so that no comment may come between.
+    fn has_doc(&self) -> bool {
+        false
+    }
+
     /// Whether an empty line stands around it, whatever the author wrote.
     fn stands_apart(&self) -> bool {
         false
@@ -185,6 +190,7 @@ impl<'a> Printer<'a> {
             let span = entry.span();
             let stands_apart = matches!(&entry, Entry::Whole(e) if e.stands_apart());
             let limit = match &entry {
+                Entry::Whole(element) if element.has_doc() => element.span().start,
                 Entry::Whole(element) => self.first_list(*element),
                 Entry::Raw(span) => span.start,
             };
@@ -352,6 +358,13 @@ impl<'a> Printer<'a> {
         let doc = plain.then(|| super::steps::simple(self, stmt)).flatten()?;
         let line = format!("{{ {} }}", flat(&doc)?);
         (self.column() + width(&line) <= WIDTH).then_some(line)
+    }
+
+    /// Where the first comment before an offset begins that still waits for its place.
+    pub(super) fn pending_before(&self, offset: u32) -> Option<u32> {
+        let n = self.comments.partition_point(|c| c.span.start < offset);
+        let first = (self.waiting..n).find(|n| !self.done[*n])?;
+        Some(self.comments[first].span.start)
     }
 
     /// Whether a comment before an offset still waits for a line of its own.

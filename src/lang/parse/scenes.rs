@@ -58,12 +58,9 @@ impl<'s> Reader<'s> {
                 Given::Contact { person: self.one_name(&what, Rule::name), record: self.one_record(&what)? }
             }
             Rule::g_event => {
-                if person.is_some() {
-                    self.later(p, "`given` an event to a person by name", "write `at … NAME event …`");
-                }
                 let Day { date, time } = part(&what, Rule::datetime).map(|d| self.day(&d))?;
                 let event = self.one_path(&what, Rule::n_event)?;
-                Given::Event { event, with: self.one_record(&what), date, time: time? }
+                Given::Event { person, event, with: self.one_record(&what), date, time: time? }
             }
             Rule::g_consent => Given::Consent { person, consent: self.one_consent(&what)? },
             Rule::g_seed => Given::Seed(part(&what, Rule::number).map(|n| self.number(&n))?),

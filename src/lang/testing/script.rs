@@ -155,7 +155,8 @@ impl<'t> Reader<'t, '_> {
             Given::Contact { .. } => {}
             Given::Loose => self.script.loose = true,
             Given::Variant { .. } => self.script.given.push(given),
-            Given::Consent { person: Some(name), .. } if self.person(name).is_none() => {}
+            Given::Consent { person: Some(name), .. } | Given::Event { person: Some(name), .. }
+                if self.person(name).is_none() => {}
             _ => match self.script.beats.last_mut() {
                 Some(beat) => beat.actions.push(Action { span, person: 0, what: Doing::Given(given) }),
                 None => self.script.given.push(given),

@@ -177,10 +177,11 @@ impl<'s, 't> Stage<'s, 't> {
 
     fn given_before(&mut self, given: &Given) {
         match given {
-            Given::Event { event, with, date, time } => {
+            Given::Event { person, event, with, date, time } => {
+                let contact = self.contacts[self.person(person.as_ref())];
                 let at = instant(date, time, &self.cast.zone).unwrap_or(self.memory.now());
                 let (name, fields) = self.event(event, with.as_ref());
-                self.memory.add_past_event(self.contacts[0], &name, fields, at);
+                self.memory.add_past_event(contact, &name, fields, at);
             }
             Given::Consent { person, consent } => {
                 let person = self.person(person.as_ref());
