@@ -3,6 +3,7 @@
 
 mod cases;
 mod damage;
+mod hostile;
 mod planted;
 mod shop;
 

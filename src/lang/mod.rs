@@ -123,6 +123,7 @@ pub fn compile(input: &Input) -> Compilation {
     check::quiet_tests(&compilation.tests, &mut compilation.diagnostics);
     crate::diagnostic::tidy(&mut compilation.diagnostics);
     check::tell_names_once(&input.sources, &mut compilation.diagnostics);
+    check::bound(&mut compilation.diagnostics);
     compilation
 }
 

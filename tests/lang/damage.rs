@@ -11,7 +11,7 @@ use fahrplan::lang::{Input, compile, testing};
 use super::{Project, lang, real};
 
 /// Every so many bytes one is damaged, unless `FAHRPLAN_DAMAGE` says otherwise. A prime, so that all columns come up.
-const STEP: usize = 397;
+const STEP: usize = 1_009;
 
 /// One file of the project is no longer what it was.
 struct Damage {
@@ -146,6 +146,36 @@ fn told(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn formatting_changes_no_program() {
+    for folder in ["journeys", "tests/lang/samples", "tests/testing"] {
+        let before = real(folder).input;
+        let mut after = before.clone();
+        after.sources = Sources::new();
+        for (_, path, text) in before.sources.iter() {
+            // stretched, so that there is something to do
+            let untidy = text.replace("\n  ", "\n     ").replace(" {\n", "   {\n\n");
+            let is_journey = path.ends_with(".journey");
+            let text = if is_journey { format(&untidy).expect("can be formatted") } else { text.to_owned() };
+            after.sources.add(path.to_owned(), text);
+        }
+        let (before, after) = (compile(&before), compile(&after));
+        assert!(folder == "tests/lang/samples" || !before.programs.is_empty(), "{folder}");
+        assert_eq!(before.programs, after.programs, "{folder}");
+        let hashes = |programs: &[fahrplan::engine::program::Program]| {
+            programs.iter().map(|program| program.hash()).collect::<Vec<_>>()
+        };
+        assert_eq!(hashes(&before.programs), hashes(&after.programs), "{folder}");
+    }
+}
+
+#[test]
+fn a_word_at_the_end_of_a_file_is_read_as_with_a_line_end() {
+    let text = "channel letter {\n  class paper\n  take";
+    assert_eq!(told(text), told(&format!("{text}\n")));
+    assert!(format(text).is_ok());
+}
+
+#[test]
 fn fields_behind_a_brace_too_many_are_told_once() {
     assert_eq!(told("contact {\n  email: email?\n}\n  plan: text?\n  points: number?\n}\n"), ["E0001 3"]);
 }
@@ -162,4 +192,23 @@ fn an_unknown_name_is_told_once_with_the_other_lines() {
     let text =
         "contact { email: email? }\nsegment a = contact.naem is known\nsegment b = contact.naem is unknown\n";
     assert_eq!(told(text), ["E0101 2"]);
+}
+
+#[test]
+fn an_import_of_which_nothing_is_used_is_told() {
+    let told = |text: &str| {
+        let mut input = Input::default();
+        input
+            .sources
+            .add("shared/loyalty.journey".to_owned(), "event point_earned { points: number }\n".to_owned());
+        input.sources.add("journeys/a.journey".to_owned(), text.to_owned());
+        let found = compile(&input).diagnostics;
+        found.iter().map(|d| format!("{} {}", d.code, d.message)).collect::<Vec<_>>()
+    };
+    let used = "import \"shared/loyalty.journey\"\nsegment loyal = any(point_earned ever)\n";
+    assert_eq!(told(used), Vec::<String>::new());
+    let unused = "import \"shared/loyalty.journey\"\nsegment nobody = today() < 2020-01-01\n";
+    assert_eq!(told(unused), ["W0109 nothing of `shared/loyalty.journey` is used here"]);
+    let missing = "import \"shared/loyality.journey\"\n";
+    assert_eq!(told(missing), ["E0101 there is no file `shared/loyality.journey`"]);
 }

@@ -336,44 +336,14 @@ impl<'a> Declarations<'_, 'a> {
                 }
             }
             ItemKind::Template { name, class, because } => self.template(name, class, because.as_ref()),
-            ItemKind::Import(path) => self.import(path),
             ItemKind::Contact(_)
+            | ItemKind::Import(_)
             | ItemKind::Purpose { .. }
             | ItemKind::Policy { .. }
             | ItemKind::Journey(_)
             | ItemKind::Test(_)
             | ItemKind::Error => {}
         }
-    }
-
-    fn import(&mut self, path: &ast::Text) {
-        let sources = &self.schema.input.sources;
-        let own = sources.path(path.span.file);
-        let folder = own.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let wanted = path.value.trim_start_matches("./");
-        let found = |candidate: &str| {
-            candidate == wanted
-                || candidate.strip_prefix(folder).is_some_and(|rest| rest.trim_start_matches('/') == wanted)
-                || candidate.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/'))
-        };
-        let all: Vec<&str> =
-            sources.iter().map(|(_, path, _)| path).filter(|path| path.ends_with(".journey")).collect();
-        if all.iter().any(|candidate| *candidate != own && found(candidate)) {
-            return;
-        }
-        let name = Name { text: path.value.clone(), span: path.span };
-        let near = crate::diagnostic::suggest::did_you_mean(&path.value, all.iter().copied());
-        let made =
-            finding(Code::E0101, name.span, format!("there is no file `{}`", path.value)).label("not found");
-        let made = match near {
-            Some(near) => made.help(format!("did you mean `{near}`?")).fix(
-                "name that file",
-                name.span,
-                format!("\"{near}\""),
-            ),
-            None => made,
-        };
-        self.out.push(made);
     }
 
     fn template(&mut self, name: &ast::Path, class: &Name, because: Option<&ast::Text>) {

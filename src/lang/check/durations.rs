@@ -3,12 +3,16 @@
 //! Each wait counts with its limit, a loop with all its rounds, `until` with the longest time to that day or clock time. Holds by
 //! policies do not count. A circle of `go to` counts once: its bound is `lasts` itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::journey::Journey;
+use crate::diagnostic::Span;
 use crate::lang::ast::{self, Block, JourneyItemKind, MomentKind, Stmt, StmtKind, Weekday};
 use crate::lang::types::calendar;
 use crate::time::{DAY, HOUR, MINUTE};
+
+/// Longer than any journey; keeps sums in bounds.
+const MOST: i64 = 400_000 * DAY;
 
 /// The longest way to a place: how long, and the waits that make it so.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +26,13 @@ pub(super) struct Longest {
 impl Longest {
     /// The longest path from entry to the end of the journey.
     pub(super) fn of(journey: &Journey) -> Longest {
-        let mut walk = Walk { journey, longest: Longest::begin(), stages: BTreeMap::new() };
+        let mut walk = Walk {
+            journey,
+            longest: Longest::begin(),
+            stages: BTreeMap::new(),
+            rounds: HashMap::new(),
+            measuring: false,
+        };
         let mut here = Some(Longest::begin());
         for item in &journey.journey.items {
             match &item.kind {
@@ -45,7 +55,7 @@ impl Longest {
     }
 
     fn plus(mut self, ms: i64, word: String) -> Longest {
-        self.ms = self.ms.saturating_add(ms.max(0));
+        self.ms = self.ms.saturating_add(ms.max(0)).min(MOST);
         if ms > 0 {
             self.path.push(word);
         }
@@ -83,11 +93,16 @@ struct Walk<'w, 'c, 'a> {
     longest: Longest,
     /// The longest way by which somebody jumps to a stage that is still to come.
     stages: BTreeMap<String, Longest>,
+    /// How long a round of each loop takes; `None` where no way leads through it. Measured once, or loops in loops
+    /// would be walked twice as often with each level.
+    rounds: HashMap<Span, Option<i64>>,
+    /// A round is being measured: ends do not count, and loops inside are not walked for theirs.
+    measuring: bool,
 }
 
 impl Walk<'_, '_, '_> {
     fn ends(&mut self, here: Longest) {
-        if here.ms > self.longest.ms {
+        if here.ms > self.longest.ms && !self.measuring {
             self.longest = here;
         }
     }
@@ -171,14 +186,29 @@ impl Walk<'_, '_, '_> {
 
     fn repeat(&mut self, stmt: &Stmt, times: &ast::Number, body: &Block, here: Longest) -> Option<Longest> {
         let rounds = times.value.trunc().clamp(1, 10_000);
-        let round = self.block(body, Longest::default());
-        let length = round.as_ref().map_or(0, |round| round.ms);
+        let round = self.round(body);
+        let length = round.unwrap_or(0);
         let before = here.clone().plus(length.saturating_mul(rounds - 1), String::new());
-        let all = Longest { ms: length.saturating_mul(rounds), ..Longest::default() };
+        let all = Longest::default().plus(length.saturating_mul(rounds), String::new());
         let word = format!("[{rounds} rounds, {}] (l. {})", all.words(), self.journey.line(stmt.span));
         // What leaves from inside leaves in the last round at the latest.
-        self.block(body, Longest { path: here.path.clone(), ..before });
+        if !self.measuring {
+            self.block(body, Longest { path: here.path.clone(), ..before });
+        }
         round.map(|_| here.plus(length.saturating_mul(rounds), word))
+    }
+
+    /// How long one round takes.
+    fn round(&mut self, body: &Block) -> Option<i64> {
+        if let Some(known) = self.rounds.get(&body.span) {
+            return *known;
+        }
+        let outside = std::mem::replace(&mut self.measuring, true);
+        let stages = self.stages.clone();
+        let length = self.block(body, Longest::default()).map(|round| round.ms);
+        (self.measuring, self.stages) = (outside, stages);
+        self.rounds.insert(body.span, length);
+        length
     }
 
     fn wait(&mut self, stmt: &Stmt, wait: &ast::Wait, here: Longest) -> Option<Longest> {
@@ -246,7 +276,9 @@ impl Walk<'_, '_, '_> {
                     _ => None,
                 };
                 let clock = if at.is_some() { DAY } else { 0 };
-                from.map_or(0, |from| from + calendar(offset).about_ms() + clock - here.ms)
+                from.map_or(0, |from| {
+                    from.saturating_add(calendar(offset).about_ms().min(MOST)) + clock - here.ms
+                })
             }
             MomentKind::Anchor { .. } | MomentKind::DateTime(..) | MomentKind::Date { .. } => 0,
         };

@@ -8,6 +8,9 @@ use crate::lang::ast::{self, Name};
 /// Longer lists are not read by anybody.
 const MOST_SHOWN: usize = 8;
 
+/// See [`bound`].
+const MOST_IN_FILE: usize = 200;
+
 /// Findings in the order in which they were made.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -88,6 +91,33 @@ pub fn tell_names_once(sources: &Sources, findings: &mut Vec<Diagnostic>) {
             }
         }
     }));
+}
+
+/// Leaves out what follows the first two hundred errors of a file: nobody reads on, and mending those changes the rest.
+/// Expects findings in order.
+pub fn bound(findings: &mut Vec<Diagnostic>) {
+    let mut errors: BTreeMap<FileId, (usize, usize)> = BTreeMap::new();
+    for finding in &*findings {
+        let (count, _) = errors.entry(finding.primary.span.file).or_default();
+        *count += usize::from(finding.severity() == Severity::Error);
+    }
+    errors.retain(|_, (count, _)| *count > MOST_IN_FILE);
+    if errors.is_empty() {
+        return;
+    }
+    findings.retain_mut(|finding| {
+        let Some((count, kept)) = errors.get_mut(&finding.primary.span.file) else { return true };
+        if *kept == MOST_IN_FILE {
+            return false;
+        }
+        *kept += usize::from(finding.severity() == Severity::Error);
+        if *kept == MOST_IN_FILE {
+            finding
+                .notes
+                .push(format!("{} more errors follow in this file; mend these first", *count - *kept));
+        }
+        true
+    });
 }
 
 /// A finding without anything else.

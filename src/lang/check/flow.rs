@@ -154,34 +154,53 @@ fn rests(journey: &Journey, at: At) -> bool {
     }
 }
 
-/// Sets of nodes that lead to each other among the chosen ones, loops to itself included.
+/// Sets of nodes that lead to each other among the chosen ones, loops to itself included. Each set is in order, and so
+/// are the sets. (Kosaraju: an order by when a node is left, then the ways backwards.)
 fn strongly_connected(journey: &Journey, chosen: impl Fn(&Journey, At) -> bool) -> Vec<Vec<At>> {
-    let count = journey.graph.nodes.len();
+    let nodes = &journey.graph.nodes;
     let inside: Vec<bool> =
-        (0..count).map(|at| journey.graph.is_reached(at) && chosen(journey, at)).collect();
-    let reach = |from: At| {
-        let mut seen = vec![false; count];
-        let mut open = vec![from];
-        while let Some(at) = open.pop() {
-            for (to, _) in &journey.graph.nodes[at].out {
-                if inside[*to] && !std::mem::replace(&mut seen[*to], true) {
-                    open.push(*to);
+        (0..nodes.len()).map(|at| journey.graph.is_reached(at) && chosen(journey, at)).collect();
+    let mut left = Vec::new();
+    let mut seen = vec![false; nodes.len()];
+    for root in (0..nodes.len()).filter(|at| inside[*at]) {
+        if std::mem::replace(&mut seen[root], true) {
+            continue;
+        }
+        let mut stack = vec![(root, 0)];
+        while let Some((at, next)) = stack.pop() {
+            let Some((to, _)) = nodes[at].out.get(next) else {
+                left.push(at);
+                continue;
+            };
+            stack.push((at, next + 1));
+            if inside[*to] && !std::mem::replace(&mut seen[*to], true) {
+                stack.push((*to, 0));
+            }
+        }
+    }
+    let before = journey.graph.before();
+    let mut done = vec![false; nodes.len()];
+    let mut circles = Vec::new();
+    for root in left.into_iter().rev() {
+        if std::mem::replace(&mut done[root], true) {
+            continue;
+        }
+        let mut circle = vec![root];
+        let mut next = 0;
+        while let Some(at) = circle.get(next).copied() {
+            next += 1;
+            for from in before[at].iter().filter(|from| inside[**from]) {
+                if !std::mem::replace(&mut done[*from], true) {
+                    circle.push(*from);
                 }
             }
         }
-        seen
-    };
-    let from: Vec<Option<Vec<bool>>> = (0..count).map(|at| inside[at].then(|| reach(at))).collect();
-    let leads = |a: At, b: At| from[a].as_ref().is_some_and(|seen| seen[b]);
-    let mut done = vec![false; count];
-    let mut circles = Vec::new();
-    for at in 0..count {
-        if inside[at] && !done[at] && leads(at, at) {
-            let circle: Vec<At> = (0..count).filter(|other| leads(at, *other) && leads(*other, at)).collect();
-            circle.iter().for_each(|member| done[*member] = true);
+        if circle.len() > 1 || nodes[root].out.iter().any(|(to, _)| *to == root) {
+            circle.sort_unstable();
             circles.push(circle);
         }
     }
+    circles.sort();
     circles
 }
 

@@ -6,6 +6,7 @@
 //!
 //! In the order in which they run:
 //! - `declarations`, `fields`, `properties`, `policy` fill the `schema`; `circles` and `constant` look at what it says
+//! - `imports` looks at what files take from each other
 //! - `collect` gives each name of a journey its slot (`names`), `graph` draws the ways through it
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
 //! - `steps`, `leaving` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
@@ -29,6 +30,7 @@ mod findings;
 mod flow;
 mod graph;
 mod history;
+mod imports;
 mod journey;
 mod leaving;
 mod literals;
@@ -69,7 +71,7 @@ use schema::Schema;
 use templates::Templates;
 
 pub use allow::suppress;
-pub use findings::{quiet_notes, quiet_tests, tell_names_once};
+pub use findings::{bound, quiet_notes, quiet_tests, tell_names_once};
 pub use watch::{Surroundings, watch_of};
 
 /// What the checker knows of a project.
@@ -159,6 +161,7 @@ pub fn check(
         journeys.insert(name.clone(), info);
     }
     circles::journeys(&schema, &mut out);
+    imports::check(files, &input.sources, &mut out);
     consent::uncovered(&schema, &journeys, &mut out);
     supply::declared(&schema, &templates, &sent, &mut out);
     scenarios::check(&schema, &templates, &journeys, files, &mut exprs, &mut out);
