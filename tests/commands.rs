@@ -198,3 +198,33 @@ fn an_import_counts_each_contact_once_whatever_brought_it() {
     let told = fine(dir, &["import", "events", "events.jsonl"]);
     assert_eq!(told, "2 new contacts, 4 events, 1 seen before\n");
 }
+
+#[test]
+fn a_consent_of_tomorrow_or_for_no_purpose_is_refused() {
+    let dir = with_ada();
+    let dir = dir.path();
+    let write = |text: &str| std::fs::write(dir.join("people.csv"), text).expect("written");
+    write("user_id,consent_nothing_email\nu1,yes\n");
+    let err = refused(dir, &["import", "contacts", "people.csv"]);
+    assert!(
+        err.contains("`consent_nothing_email` names no purpose: `nothing`") && err.contains("marketing"),
+        "{err}"
+    );
+    write("user_id,consent_marketing_email,consent_marketing_email_at\nu1,yes,2999-01-01T00:00:00Z\n");
+    let Ran { code, out, .. } = fahrplan(dir, &["import", "contacts", "people.csv"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("line 2: `consent_marketing_email_at`: 2999-01-01T00:00:00Z lies in the future"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_clock_that_shows_no_time_is_refused() {
+    let dir = with_ada();
+    let dir = dir.path();
+    std::fs::write(dir.join("clock"), "noon").expect("written");
+    let err = refused(dir, &["serve", "--rehearse", "--clock", "clock"]);
+    assert!(err.contains("clock shows no time"), "{err}");
+    assert!(refused(dir, &["serve", "--rehearse", "--clock", "none"]).contains("none"));
+}

@@ -23,8 +23,11 @@ use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
 use crate::store::import::{self as quiet, Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
 use crate::store::{Store, journeys};
-use crate::time::Timestamp;
+use crate::time::{MINUTE, Timestamp};
 use crate::value::{self, Type, Value};
+
+/// How far the clock of a source may be ahead of ours.
+const SKEW: i64 = 5 * MINUTE;
 
 /// Rows that share a transaction.
 const TOGETHER: usize = 2_000;
@@ -256,6 +259,15 @@ fn columns(
         let name = name.trim_start_matches('\u{feff}').trim();
         let name = map.get(name).map_or(name, String::as_str).to_owned();
         let column = column(catalog, &name);
+        if let Column::Consent(purpose, _) | Column::ConsentAt(purpose, _) = &column
+            && !is_purpose(catalog, purpose)
+        {
+            // A consent that is filed under a misspelled purpose would be lost without a word.
+            let known =
+                ["marketing", "transactional"].into_iter().chain(catalog.purposes.keys().map(|p| &**p));
+            return Err(Failure::usage(format!("the column `{name}` names no purpose: `{purpose}`"))
+                .help(format!("there are {}", known.collect::<Vec<_>>().join(", "))));
+        }
         columns.push((name, column));
     }
     let says_who = |column: &Column| match column {
@@ -276,6 +288,10 @@ fn columns(
         print(&format!("left out, since the schema has no such attribute: {}\n", unknown.join(", ")))?;
     }
     Ok(columns)
+}
+
+fn is_purpose(catalog: &Catalog, name: &str) -> bool {
+    matches!(name, "marketing" | "transactional") || catalog.purposes.contains_key(name)
 }
 
 fn column(catalog: &Catalog, name: &str) -> Column {
@@ -326,6 +342,10 @@ fn person(columns: &[(String, Column)], record: &ByteRecord, now: Timestamp) -> 
                 let at: Timestamp = text
                     .parse()
                     .map_err(|_| format!("`{name}`: expected a moment such as 2026-12-24T10:00:00Z"))?;
+                // The newest decision holds, so one of tomorrow would outlast a withdrawal of today.
+                if at > now.plus_ms(SKEW) {
+                    return Err(format!("`{name}`: {text} lies in the future"));
+                }
                 times.insert((purpose.clone(), channel.clone()), at);
             }
             Column::Other => {}

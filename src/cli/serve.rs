@@ -38,6 +38,9 @@ async fn serve(args: &ServeArgs) -> Outcome {
     }
     let store = Store::open(&project.database_url()).await.map_err(world)?;
     let clock = args.clock.clone().map_or(JourneyClock::Machine, JourneyClock::File);
+    if let Some(path) = &args.clock {
+        readable(path)?;
+    }
     if args.rehearse || args.clock.is_some() {
         tracing::warn!(rehearse = args.rehearse, "this is a rehearsal: not for real contacts");
     }
@@ -51,6 +54,16 @@ async fn serve(args: &ServeArgs) -> Outcome {
     daemon.run(stop).await.map_err(world)?;
     store.close().await;
     Ok(Exit::Fine)
+}
+
+/// A clock that cannot be read would stand at 1970.
+fn readable(path: &std::path::Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    text.trim().parse::<crate::time::Timestamp>().map(|_| ()).map_err(|_| {
+        Failure::usage(format!("{} shows no time", path.display()))
+            .help("write a moment into it, such as 2026-12-24T10:00:00Z")
+    })
 }
 
 /// Deliveries on their way at once when nothing leaves.

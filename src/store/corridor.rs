@@ -123,7 +123,10 @@ async fn sort_in(
             }
             Ok(Parcel::First(input)) => {
                 batch.begin(row.contact, true);
-                vec![Input::Settle { cause: Cause::New }, accepted(input, &row)]
+                let inputs = vec![Input::Settle { cause: Cause::New }, accepted(input, &row)];
+                // Before all else: ids made by two processes within a millisecond do not say which was earlier.
+                rows.entry(row.contact).or_default().push_front((row.accepted_at, inputs));
+                continue;
             }
             Ok(Parcel::Input(input)) => vec![accepted(input, &row)],
             Err(reason) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Postgres, Sqlite};
+use sqlx::{ConnectOptions, Postgres, Sqlite, Transaction};
 
 use super::sql::{Arg, Held, Piece, Rows, postgres_columns, sqlite_arguments};
 use super::{Error, Options, Result, Synchronous};
@@ -76,7 +76,7 @@ impl Pools {
     /// A transaction. On SQLite it takes the write lock at once, so that it cannot fail half-way for having read first.
     pub(super) async fn write(&self) -> Result<Held> {
         Ok(match self {
-            Pools::Sqlite { writer, .. } => Held::WriteSqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Sqlite { writer, .. } => Held::WriteSqlite(begin(writer).await?),
             Pools::Postgres(pool) => Held::WritePostgres(pool.begin().await?),
         })
     }
@@ -90,6 +90,19 @@ impl Pools {
             }
             Pools::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Begins a transaction on the one connection that writes. After a full disk SQLite has rolled back by itself and the connection
+/// still counts a transaction as open: such a one is replaced.
+async fn begin(writer: &sqlx::Pool<Sqlite>) -> Result<Transaction<'static, Sqlite>> {
+    const BEGIN: &str = "BEGIN IMMEDIATE";
+    match writer.begin_with(BEGIN).await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            Ok(writer.begin_with(BEGIN).await?)
+        }
+        begun => Ok(begun?),
     }
 }
 

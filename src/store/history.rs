@@ -57,9 +57,9 @@ fn from_text(text: &str) -> Result<Vec<Note>> {
     Ok(lines.into_iter().map(note).collect())
 }
 
-/// All that was decided for a contact, in order.
+/// All that was decided for a contact, in order. Ids alone would mix what two processes wrote within a millisecond.
 pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Note>> {
-    const OF: &str = "SELECT notes FROM history WHERE bucket = $1 AND contact = $2 ORDER BY id";
+    const OF: &str = "SELECT notes FROM history WHERE bucket = $1 AND contact = $2 ORDER BY at, id";
     let bucket = conn.core.bucket_of(contact);
     let mut notes = Vec::new();
     for row in conn.fetch(OF, args![bucket, contact]).await? {

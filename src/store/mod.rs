@@ -194,8 +194,13 @@ impl Error {
     pub fn is_passing(&self) -> bool {
         match self {
             Error::Database(sqlx::Error::Database(error)) => match error.code().as_deref() {
-                // SQLite: busy, locked, full (somebody may free space).
-                Some("5" | "261" | "517" | "6" | "262" | "13") => true,
+                // SQLite, where the lowest byte says what kind it is: busy, locked, input and output, full (somebody may free space).
+                Some(code)
+                    if code.len() < 5
+                        && matches!(code.parse::<u32>().unwrap_or(0) & 0xff, 5 | 6 | 10 | 13) =>
+                {
+                    true
+                }
                 // PostgreSQL: connections, serialization, shutting down, out of resources.
                 Some(code) => ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)),
                 None => false,

@@ -98,3 +98,30 @@ fn a_name_gets_one_number_for_ever_and_is_spelled_back() {
         }
     });
 }
+
+#[test]
+fn a_full_disk_passes_by() {
+    on_all(async |database| {
+        let store = database.open().await;
+        if store.dialect() != fahrplan::store::Dialect::Sqlite {
+            return;
+        }
+        const FILL: &str = "INSERT INTO suppressions (address, channel, reason, at) VALUES ($1, $2, $3, 0)";
+        let write = async |sql: &'static str, args: Vec<Arg>| {
+            let mut tx = store.write().await?;
+            tx.exec(sql, args).await?;
+            tx.commit().await
+        };
+        write("PRAGMA max_page_count = 80", Vec::new()).await.expect("a small disk");
+        let fill =
+            async |n: i64| write(FILL, vec![n.to_string().into(), n.into(), "x".repeat(9_000).into()]).await;
+        let mut full = None;
+        for n in 0..200 {
+            full = full.or(fill(n).await.err());
+        }
+        assert!(full.expect("the disk is full").is_passing());
+        // A connection that was replaced has no limit any more; one that was not is given room.
+        _ = write("PRAGMA max_page_count = 1000000", Vec::new()).await;
+        fill(1_000).await.expect("there is room again");
+    });
+}
