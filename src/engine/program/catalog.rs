@@ -109,7 +109,7 @@ pub struct Segment {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Watch {
     /// Signals whose arrival may change the condition: event names, `contact.NAME`, `consent.PURPOSE`, and outcomes of the
-    /// enrollment's own steps. See [`super::world::signal`].
+    /// enrollment's own steps. See [`crate::engine::world::signal`].
     pub signals: Vec<Word>,
     /// It has a window (`within 30 days`) or asks for the day, so time alone may change it; the engine computes when.
     pub by_time: bool,
