@@ -11,8 +11,11 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 use crate::lang::ast::{Comment, File};
 use crate::lang::parse;
 
+mod branches;
+mod clauses;
 mod exprs;
 mod items;
+mod journeys;
 mod layout;
 mod printer;
 mod steps;

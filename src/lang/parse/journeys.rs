@@ -3,7 +3,8 @@
 use fahrplan_grammar::Rule;
 
 use super::exprs::{unit, weekday};
-use super::steps::{is_stmt, part_name};
+use super::lines::is_stmt;
+use super::steps::part_name;
 use super::words::Place;
 use super::{P, Reader, bounds, part, parts};
 use crate::lang::ast::{
@@ -23,7 +24,7 @@ impl<'s> Reader<'s> {
         Some(ItemKind::Journey(Box::new(Journey { name, title, version, items, span: self.span(p) })))
     }
 
-    pub(super) fn journey_line(&mut self, line: &super::steps::Line<'s>, items: &mut Vec<JourneyItem>) {
+    pub(super) fn journey_line(&mut self, line: &super::lines::Line<'s>, items: &mut Vec<JourneyItem>) {
         let p = &line.p;
         if p.as_rule() == Rule::bad || is_stmt(p.as_rule()) {
             let mut stmts = Vec::new();

@@ -3,8 +3,10 @@
 //! 1. [`scan`] puts right what typewriters and word processors do to a text, and finds the comments.
 //! 2. The grammar (`grammar/journey.pest`) reads the rest. It refuses nothing: what is unreadable stands in its tree as
 //!    a node of its own, in the list in which it was found.
-//! 3. [`Reader`] walks that tree and builds ours: `items`, `journeys`, `steps`, `exprs`, `scenes` (test blocks).
-//! 4. `recover` looks at the unreadable pieces one by one and says what was expected.
+//! 3. [`Reader`] walks that tree and builds ours: `items`, `journeys`, `lines` (lists of statements), `steps`, `waits`,
+//!    `branches`, `exprs`, `scenes` (test blocks).
+//! 4. `recover` looks at the unreadable lines one by one, `pairs` at those of records, `loose` at text between items,
+//!    `slips` at what has one obvious reading. `gap` says what was expected, `excerpt` cuts what is shown.
 //!
 //! A statement with a mistake that has one obvious reading is put into the tree as it was meant. Any other leaves
 //! `StmtKind::Error`, then a `let` without a value for each name that it would have given, and an `if` without a
@@ -22,13 +24,21 @@ use crate::lang::ast::{
     File, Item, ItemKind, JourneyItem, JourneyItemKind, Name, Path, Stmt, StmtKind, Text,
 };
 
+mod branches;
+mod excerpt;
 mod exprs;
+mod gap;
 mod items;
 mod journeys;
+mod lines;
+mod loose;
+mod pairs;
 mod recover;
 mod scan;
 mod scenes;
+mod slips;
 mod steps;
+mod waits;
 mod words;
 
 pub(super) use exprs::strength;

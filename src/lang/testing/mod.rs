@@ -1,6 +1,6 @@
 //! Runs `test` blocks in virtual time, on the engine that the daemon runs.
 //!
-//! A test becomes a `script`; a `stage` plays it with an in-memory world, where mail is sent at once and requests are answered by
+//! A test becomes a `script`; a `stage` (with `watching`, `states`, `values`) plays it with an in-memory world, where mail is sent at once and requests are answered by
 //! stubs; `matching` compares what happened with what was expected; `timeline` shows both beside each other; `coverage` tells
 //! which exits and branches no test has reached.
 
@@ -9,7 +9,10 @@ mod matching;
 mod output;
 mod script;
 mod stage;
+mod states;
 mod timeline;
+mod values;
+mod watching;
 
 use std::collections::BTreeMap;
 

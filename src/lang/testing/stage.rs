@@ -4,49 +4,47 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::matching::{Answers, Seen, What, compare, shown, shown_as};
+use super::matching::{Answers, Seen, What, compare, shown_as};
 use super::script::{Action, Beat, Cast, Doing, Script, dotted, instant};
-use super::timeline::moment_words;
+use super::values::{constant, typed, with_words};
+use super::watching::one_line;
 use super::{Play, Reached};
 use crate::diagnostic::{Sources, Span};
 use crate::engine::Programs;
-use crate::engine::eval::Scope;
-use crate::engine::facts::{Effects, Facts};
-use crate::engine::memory::{Happened, Logged, Memory};
-use crate::engine::program::{Attribute, EntryHow, Expr, Program, StepKind, Word};
-use crate::engine::world::{self, Cause, ConsentChange, Fields, Input, NewRequest, Note};
-use crate::id::{ContactId, EnrollmentId};
+use crate::engine::memory::{Happened, Memory};
+use crate::engine::program::{EntryHow, Program, Word};
+use crate::engine::world::{Cause, ConsentChange, Fields, Input};
+use crate::id::ContactId;
 use crate::lang::Compilation;
-use crate::lang::ast::{self, AtWhat, ConsentOf, Expect, ExprKind, Given};
-use crate::lang::types::calendar;
-use crate::time::{Calendar, Date, TimeOfDay, Timestamp, Zone};
-use crate::value::{Decimal, FieldType, Type, Value};
+use crate::lang::ast::{self, AtWhat, ConsentOf, Given};
+use crate::time::{Calendar, Timestamp};
+use crate::value::Value;
 
 /// A play goes on for so long at most where it has to go on until everybody is out.
-const LONGEST: Calendar = Calendar { months: 60, days: 0, working_days: 0, ms: 0 };
+pub(super) const LONGEST: Calendar = Calendar { months: 60, days: 0, working_days: 0, ms: 0 };
 
 /// What answers a request.
 #[derive(Clone)]
-enum Stub {
+pub(super) enum Stub {
     Returns(Fields),
     Fails,
 }
 
-struct Stage<'s, 't> {
-    script: &'s Script<'t>,
-    cast: &'s Cast<'s>,
-    compilation: &'s Compilation,
-    sources: &'s Sources,
-    memory: Memory,
+pub(super) struct Stage<'s, 't> {
+    pub(super) script: &'s Script<'t>,
+    pub(super) cast: &'s Cast<'s>,
+    pub(super) compilation: &'s Compilation,
+    pub(super) sources: &'s Sources,
+    pub(super) memory: Memory,
     /// The same as in memory, for conditions that a line asks for.
-    programs: Programs,
-    contacts: Vec<ContactId>,
-    stubs: BTreeMap<String, Stub>,
+    pub(super) programs: Programs,
+    pub(super) contacts: Vec<ContactId>,
+    pub(super) stubs: BTreeMap<String, Stub>,
     /// How much of the log has been looked at.
-    read: usize,
-    seen: Vec<Seen>,
-    problems: Vec<(Span, String)>,
-    reached: &'s mut Reached,
+    pub(super) read: usize,
+    pub(super) seen: Vec<Seen>,
+    pub(super) problems: Vec<(Span, String)>,
+    pub(super) reached: &'s mut Reached,
 }
 
 /// Answers by beat and expectation.
@@ -114,7 +112,7 @@ pub(super) fn play(
 }
 
 impl<'s, 't> Stage<'s, 't> {
-    fn new(
+    pub(super) fn new(
         script: &'s Script<'t>,
         cast: &'s Cast<'s>,
         (compilation, sources): (&'s Compilation, &'s Sources),
@@ -217,7 +215,7 @@ impl<'s, 't> Stage<'s, 't> {
         }
     }
 
-    fn person(&self, name: Option<&ast::Name>) -> usize {
+    pub(super) fn person(&self, name: Option<&ast::Name>) -> usize {
         let wanted = name.map_or("", |name| name.text.as_str());
         self.script.people.iter().position(|person| person.name == wanted).unwrap_or(0)
     }
@@ -225,7 +223,7 @@ impl<'s, 't> Stage<'s, 't> {
     // -------------------------------------------------------------- what lines do
 
     /// Time passes until the beat, then its line acts. An event at a deadline comes before it.
-    fn beat(&mut self, beat: &Beat<'_>) {
+    pub(super) fn beat(&mut self, beat: &Beat<'_>) {
         self.run(beat.at.plus_ms(-1));
         for action in &beat.actions {
             self.act(action, beat.at);
@@ -362,366 +360,9 @@ impl<'s, 't> Stage<'s, 't> {
         self.see(at, action.person, journey, What::Did(words), Some(action.span));
     }
 
-    // -------------------------------------------------------------- what can be seen
-
-    fn see(&mut self, at: Timestamp, person: usize, journey: Word, what: What, span: Option<Span>) {
-        let zone = self.zone_of(person);
-        self.seen.push(Seen { at, person, zone, journey, what, span });
-    }
-
-    fn zone_of(&self, person: usize) -> Zone {
-        let attribute = self.compilation.catalog.zone_attribute();
-        let value = attribute.map(|name| self.memory.attribute(self.contacts[person], name));
-        let named = value.as_ref().and_then(Value::as_text).and_then(Zone::named);
-        named.unwrap_or_else(|| self.cast.zone.clone())
-    }
-
-    /// Writes down what is new in the log, and answers requests until none is open.
-    fn look(&mut self) {
-        loop {
-            let new: Vec<Logged> = self.memory.log()[self.read..].to_vec();
-            if new.is_empty() {
-                return;
-            }
-            self.read += new.len();
-            for logged in &new {
-                self.look_at(logged, &new);
-            }
-            for logged in &new {
-                if let Happened::Request(request) = &logged.what {
-                    self.answer(logged.contact, request);
-                }
-            }
-        }
-    }
-
-    fn look_at(&mut self, logged: &Logged, all: &[Logged]) {
-        let Happened::Note(note) = &logged.what else { return };
-        let person = self.contacts.iter().position(|contact| *contact == logged.contact).unwrap_or(0);
-        let journey = note.journey.clone().unwrap_or_else(|| self.cast.journey.journey.clone());
-        let mut choose = |choice: &Word| {
-            if let Some(step) = &note.step {
-                self.reached.choices.insert((journey.clone(), step.clone(), choice.clone()));
-            }
-        };
-        let mut what = Vec::new();
-        match &note.what {
-            world::What::Entered if journey == self.cast.journey.journey => what.push(What::Entered),
-            world::What::Entered => what.push(What::Start { journey: journey.clone() }),
-            world::What::NotEntered { why } => what.push(What::NotEntered(why.to_string())),
-            world::What::Queued { delivery, .. } => {
-                let sent = all.iter().find_map(|logged| match &logged.what {
-                    Happened::Send(sent) if sent.id == *delivery => Some(sent),
-                    _ => None,
-                });
-                what.extend(sent.map(|sent| What::Send {
-                    channel: sent.channel.clone(),
-                    template: sent.template.clone(),
-                    to: sent.to.as_ref().map(|to| to.to_string()),
-                    with: sent.with.clone(),
-                }));
-            }
-            world::What::Held { until, why } => {
-                what.push(What::Held { why: why.to_string(), until: *until });
-            }
-            world::What::Skipped { why, channel } => {
-                what.push(What::Skipped { why: why.to_string(), channel: channel.to_string() });
-            }
-            world::What::Exited { reason } => {
-                self.reached.exits.insert((journey.clone(), reason.clone()));
-                what.push(What::Exit { reason: reason.clone() });
-            }
-            world::What::Goal { name } => what.push(What::Goal { name: name.clone() }),
-            world::What::Took { choice } => choose(choice),
-            world::What::Done { outcome } => {
-                choose(outcome.as_ref().unwrap_or(&Word::from("")));
-                what.extend(self.recorded(note).map(|event| What::Record { event }));
-            }
-            world::What::Rests { .. } => what.extend(self.put_out(note, all)),
-            world::What::Odd { why } => what.push(What::Odd(why.to_string())),
-        }
-        for what in what {
-            self.see(logged.at, person, journey.clone(), what, None);
-        }
-    }
-
-    /// The event that a `record` step wrote.
-    fn recorded(&self, note: &Note) -> Option<Word> {
-        let program = self.cast.all.iter().find(|program| Some(&program.journey) == note.journey.as_ref())?;
-        let step = program.steps.iter().find(|step| Some(&step.id) == note.step.as_ref())?;
-        match &step.kind {
-            StepKind::Record { event, .. } => Some(event.clone()),
-            _ => None,
-        }
-    }
-
-    /// The task or request for which an enrollment rests.
-    fn put_out(&self, note: &Note, all: &[Logged]) -> Option<What> {
-        let is_for = |enrollment: EnrollmentId, step: &Word, round: u32| {
-            note.enrollment == Some(enrollment) && note.step.as_ref() == Some(step) && note.round == round
-        };
-        all.iter().find_map(|logged| match &logged.what {
-            Happened::Task(task) if is_for(task.enrollment, &task.step, task.round) => {
-                Some(What::Work { verb: task.verb.clone(), task: task.task.clone() })
-            }
-            Happened::Request(request) if is_for(request.enrollment, &request.step, request.round) => {
-                let stubbed = self.stubs.contains_key(&*request.endpoint);
-                Some(What::Request { endpoint: request.endpoint.clone(), stubbed })
-            }
-            _ => None,
-        })
-    }
-
-    fn answer(&mut self, contact: ContactId, request: &NewRequest) {
-        let now = self.memory.now();
-        match self.stubs.get(&*request.endpoint).cloned() {
-            Some(Stub::Returns(fields)) => {
-                self.memory.outcome(contact, &request.step, "answered", fields, now);
-            }
-            Some(Stub::Fails) => {
-                self.memory.outcome(contact, &request.step, "failed", Fields::new(), now);
-            }
-            None => {
-                let message = format!(
-                    "`request {}` has no answer: add `given request {} returns {{ … }}`, or `fails`",
-                    request.endpoint, request.endpoint
-                );
-                let problem = (self.script.test.title.span, message);
-                if !self.problems.contains(&problem) {
-                    self.problems.push(problem);
-                }
-            }
-        }
-    }
-
-    // -------------------------------------------------------------- the end, and states
-
-    /// Goes on until everybody who is inside now is out; gives the time of the end.
-    fn play_out(&mut self, from: Timestamp) -> Timestamp {
-        let limit = LONGEST.after(from, &self.cast.zone, self.cast.holidays);
-        let inside = self.inside();
-        while self.inside().iter().any(|id| inside.contains(id)) {
-            match self.memory.next_wake().filter(|next| *next <= limit) {
-                Some(next) => {
-                    self.memory.advance_to(next);
-                    self.look();
-                }
-                None => break,
-            }
-        }
-        self.memory.now().max(from)
-    }
-
-    fn inside(&self) -> Vec<EnrollmentId> {
-        let worlds = self.contacts.iter().filter_map(|contact| self.memory.world(*contact));
-        let enrollments = worlds.flat_map(|world| world.enrollments.values());
-        enrollments.filter(|enrollment| !enrollment.state.ended).map(|enrollment| enrollment.id).collect()
-    }
-
-    /// The answer to an expectation that looks at how things are now; `None` for those that look at what happened.
-    fn state_of(&self, expect: &Expect, person: Option<usize>) -> Option<Result<(), String>> {
-        match expect {
-            Expect::Holds(condition) => Some(self.holds(condition, self.contacts[person.unwrap_or(0)])),
-            Expect::WaitingAt { step } => Some(self.waits_at(&step.text, person)),
-            _ => None,
-        }
-    }
-
-    /// Where everybody is now: `it waits at `look` until Tue 7 Apr 12:00`.
-    fn standing(&self) -> String {
-        let mut places = Vec::new();
-        for (person, contact) in self.contacts.iter().enumerate() {
-            let Some(world) = self.memory.world(*contact) else { continue };
-            for enrollment in world.enrollments.values().filter(|enrollment| !enrollment.state.ended) {
-                let state = &enrollment.state;
-                let Some(step) = enrollment.program.steps.get(usize::from(state.step)) else { continue };
-                let own = enrollment.program.journey == self.cast.journey.journey;
-                let journey = if own { String::new() } else { format!(" in {}", enrollment.program.journey) };
-                let until = match state.rest.due_at {
-                    Timestamp::NEVER => String::new(),
-                    due => format!(" until {}", moment_words(&self.zone_of(person), due)),
-                };
-                let who = match self.script.people[person].name {
-                    "" => "it",
-                    name => name,
-                };
-                places.push(format!("{who} waits at `{}`{journey}{until}", readable(&step.id)));
-            }
-        }
-        match places.as_slice() {
-            [] => "nobody is inside at this moment".to_owned(),
-            places => places.join(", "),
-        }
-    }
-
-    fn waits_at(&self, step: &str, person: Option<usize>) -> Result<(), String> {
-        let whose =
-            self.contacts.iter().enumerate().filter(|(n, _)| person.is_none_or(|person| person == *n));
-        let resting: Vec<Word> = whose
-            .flat_map(|(_, contact)| self.memory.resting(*contact))
-            .filter(|(journey, _)| *journey == self.cast.journey.journey)
-            .map(|(_, step)| step)
-            .collect();
-        match resting.as_slice() {
-            found if found.iter().any(|at| **at == *step) => Ok(()),
-            [] => Err(format!("nobody waits at `{step}`: nobody is in the journey at this moment")),
-            [other] => Err(format!("it does not wait at `{step}` but at `{other}`")),
-            many => Err(format!("nobody waits at `{step}`, but at {}", many.join(", "))),
-        }
-    }
-
-    fn holds(&self, condition: &ast::Expr, contact: ContactId) -> Result<(), String> {
-        let text = one_line(self.sources.slice(condition.span));
-        let (Some(checked), Some(world)) =
-            (self.compilation.checked.exprs.get(&condition.span), self.memory.world(contact))
-        else {
-            return Err(format!("`{text}` cannot be asked here"));
-        };
-        let facts = Facts::new(&self.compilation.catalog, &self.programs, world, self.memory.now());
-        let effects = Effects::default();
-        let scope = Scope::contact(&facts, &effects);
-        if scope.holds(&checked.expr).unwrap_or(false) {
-            return Ok(());
-        }
-        let left = match (&checked.expr, &condition.kind) {
-            (Expr::Binary(_, left, _), ast::ExprKind::Binary { left: written, .. }) => Some((left, written)),
-            _ => None,
-        };
-        let found = left.and_then(|(left, written)| {
-            let value = scope.eval(left).ok().filter(|value| !matches!(value, Value::Bool(_)))?;
-            let ty = match left.as_ref() {
-                Expr::Attribute(name) => self.compilation.catalog.attribute(name).map(|a| &a.ty),
-                _ => None,
-            };
-            Some(format!(": {} is {}", one_line(self.sources.slice(written.span)), shown_as(&value, ty)))
-        });
-        Err(format!("`{text}` is not true{}", found.unwrap_or_default()))
-    }
-
     // -------------------------------------------------------------- values
 
-    fn constant(&self, expr: &ast::Expr) -> Value {
+    pub(super) fn constant(&self, expr: &ast::Expr) -> Value {
         constant(self.compilation, &self.cast.zone, expr)
     }
-
-    fn attributes(&self, record: &ast::Record) -> Fields {
-        let attributes = &self.compilation.catalog.attributes;
-        let field =
-            |attribute: &Attribute| FieldType { name: attribute.name.clone(), ty: attribute.ty.clone() };
-        let types: Vec<FieldType> = attributes.iter().map(field).collect();
-        self.fields(Some(record), &types)
-    }
-
-    /// The event by its own name, whatever it is called outside, with its fields.
-    fn event(&self, path: &ast::Path, with: Option<&ast::Record>) -> (Word, Fields) {
-        let written = dotted(path);
-        match self.compilation.catalog.event_named(&written) {
-            Some((name, event)) => (name.clone(), self.fields(with, &event.fields)),
-            None => (written.as_str().into(), self.fields(with, &[])),
-        }
-    }
-
-    fn fields(&self, record: Option<&ast::Record>, types: &[FieldType]) -> Fields {
-        let pairs = record.map(|record| record.pairs.as_slice()).unwrap_or_default();
-        let read = |(name, value): &(ast::Name, ast::Expr)| {
-            let ty = types.iter().find(|field| *field.name == *name.text).map(|field| &field.ty);
-            (Word::from(name.text.as_str()), typed(self.constant(value), ty))
-        };
-        pairs.iter().map(read).collect()
-    }
-}
-
-/// The value of a literal: as the checker elaborated it, or as it is written.
-fn constant(compilation: &Compilation, zone: &Zone, expr: &ast::Expr) -> Value {
-    let checked = compilation.checked.exprs.get(&expr.span).and_then(|typed| folded(&typed.expr));
-    checked.unwrap_or_else(|| literal(zone, expr))
-}
-
-fn folded(expr: &Expr) -> Option<Value> {
-    match expr {
-        Expr::Const(value) => Some(value.clone()),
-        Expr::ToDecimal(inner) => Some(typed(folded(inner)?, Some(&Type::Decimal(None)))),
-        Expr::List(items) => items.iter().map(folded).collect::<Option<_>>().map(Value::List),
-        Expr::Record(pairs) => {
-            let pair = |(name, value): &(Word, Expr)| Some((name.clone(), folded(value)?));
-            pairs.iter().map(pair).collect::<Option<_>>().map(Value::Record)
-        }
-        _ => None,
-    }
-}
-
-fn literal(zone: &Zone, expr: &ast::Expr) -> Value {
-    let number = |number: &ast::Number| match number.has_point {
-        true => Value::Decimal(number.value),
-        false => Value::Number(number.value.trunc()),
-    };
-    match &expr.kind {
-        ExprKind::Text(text) => Value::text(text),
-        ExprKind::Number(written) => number(written),
-        ExprKind::Percent(written) => Value::Percent(written.value),
-        ExprKind::Bool(yes) => Value::Bool(*yes),
-        ExprKind::Date(date) => {
-            Date::new(date.year, date.month, date.day).map_or(Value::Unknown, Value::Date)
-        }
-        ExprKind::Time(time) => {
-            TimeOfDay::new(time.hour, time.minute, time.second).map_or(Value::Unknown, Value::Time)
-        }
-        ExprKind::Moment(date, time) => instant(date, time, zone).map_or(Value::Unknown, Value::Moment),
-        ExprKind::Duration(duration) => Value::Duration(calendar(duration)),
-        ExprKind::Path(path) => Value::text(&dotted(path)),
-        ExprKind::List(items) => Value::List(items.iter().map(|item| literal(zone, item)).collect()),
-        ExprKind::Record(record) => {
-            let pair = |(name, value): &(ast::Name, ast::Expr)| {
-                (Word::from(name.text.as_str()), literal(zone, value))
-            };
-            Value::Record(record.pairs.iter().map(pair).collect())
-        }
-        ExprKind::Negate(inner) => match literal(zone, inner) {
-            Value::Number(n) => Value::Number(n.saturating_neg()),
-            Value::Decimal(d) => Value::Decimal(Decimal(d.0.saturating_neg())),
-            other => other,
-        },
-        _ => Value::Unknown,
-    }
-}
-
-/// The value as its declared type has it: whole numbers become decimals where money is meant.
-fn typed(value: Value, ty: Option<&Type>) -> Value {
-    match (value, ty.map(Type::required)) {
-        (Value::Number(n), Some(Type::Decimal(_))) => Value::Decimal(Decimal::from_int(n)),
-        (Value::List(items), Some(Type::List(inner))) => {
-            Value::List(items.into_iter().map(|item| typed(item, Some(inner))).collect())
-        }
-        (Value::Record(pairs), Some(Type::Record(fields))) => {
-            let of = |name: &Word| fields.iter().find(|field| field.name == *name).map(|field| &field.ty);
-            let pair = |(name, value): (Word, Value)| {
-                let value = typed(value, of(&name));
-                (name, value)
-            };
-            Value::Record(pairs.into_iter().map(pair).collect())
-        }
-        (value, _) => value,
-    }
-}
-
-/// ` { source: "web" }` in the order of the text, or nothing.
-fn with_words(fields: &Fields, written: Option<&ast::Record>) -> String {
-    let pairs = written.map(|record| record.pairs.as_slice()).unwrap_or_default();
-    let pair = |(name, _): &(ast::Name, ast::Expr)| {
-        let value = fields.get(name.text.as_str()).map_or_else(String::new, shown);
-        format!("{}: {value}", name.text)
-    };
-    match pairs {
-        [] => String::new(),
-        pairs => format!(" {{ {} }}", pairs.iter().map(pair).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-/// The identity of a step as people read it: without what it hangs on.
-fn readable(id: &str) -> &str {
-    id.rsplit('/').next().unwrap_or(id)
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

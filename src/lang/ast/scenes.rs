@@ -1,0 +1,140 @@
+//! Test blocks.
+
+use super::{Clock, ConsentOf, Date, Duration, Expr, Name, Number, Path, Record, Text, Zone};
+use crate::diagnostic::Span;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    pub title: Text,
+    pub journey: Name,
+    pub lines: Vec<TestLine>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestLine {
+    pub kind: TestLineKind,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TestLineKind {
+    Given(Given),
+    At { at: TestTime, person: Option<Name>, what: Option<AtWhat> },
+    Expect { person: Option<Name>, expect: Expect },
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// `given contact ada { … }`
+    Contact {
+        person: Option<Name>,
+        record: Record,
+    },
+    /// `given ada event order_placed { … } at 2026-01-10T12:00`
+    Event {
+        person: Option<Name>,
+        event: Path,
+        with: Option<Record>,
+        date: Date,
+        time: Clock,
+    },
+    Seed(Number),
+    Consent {
+        person: Option<Name>,
+        consent: ConsentOf,
+    },
+    Loose,
+    Variant {
+        split: Name,
+        variant: Name,
+    },
+    RequestFails {
+        endpoint: Path,
+    },
+    RequestReturns {
+        endpoint: Path,
+        record: Record,
+    },
+    PoolEmpty {
+        pool: Name,
+    },
+    Pool {
+        pool: Name,
+        items: Vec<Expr>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TestTime {
+    /// The absolute clock; in project time unless a zone is said.
+    Moment(Date, Clock, Option<Zone>),
+    /// From the first absolute `at`.
+    Plus(Duration),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AtWhat {
+    Event {
+        event: Path,
+        with: Option<Record>,
+    },
+    Set {
+        path: Path,
+        value: Expr,
+    },
+    /// `call winback_call returns voicemail { note: "…" }`; `assign` too.
+    WorkReturns {
+        task: Path,
+        outcome: Name,
+        with: Option<Record>,
+    },
+    AskReturns {
+        survey: Path,
+        record: Record,
+    },
+    Start {
+        with: Option<Record>,
+    },
+    Grant(ConsentOf),
+    Withdraw(ConsentOf),
+    Given(Given),
+    Expect(Expect),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expect {
+    Send {
+        channel: Name,
+        template: Path,
+        to: Option<Expr>,
+        with: Option<Record>,
+        at: Option<Clock>,
+    },
+    NoMoreSend,
+    /// `expect no send NAME`; `verb` is `send`, `call` or `ask`.
+    No {
+        verb: Name,
+        name: Option<Path>,
+    },
+    Exit {
+        reason: Name,
+    },
+    Goal {
+        name: Name,
+    },
+    Start {
+        journey: Name,
+    },
+    /// `expect call x`, `assign`, `ask`, `request`, `record`.
+    Did {
+        verb: Name,
+        name: Path,
+    },
+    WaitingAt {
+        step: Name,
+    },
+    /// `expect contact.tags has "x"`
+    Holds(Expr),
+}

@@ -1,0 +1,159 @@
+//! What can be seen of a play: messages, work, exits and goals, told as they happen.
+
+use super::matching::{Seen, What};
+use super::stage::{Stage, Stub};
+use crate::diagnostic::Span;
+use crate::engine::memory::{Happened, Logged};
+use crate::engine::program::{StepKind, Word};
+use crate::engine::world::{self, Fields, NewRequest, Note};
+use crate::id::{ContactId, EnrollmentId};
+use crate::time::{Timestamp, Zone};
+use crate::value::Value;
+
+impl<'s, 't> Stage<'s, 't> {
+    pub(super) fn see(
+        &mut self,
+        at: Timestamp,
+        person: usize,
+        journey: Word,
+        what: What,
+        span: Option<Span>,
+    ) {
+        let zone = self.zone_of(person);
+        self.seen.push(Seen { at, person, zone, journey, what, span });
+    }
+
+    pub(super) fn zone_of(&self, person: usize) -> Zone {
+        let attribute = self.compilation.catalog.zone_attribute();
+        let value = attribute.map(|name| self.memory.attribute(self.contacts[person], name));
+        let named = value.as_ref().and_then(Value::as_text).and_then(Zone::named);
+        named.unwrap_or_else(|| self.cast.zone.clone())
+    }
+
+    /// Writes down what is new in the log, and answers requests until none is open.
+    pub(super) fn look(&mut self) {
+        loop {
+            let new: Vec<Logged> = self.memory.log()[self.read..].to_vec();
+            if new.is_empty() {
+                return;
+            }
+            self.read += new.len();
+            for logged in &new {
+                self.look_at(logged, &new);
+            }
+            for logged in &new {
+                if let Happened::Request(request) = &logged.what {
+                    self.answer(logged.contact, request);
+                }
+            }
+        }
+    }
+
+    pub(super) fn look_at(&mut self, logged: &Logged, all: &[Logged]) {
+        let Happened::Note(note) = &logged.what else { return };
+        let person = self.contacts.iter().position(|contact| *contact == logged.contact).unwrap_or(0);
+        let journey = note.journey.clone().unwrap_or_else(|| self.cast.journey.journey.clone());
+        let mut choose = |choice: &Word| {
+            if let Some(step) = &note.step {
+                self.reached.choices.insert((journey.clone(), step.clone(), choice.clone()));
+            }
+        };
+        let mut what = Vec::new();
+        match &note.what {
+            world::What::Entered if journey == self.cast.journey.journey => what.push(What::Entered),
+            world::What::Entered => what.push(What::Start { journey: journey.clone() }),
+            world::What::NotEntered { why } => what.push(What::NotEntered(why.to_string())),
+            world::What::Queued { delivery, .. } => {
+                let sent = all.iter().find_map(|logged| match &logged.what {
+                    Happened::Send(sent) if sent.id == *delivery => Some(sent),
+                    _ => None,
+                });
+                what.extend(sent.map(|sent| What::Send {
+                    channel: sent.channel.clone(),
+                    template: sent.template.clone(),
+                    to: sent.to.as_ref().map(|to| to.to_string()),
+                    with: sent.with.clone(),
+                }));
+            }
+            world::What::Held { until, why } => {
+                what.push(What::Held { why: why.to_string(), until: *until });
+            }
+            world::What::Skipped { why, channel } => {
+                what.push(What::Skipped { why: why.to_string(), channel: channel.to_string() });
+            }
+            world::What::Exited { reason } => {
+                self.reached.exits.insert((journey.clone(), reason.clone()));
+                what.push(What::Exit { reason: reason.clone() });
+            }
+            world::What::Goal { name } => what.push(What::Goal { name: name.clone() }),
+            world::What::Took { choice } => choose(choice),
+            world::What::Done { outcome } => {
+                choose(outcome.as_ref().unwrap_or(&Word::from("")));
+                what.extend(self.recorded(note).map(|event| What::Record { event }));
+            }
+            world::What::Rests { .. } => what.extend(self.put_out(note, all)),
+            world::What::Odd { why } => what.push(What::Odd(why.to_string())),
+        }
+        for what in what {
+            self.see(logged.at, person, journey.clone(), what, None);
+        }
+    }
+
+    /// The event that a `record` step wrote.
+    fn recorded(&self, note: &Note) -> Option<Word> {
+        let program = self.cast.all.iter().find(|program| Some(&program.journey) == note.journey.as_ref())?;
+        let step = program.steps.iter().find(|step| Some(&step.id) == note.step.as_ref())?;
+        match &step.kind {
+            StepKind::Record { event, .. } => Some(event.clone()),
+            _ => None,
+        }
+    }
+
+    /// The task or request for which an enrollment rests.
+    fn put_out(&self, note: &Note, all: &[Logged]) -> Option<What> {
+        let is_for = |enrollment: EnrollmentId, step: &Word, round: u32| {
+            note.enrollment == Some(enrollment) && note.step.as_ref() == Some(step) && note.round == round
+        };
+        all.iter().find_map(|logged| match &logged.what {
+            Happened::Task(task) if is_for(task.enrollment, &task.step, task.round) => {
+                Some(What::Work { verb: task.verb.clone(), task: task.task.clone() })
+            }
+            Happened::Request(request) if is_for(request.enrollment, &request.step, request.round) => {
+                let stubbed = self.stubs.contains_key(&*request.endpoint);
+                Some(What::Request { endpoint: request.endpoint.clone(), stubbed })
+            }
+            _ => None,
+        })
+    }
+
+    pub(super) fn answer(&mut self, contact: ContactId, request: &NewRequest) {
+        let now = self.memory.now();
+        match self.stubs.get(&*request.endpoint).cloned() {
+            Some(Stub::Returns(fields)) => {
+                self.memory.outcome(contact, &request.step, "answered", fields, now);
+            }
+            Some(Stub::Fails) => {
+                self.memory.outcome(contact, &request.step, "failed", Fields::new(), now);
+            }
+            None => {
+                let message = format!(
+                    "`request {}` has no answer: add `given request {} returns {{ … }}`, or `fails`",
+                    request.endpoint, request.endpoint
+                );
+                let problem = (self.script.test.title.span, message);
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
+            }
+        }
+    }
+}
+
+/// The identity of a step as people read it: without what it hangs on.
+pub(super) fn readable(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
+}
+
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
