@@ -12,12 +12,14 @@ use fahrplan::channels::smtp::SmtpConfig;
 use fahrplan::channels::template::Templates;
 use fahrplan::clock::{JourneyClock, machine_now};
 use fahrplan::daemon::{self, Composer, Daemon, Outlet, Way};
-use fahrplan::engine::world::{Delivery, Fields, Suppression};
+use fahrplan::engine::world::{ConsentChange, Delivery, Fields, Suppression};
 use fahrplan::id::{DeliveryId, EnrollmentId};
+use fahrplan::intake::Who;
 use fahrplan::lang::template::LocaleChain;
 use fahrplan::link::LinkKey;
 use fahrplan::store::import::{self, Person};
-use fahrplan::store::{Store, contacts, deliveries, permissions};
+use fahrplan::store::{Store, contacts, deliveries, permissions, suppressions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::build::{catalog, fields, text};
@@ -28,6 +30,7 @@ use crate::store::{Database, on_all};
 struct Running {
     store: Store,
     mailbox: Arc<Mailbox>,
+    doors: std::net::SocketAddr,
     stop: CancellationToken,
     ended: tokio::task::JoinHandle<Result<(), daemon::Error>>,
 }
@@ -57,31 +60,40 @@ impl Running {
             brand: Default::default(),
         };
         let way = Way::Channel(Channel::Email(Box::new(Email::new(sender, from))));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let doors = listener.local_addr().expect("an address");
         let daemon = Daemon {
             store: store.clone(),
             clock: JourneyClock::Machine,
             outlet: Arc::new(Outlet { way, composer, parallel: 4 }),
             confirm_event: "confirmed".into(),
             sender: "Shop".into(),
-            listener: tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port"),
+            listener,
             pages: None,
             metrics: daemon::metrics(),
         };
         let stop = CancellationToken::new();
         let ended = tokio::spawn(daemon.run(stop.clone()));
-        Running { store, mailbox, stop, ended }
+        Running { store, mailbox, doors, stop, ended }
+    }
+
+    /// Queues a mail for each of them, at an address of their own.
+    async fn queue(&self, names: &[&str]) {
+        for name in names {
+            self.import(name, &format!("{name}@example.com"), &[]).await;
+        }
+        self.queue_hello(names).await;
+    }
+
+    async fn import(&self, name: &str, address: &str, consents: &[ConsentChange]) {
+        let who = Who { email: Some(address.to_owned()), ..crate::store::who(name) };
+        let attributes = fields(&[("email", text(address))]);
+        let person = Person { who, attributes, consents: consents.to_vec() };
+        import::contacts(&self.store, &[person], machine_now()).await.expect("imported");
     }
 
     /// Queues a mail for each of them.
-    async fn queue(&self, names: &[&str]) {
-        let now = machine_now();
-        for name in names {
-            let address = format!("{name}@example.com");
-            let who = crate::store::who(name);
-            let attributes = fields(&[("email", text(&address))]);
-            let person = Person { who, attributes, consents: Vec::new() };
-            import::contacts(&self.store, &[person], now).await.expect("imported");
-        }
+    async fn queue_hello(&self, names: &[&str]) {
         let mut tx = self.store.write().await.expect("a transaction");
         for name in names {
             let contact = contacts::by_key(&mut tx, name).await.expect("read").expect("there").id;
@@ -111,10 +123,42 @@ impl Running {
         }
     }
 
+    /// What a mail program does with the link in `List-Unsubscribe` of that mail.
+    async fn unsubscribe(&self, number: u64) {
+        let stored = self.mailbox.message(number).expect("kept");
+        let header = stored.letter.header("List-Unsubscribe").expect("marketing can be unsubscribed from");
+        let path = header.trim_matches(['<', '>']).strip_prefix("https://shop.example").expect("ours");
+        let body = "List-Unsubscribe=One-Click";
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut socket = tokio::net::TcpStream::connect(self.doors).await.expect("the door is open");
+        socket.write_all(request.as_bytes()).await.expect("asked");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("answered");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
     async fn states(&self) -> Vec<String> {
         let mut conn = self.store.read().await.expect("a connection");
         let counts = deliveries::counts(&mut conn).await.expect("counted");
         counts.iter().map(|count| format!("{} {}", count.state, count.count)).collect()
+    }
+
+    /// How often somebody said no, by the ledger.
+    async fn refusals(&self, name: &str) -> usize {
+        let mut conn = self.store.read().await.expect("a connection");
+        let contact = contacts::by_key(&mut conn, name).await.expect("read").expect("there").id;
+        let ledger = permissions::ledger(&mut conn, contact).await.expect("read");
+        ledger.iter().filter(|line| !line.change.permit && &*line.change.source == "unsubscribe").count()
+    }
+
+    async fn is_suppressed(&self, address: &str) -> bool {
+        let mut conn = self.store.read().await.expect("a connection");
+        const FIND: &str = "SELECT reason FROM suppressions WHERE address = $1";
+        !conn.fetch(FIND, vec![address.into()]).await.expect("read").is_empty()
     }
 
     async fn stop(self) {
@@ -156,12 +200,66 @@ fn a_withdrawal_between_claim_and_sending_is_honoured() {
                 reason: "unsubscribed".into(),
                 at: machine_now(),
             };
-            permissions::suppress(&mut tx, &[&suppression]).await.expect("suppressed");
+            suppressions::suppress(&mut tx, &[&suppression]).await.expect("suppressed");
         }
         tx.commit().await.expect("committed");
         go.store(true, Ordering::Relaxed);
         until("an end", async || running.states().await == ["accepted 1", "cancelled 2"]).await;
         assert_eq!(running.mailbox.messages().len(), 1);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn who_unsubscribes_stops_an_address_whoever_has_it() {
+    on_all(async |database| {
+        let running = Running::start(&database, |_| {}).await;
+        for name in ["ada", "ben"] {
+            running.import(name, "Family@Example.com", &[]).await;
+        }
+        running.queue_hello(&["ada"]).await;
+        until("a mail", async || running.states().await == ["accepted 1"]).await;
+        running.unsubscribe(1).await;
+        // Ben is another contact with the same address, Cleo one that comes later.
+        running.import("cleo", "family@example.com", &[]).await;
+        running.queue_hello(&["ada", "ben", "cleo"]).await;
+        until("an end", async || running.states().await == ["accepted 1", "cancelled 3"]).await;
+        // It stands in the ledger of both who had the address.
+        for (name, lines) in [("ada", 1), ("ben", 1), ("cleo", 0)] {
+            until(name, async || running.refusals(name).await == lines).await;
+        }
+        // Another purpose is another matter, and who agrees anew gets mail again.
+        let again = ConsentChange {
+            purpose: "marketing".into(),
+            channel: "email".into(),
+            permit: true,
+            at: machine_now(),
+            source: "form".into(),
+            evidence: None,
+        };
+        running.import("cleo", "family@example.com", &[again]).await;
+        running.queue_hello(&["ben", "cleo"]).await;
+        until("an end", async || running.states().await == ["accepted 2", "cancelled 4"]).await;
+        running.stop().await;
+    });
+}
+
+#[test]
+fn an_address_that_is_refused_is_refused_for_everybody_who_has_it() {
+    on_all(async |database| {
+        let running = Running::start(&database, |_| {}).await;
+        running.mailbox.follow(|moment| match moment {
+            Moment::Rcpt(_) => Reaction::Say("550 5.1.1 nobody of that name".to_owned()),
+            _ => Reaction::Go,
+        });
+        for name in ["ada", "ben"] {
+            running.import(name, "gone@example.com", &[]).await;
+        }
+        running.queue_hello(&["ada"]).await;
+        until("a bounce", async || running.states().await == ["refused 1"]).await;
+        until("word of it", async || running.is_suppressed("gone@example.com").await).await;
+        running.queue_hello(&["ben"]).await;
+        until("an end", async || running.states().await == ["cancelled 1", "refused 1"]).await;
         running.stop().await;
     });
 }

@@ -92,12 +92,14 @@ CREATE TABLE consent_states (
     PRIMARY KEY (bucket, contact, purpose, channel)
 ) WITHOUT ROWID;
 
+-- An address not to use; `purpose` is 0 where it stands for every one.
 CREATE TABLE suppressions (
     address TEXT   NOT NULL,
     channel BIGINT NOT NULL,
+    purpose BIGINT NOT NULL,
     reason  TEXT   NOT NULL,
     at      BIGINT NOT NULL,
-    PRIMARY KEY (address, channel)
+    PRIMARY KEY (address, channel, purpose)
 ) WITHOUT ROWID;
 
 CREATE TABLE contact_pauses (

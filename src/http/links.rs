@@ -14,8 +14,8 @@ use crate::clock::machine_now;
 use crate::engine::world::{ConsentChange, Event, Fields, Input};
 use crate::id::ContactId;
 use crate::link::{Kind, Link, Refused};
-use crate::store::deliveries;
 use crate::store::inbox::{Incoming, To};
+use crate::store::{deliveries, suppressions};
 use crate::value::{Type, Value};
 
 /// What a mail program posts for one-click.
@@ -75,7 +75,7 @@ pub async fn unsubscribe(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let language = language(&headers);
-    let Ok(Link { kind: Kind::Unsubscribe { purpose, channel }, contact, delivery, .. }) =
+    let Ok(Link { kind: Kind::Unsubscribe { purpose, channel }, bucket, contact, delivery, .. }) =
         read(&doors, &token)
     else {
         return Ok(dead(&doors, language));
@@ -91,7 +91,7 @@ pub async fn unsubscribe(
         source: "unsubscribe".into(),
         evidence: Some(evidence.to_string().into()),
     };
-    take(&doors, contact, Input::Consent(change), None).await?;
+    suppressions::unsubscribe(&doors.store, contact, (i64::from(bucket), delivery), change).await?;
     metrics::counter!("fahrplan_unsubscribes_total").increment(1);
     Ok(doors.page(
         language,

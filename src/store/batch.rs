@@ -14,6 +14,7 @@ use super::journeys::Deployed;
 use super::timers::{self, Place, Pointer, Timer};
 use super::{
     Conn, Core, Result, contacts, events, history, identities, memberships, merge, outbox, permissions,
+    suppressions,
 };
 use crate::engine;
 use crate::engine::program::{Catalog, Word};
@@ -337,7 +338,7 @@ impl Batch {
         events::insert(tx, bucket, &self.deployed.catalog, &all(changed, |c| &c.events)).await?;
         permissions::record_consents(tx, bucket, &all(changed, |c| &c.consents)).await?;
         let suppressed: Vec<_> = all(changed, |c| &c.suppressions).into_iter().map(|(_, s)| s).collect();
-        permissions::suppress(tx, &suppressed).await?;
+        suppressions::suppress(tx, &suppressed).await?;
         permissions::pause(tx, bucket, &all(changed, |c| &c.pauses)).await?;
         permissions::take_slots(tx, bucket, &all(changed, |c| &c.slots)).await
     }

@@ -82,6 +82,21 @@ pub async fn find(conn: &mut Conn, key: &str) -> Result<Vec<ContactId>> {
     Ok(found)
 }
 
+/// The contacts that are reached at this address or number, however many.
+pub(super) async fn with_address(conn: &mut Conn, address: &str) -> Result<Vec<ContactId>> {
+    const WITH: &str = "SELECT contact FROM identities WHERE kind = $1 AND value = $2";
+    let mut found = Vec::new();
+    for kind in [Kind::Email, Kind::Phone] {
+        let value = normal(kind, address);
+        if !value.is_empty() {
+            for row in conn.fetch(WITH, args![kind as i64, value]).await? {
+                found.push(ContactId(row.i64(0)?));
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// What a contact is called.
 pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Identity>> {
     const OF: &str =

@@ -45,6 +45,7 @@ pub mod schedules;
 pub mod settings;
 mod sql;
 pub mod status;
+pub mod suppressions;
 pub mod tasks;
 pub mod tidy;
 pub mod timers;

@@ -1,18 +1,17 @@
-//! What the gate looks at: consents, suppressed addresses, pauses and cap slots.
+//! What the gate looks at: consents, pauses and cap slots here, suppressed addresses in `suppressions`.
 //!
 //! Consent is an append-only ledger; beside it stands the latest state for each (contact, purpose, channel), which is what is
-//! asked. Suppressions are facts about addresses, so they stand apart from contacts.
+//! asked.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::sql::args;
-use super::{Conn, Result, Row, Rows, names};
+use super::{Conn, Result, Row, Rows, names, suppressions};
 use crate::engine::program::{CalendarUnit, CapWindow, Catalog, Word};
-use crate::engine::world::{ConsentChange, Fields, Permissions, Suppression};
+use crate::engine::world::{ConsentChange, Fields, Permissions};
 use crate::id::{ContactId, DeliveryId};
 use crate::time::{DAY, Timestamp};
-use crate::value::{Type, Value};
 
 /// Loads the permissions of contacts of one bucket, whose attributes say which addresses they have.
 pub(super) async fn load(
@@ -26,7 +25,7 @@ pub(super) async fn load(
         contacts.keys().map(|contact| (*contact, Permissions::default())).collect();
     load_consents(conn, bucket, &mut found).await?;
     load_pauses(conn, bucket, &mut found).await?;
-    load_suppressed(conn, catalog, contacts, &mut found).await?;
+    suppressions::load(conn, catalog, contacts, &mut found).await?;
     if let Some(window) = longest_window(catalog) {
         load_slots(conn, bucket, now.plus_ms(-window), &mut found).await?;
     }
@@ -45,7 +44,8 @@ pub(super) async fn standing(
     Ok(found)
 }
 
-type Found = HashMap<ContactId, Permissions>;
+/// What was found of each contact.
+pub(super) type Found = HashMap<ContactId, Permissions>;
 
 fn rows_of(found: &Found) -> Rows {
     let mut contacts: Vec<ContactId> = found.keys().copied().collect();
@@ -98,61 +98,6 @@ async fn load_slots(conn: &mut Conn, bucket: i64, since: Timestamp, found: &mut 
     Ok(())
 }
 
-async fn load_suppressed(
-    conn: &mut Conn,
-    catalog: &Catalog,
-    contacts: &BTreeMap<ContactId, &Fields>,
-    found: &mut Found,
-) -> Result<()> {
-    const SUPPRESSED: &str = "WITH n(contact, address) AS ({IT}) SELECT n.contact, n.address, s.channel \
-        FROM n CROSS JOIN suppressions s WHERE s.address = n.address";
-    let mut rows = Rows::default();
-    // The gate compares addresses as the contact has them, the table holds them in one form.
-    let mut spellings: HashMap<(ContactId, String), Vec<Arc<str>>> = HashMap::new();
-    for (contact, attributes) in contacts {
-        for address in addresses(catalog, attributes) {
-            let spelling = spellings.entry((*contact, normal(&address))).or_default();
-            if spelling.is_empty() {
-                rows.push([(*contact).into(), normal(&address).into()]);
-            }
-            spelling.push(address);
-        }
-    }
-    let rows = conn.fetch_rows(SUPPRESSED, rows, &[]).await?;
-    let words = words_of(conn, &rows, &[2]).await?;
-    for row in &rows {
-        let contact = ContactId(row.i64(0)?);
-        let channel = names::spelled(&words, row.i64(2)?)?;
-        let spelled = spellings.remove(&(contact, row.text(1)?.to_owned())).unwrap_or_default();
-        if let Some(permissions) = found.get_mut(&contact) {
-            let pairs = spelled.iter().map(|address| (channel.clone(), address.clone()));
-            permissions.suppressed.extend(pairs);
-            spellings.insert((contact, row.text(1)?.to_owned()), spelled);
-        }
-    }
-    Ok(())
-}
-
-/// Everything among the attributes to which something could be sent.
-fn addresses(catalog: &Catalog, attributes: &Fields) -> Vec<Arc<str>> {
-    let of_channel: Vec<&Word> = catalog.channels.values().filter_map(|c| c.address.as_ref()).collect();
-    let is_address = |name: &Word| {
-        of_channel.contains(&name)
-            || catalog.attribute(name).is_some_and(|attribute| {
-                matches!(attribute.ty.required(), Type::Email | Type::Phone | Type::Address)
-            })
-    };
-    let texts = attributes.iter().filter(|(name, _)| is_address(name));
-    texts
-        .filter_map(|(_, value)| if let Value::Text(text) = value { Some(text.clone()) } else { None })
-        .collect()
-}
-
-/// The form in which addresses are compared.
-pub(super) fn normal(address: &str) -> String {
-    address.trim().to_lowercase()
-}
-
 /// How far back slots are counted, if there are caps; a little more than needed costs nothing.
 fn longest_window(catalog: &Catalog) -> Option<i64> {
     let windows = catalog.policy.caps.iter().map(|cap| match cap.window {
@@ -166,7 +111,11 @@ fn longest_window(catalog: &Catalog) -> Option<i64> {
 }
 
 /// The names behind the numbers in some columns.
-async fn words_of(conn: &mut Conn, rows: &[Row], columns: &[usize]) -> Result<HashMap<i64, Arc<str>>> {
+pub(super) async fn words_of(
+    conn: &mut Conn,
+    rows: &[Row],
+    columns: &[usize],
+) -> Result<HashMap<i64, Arc<str>>> {
     let mut ids = std::collections::BTreeSet::new();
     for row in rows {
         for column in columns {
@@ -249,19 +198,6 @@ pub async fn ledger(conn: &mut Conn, contact: ContactId) -> Result<Vec<LedgerLin
         })
     };
     rows.iter().map(line).collect()
-}
-
-/// Suppresses addresses; the first reason stays.
-pub async fn suppress(tx: &mut Conn, suppressions: &[&Suppression]) -> Result<()> {
-    const SUPPRESS: &str =
-        "INSERT INTO suppressions (address, channel, reason, at) {TITI} ON CONFLICT DO NOTHING";
-    let mut rows = Rows::with_capacity(suppressions.len() * 4);
-    for one in suppressions {
-        let channel = names::intern(tx, &one.channel).await?;
-        rows.push([normal(&one.address).into(), channel.into(), (&one.reason).into(), one.at.into()]);
-    }
-    tx.exec_rows(SUPPRESS, rows, &[]).await?;
-    Ok(())
 }
 
 /// Sets until when purposes pause for contacts.

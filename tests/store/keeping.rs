@@ -10,7 +10,7 @@ use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{self, Accepted, Incoming, To};
 use fahrplan::store::journeys::{self, Refused};
 use fahrplan::store::{
-    Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions, schedules,
+    Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions, schedules, suppressions,
 };
 use fahrplan::time::{DAY, HOUR, MINUTE, Timestamp};
 use fahrplan::value::Value;
@@ -307,7 +307,7 @@ fn a_suppressed_address_is_known_however_it_is_written() {
                 reason: reason.into(),
                 at: start(),
             };
-            permissions::suppress(&mut tx, &[&row]).await.expect("suppressed, also twice");
+            suppressions::suppress(&mut tx, &[&row]).await.expect("suppressed, also twice");
         }
         tx.commit().await.expect("committed");
         let rows = [person(who("ada"), &[("email", text("Ada@Example.ORG"))])];

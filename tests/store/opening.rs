@@ -106,7 +106,8 @@ fn a_full_disk_passes_by() {
         if store.dialect() != fahrplan::store::Dialect::Sqlite {
             return;
         }
-        const FILL: &str = "INSERT INTO suppressions (address, channel, reason, at) VALUES ($1, $2, $3, 0)";
+        const FILL: &str =
+            "INSERT INTO suppressions (address, channel, purpose, reason, at) VALUES ($1, $2, 0, $3, 0)";
         let write = async |sql: &'static str, args: Vec<Arg>| {
             let mut tx = store.write().await?;
             tx.exec(sql, args).await?;

@@ -11,7 +11,7 @@ use fahrplan::store::deliveries::{self, Claim, Claimed, Finished, Kind, SendResu
 use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::keys::{self, Scope};
 use fahrplan::store::tasks::{self, Refused};
-use fahrplan::store::{Arg, Store, journeys, names, permissions, rejected};
+use fahrplan::store::{Arg, Store, journeys, names, rejected, suppressions};
 use fahrplan::time::{DAY, Holidays, MINUTE, Timestamp};
 use fahrplan::value::{FieldType, Type, Value};
 
@@ -517,8 +517,7 @@ fn a_withdrawal_is_seen_at_the_send_point() {
         const DENY: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) \
             VALUES ($1, $2, $3, $4, 0, $5)";
         run(&store, DENY, vec![bucket.into(), ada.into(), marketing.into(), email.into(), NOW.into()]).await;
-        const SUPPRESS: &str =
-            "INSERT INTO suppressions (address, channel, reason, at) VALUES ($1, $2, 'bounce', $3)";
+        const SUPPRESS: &str = "INSERT INTO suppressions (address, channel, purpose, reason, at) VALUES ($1, $2, 0, 'bounce', $3)";
         run(&store, SUPPRESS, vec!["ada@example.com".into(), email.into(), NOW.into()]).await;
         run(&store, SUPPRESS, vec!["bob@example.com".into(), email.into(), NOW.into()]).await;
         const PAUSE: &str =
@@ -593,7 +592,7 @@ fn an_address_is_suppressed_however_it_is_written() {
         let mut tx = store.write().await.expect("a transaction");
         let (channel, address) = ("email".into(), "Ada@Example.com".into());
         let suppression = Suppression { channel, address, reason: "bounce".into(), at: NOW };
-        permissions::suppress(&mut tx, &[&suppression]).await.expect("suppressed");
+        suppressions::suppress(&mut tx, &[&suppression]).await.expect("suppressed");
         tx.commit().await.expect("committed");
         queue(&store, ada, &message(&store, "hello")).await;
         queue(&store, ada, &Delivery { to: Some("ADA@example.com".into()), ..message(&store, "hello") })

@@ -7,7 +7,7 @@ use super::Claimed;
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{Delivery, Fields, Permissions};
 use crate::id::ContactId;
-use crate::store::{Conn, Result, Rows, contacts, names, permissions};
+use crate::store::{Conn, Result, contacts, permissions, suppressions};
 use crate::value::{Type, Value};
 
 /// What is known of a contact at the send point.
@@ -118,25 +118,11 @@ async fn load_people(
 }
 
 async fn load_suppressions(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {
-    const SUPPRESSED: &str = "WITH n(place, address, channel) AS ({ITI}) SELECT n.place \
-        FROM n CROSS JOIN suppressions AS s WHERE s.address = n.address AND s.channel = n.channel";
-    let mut rows = Rows::default();
-    for (place, claimed) in claimed.iter().enumerate() {
-        let Some(address) = claimed.person.as_ref().and_then(|person| person.address.as_ref()) else {
-            continue;
-        };
-        let Some(channel) = names::find(conn, &claimed.delivery.channel).await? else { continue };
-        let place = i64::try_from(place).expect("a claim is small");
-        rows.push([place.into(), permissions::normal(address).into(), channel.into()]);
-    }
-    for row in conn.fetch_rows(SUPPRESSED, rows, &[]).await? {
-        let place = usize::try_from(row.i64(0)?).expect("the places come from above");
-        let claimed = &mut claimed[place];
-        if let Some(person) = &mut claimed.person
-            && let Some(address) = &person.address
-        {
-            person.permissions.suppressed.insert((claimed.delivery.channel.clone(), address.clone()));
+    let mut sends = Vec::with_capacity(claimed.len());
+    for claimed in claimed {
+        if let Some(Person { address: Some(address), permissions, .. }) = &mut claimed.person {
+            sends.push((&claimed.delivery.channel, &*address, permissions));
         }
     }
-    Ok(())
+    suppressions::look_up(conn, &mut sends).await
 }

@@ -34,6 +34,8 @@ pub use self::record::{
     Finished, Recorded, SendResult, clicked, next_try, record, record_in, release_former,
 };
 
+use std::sync::Arc;
+
 use self::counts::Counts;
 use super::sql::args;
 use super::{Arg, Conn, Result, Rows, fields, names, permissions};
@@ -164,6 +166,19 @@ pub async fn cancel(
     permissions::free_slots(tx, bucket, &freed).await?;
     counts.write(tx).await?;
     Ok(freed.into_iter().map(|(_, id)| id).collect())
+}
+
+/// Where a message went: the address at its first try, or the one that its step gives.
+pub(super) async fn address(conn: &mut Conn, bucket: i64, id: DeliveryId) -> Result<Option<Arc<str>>> {
+    const ADDRESS: &str = "SELECT address FROM deliveries WHERE bucket = $1 AND id = $2";
+    let mut found = conn.fetch_first(ADDRESS, args![bucket, id]).await?;
+    // Its contact may live elsewhere by now.
+    if found.is_none()
+        && let Some((_, elsewhere)) = whereabouts(conn, [id].into_iter()).await?.pop()
+    {
+        found = conn.fetch_first(ADDRESS, args![elsewhere, id]).await?;
+    }
+    found.map_or(Ok(None), |row| Ok(row.opt_text(0)?.map(Arc::from)))
 }
 
 /// In which buckets these deliveries are by now: contacts that turn out to be one take theirs along.
