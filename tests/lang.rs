@@ -4,6 +4,7 @@
 mod cases;
 mod damage;
 mod hostile;
+mod mending;
 mod planted;
 mod shop;
 

@@ -2,17 +2,13 @@
 
 use super::load::Project;
 use super::{CheckArgs, CheckFormat, Exit, Failure, Outcome, color, print};
-use crate::diagnostic::{
-    Diagnostic, Look, Sources, apply_fixes, ci, concise, count, json, render_all, sarif, summary,
-};
+use crate::diagnostic::{Diagnostic, Look, Sources, ci, concise, count, json, render_all, sarif, summary};
 use crate::lang::Compilation;
-
-/// Fixes may make room for others; this many rounds settle everything that settles at all.
-const ROUNDS: usize = 8;
+use crate::lang::mend::{Mended, mend};
 
 /// Compiles, mends where asked, and prints the findings of the chosen paths.
 pub fn run(args: &CheckArgs) -> Outcome {
-    let mended = if args.fix { fix(args)? } else { 0 };
+    let mended = if args.fix { fix(args)? } else { Mended::default() };
     let project = Project::of(&args.paths)?;
     let compilation = project.compile();
     let selected = project.selected(&args.paths)?;
@@ -21,7 +17,15 @@ pub fn run(args: &CheckArgs) -> Outcome {
     let mut text = written(&project.input.sources, &findings, args.format);
     if args.format == CheckFormat::Human {
         if args.fix {
-            text += &format!("mended {}\n", counted(mended, "finding"));
+            text += &format!("mended {}\n", counted(mended.applied, "finding"));
+            if mended.held_back > 0 {
+                let one = mended.held_back == 1;
+                text += &format!(
+                    "held back {}: with {}, other mistakes would come up; mend what is above first\n",
+                    counted(mended.held_back, "correction"),
+                    if one { "it" } else { "them" }
+                );
+            }
         }
         if findings.is_empty() {
             text += &all_well(&project, &compilation);
@@ -48,25 +52,16 @@ fn written(sources: &Sources, findings: &[Diagnostic], format: CheckFormat) -> S
     }
 }
 
-/// Applies fixes and writes the files until nothing more can be mended; gives how many were applied.
-fn fix(args: &CheckArgs) -> Result<usize, Failure> {
-    let mut applied = 0;
-    for _ in 0..ROUNDS {
-        let project = Project::of(&args.paths)?;
-        let selected = project.selected(&args.paths)?;
-        let compilation = project.compile();
-        let findings = compilation.diagnostics.iter();
-        let chosen = findings.filter(|finding| selected.contains(&finding.primary.span.file));
-        let fixed = apply_fixes(&project.input.sources, chosen);
-        for (file, text) in &fixed.texts {
-            project.write(*file, text)?;
-        }
-        applied += fixed.applied;
-        if fixed.applied == 0 {
-            break;
-        }
+/// Mends what is certain in the chosen files and writes them.
+fn fix(args: &CheckArgs) -> Result<Mended, Failure> {
+    let project = Project::of(&args.paths)?;
+    let selected = project.selected(&args.paths)?;
+    let readable = |file| selected.contains(&file) && project.is_readable(file);
+    let mended = mend(&project.input, &readable);
+    for (file, text) in &mended.texts {
+        project.write(*file, text)?;
     }
-    Ok(applied)
+    Ok(mended)
 }
 
 fn all_well(project: &Project, compilation: &Compilation) -> String {

@@ -137,6 +137,11 @@ impl Project {
         Ok(all.filter(|(_, path)| is_wanted(path)).map(|(file, _)| file).collect())
     }
 
+    /// Whether every byte of the file is in its text, so that writing it back loses nothing.
+    pub fn is_readable(&self, file: FileId) -> bool {
+        self.unreadable.iter().all(|finding| finding.primary.span.file != file)
+    }
+
     /// Writes the new text of a file of the project.
     pub fn write(&self, file: FileId, text: &str) -> Result<(), Failure> {
         write(&self.root.join(self.input.sources.path(file)), text)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnostic, Edit, FileId, Fix, Sources};
+use super::{Diagnostic, Edit, FileId, Fix, Sources, suggest};
 
 /// What [`apply_fixes`] made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,14 @@ pub fn apply_fixes<'a>(sources: &Sources, findings: impl IntoIterator<Item = &'a
         fixed.texts.insert(file, rewrite(sources.text(file), edits));
     }
     fixed
+}
+
+/// Trusts replacements of a word by one from which a slip of the finger leads to it.
+pub fn trust_slips(sources: &Sources, findings: &mut [Diagnostic]) {
+    for fix in findings.iter_mut().filter_map(|finding| finding.fix.as_mut()) {
+        let is_slip = |edit: &Edit| suggest::is_slip(sources.slice(edit.span), &edit.text);
+        fix.certain |= !fix.edits.is_empty() && fix.edits.iter().all(is_slip);
+    }
 }
 
 fn fits(sources: &Sources, taken: &[&Edit], fix: &Fix) -> bool {

@@ -56,6 +56,7 @@ struct Related<'a> {
 #[derive(Serialize)]
 struct FixOut<'a> {
     title: &'a str,
+    certain: bool,
     edits: Vec<Related<'a>>,
 }
 
@@ -74,6 +75,7 @@ pub fn line(sources: &Sources, finding: &Diagnostic) -> String {
         help: finding.help.as_deref(),
         fix: finding.fix.as_ref().map(|fix| FixOut {
             title: &fix.title,
+            certain: fix.certain,
             edits: fix
                 .edits
                 .iter()
@@ -110,7 +112,7 @@ mod tests {
             r#""file":"a.journey","line":2,"column":8,"end_line":2,"end_column":12,"start":12,"end":16,"#,
             r#""label":"not \"a\" unit","related":[{"text":"see","file":"a.journey","line":1,"column":1,"end_line":1,"#,
             r#""end_column":2,"start":0,"end":1}],"notes":["fact"],"help":"did you mean `days`?","fix":{"title":"#,
-            r#""write `days`","edits":[{"text":"days","file":"a.journey","line":2,"column":8,"end_line":2,"#,
+            r#""write `days`","certain":true,"edits":[{"text":"days","file":"a.journey","line":2,"column":8,"end_line":2,"#,
             r#""end_column":12,"start":12,"end":16}]}}"#,
         );
         assert_eq!(lines(&sources, &[finding]), format!("{expected}\n"));

@@ -5,7 +5,7 @@
 //!
 //! - `source`: files as text, spans, lines and columns
 //! - `codes`: the table of all codes; `explain`: what each means, with an example
-//! - `fix`: applies fixes; `suggest`: the near miss
+//! - `fix`: applies fixes, and says which are certain; `suggest`: the near miss
 //! - `render`: text for people; `json`, `sarif`, `ci`: the same for programs
 
 mod codes;
@@ -21,7 +21,7 @@ pub mod suggest;
 
 pub use codes::{Code, Group};
 pub use explain::explain;
-pub use fix::{Fixed, apply_fixes};
+pub use fix::{Fixed, apply_fixes, trust_slips};
 pub use render::{Look, concise, render, render_all, summary};
 pub use source::{FileId, Sources, Span};
 pub use suggest::did_you_mean;
@@ -66,13 +66,16 @@ pub struct Edit {
     pub text: String,
 }
 
-/// A change that mends a finding without anybody having to think; applied as a whole or not at all.
+/// A change that mends a finding; applied as a whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fix {
     /// What the change does, as the title of an action: "write `days`".
     pub title: String,
     /// The replacements, which do not overlap.
     pub edits: Vec<Edit>,
+    /// Whether nobody has to think: it can only have been meant so. What is not certain is offered and never applied
+    /// by a command.
+    pub certain: bool,
 }
 
 /// One finding, with everything that any of the renderers shows.
@@ -149,12 +152,29 @@ impl Diagnostic {
         self
     }
 
-    /// Adds a replacement that mends it. Called again, it adds an edit to the same fix and keeps the first title.
+    /// Adds a replacement that mends it and that can only have been meant. Called again, it adds an edit to the same fix
+    /// and keeps the first title.
     #[must_use]
-    pub fn fix(mut self, title: impl Into<String>, span: Span, text: impl Into<String>) -> Diagnostic {
-        let fix = self.fix.get_or_insert_with(|| Fix { title: title.into(), edits: Vec::new() });
-        fix.edits.push(Edit { span, text: text.into() });
+    pub fn fix(self, title: impl Into<String>, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.replacement(title.into(), span, text.into(), true)
+    }
+
+    /// Adds a replacement that may mend it: one of several ways out, or a guess at what was meant.
+    #[must_use]
+    pub fn suggest(self, title: impl Into<String>, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.replacement(title.into(), span, text.into(), false)
+    }
+
+    fn replacement(mut self, title: String, span: Span, text: String, certain: bool) -> Diagnostic {
+        let fix = self.fix.get_or_insert_with(|| Fix { title, edits: Vec::new(), certain });
+        fix.edits.push(Edit { span, text });
+        fix.certain &= certain;
         self
+    }
+
+    /// Whether a command may mend it without asking.
+    pub fn is_mendable(&self) -> bool {
+        self.fix.as_ref().is_some_and(|fix| fix.certain)
     }
 
     /// The severity, which is that of the code.

@@ -66,7 +66,7 @@ pub fn summary(findings: &[Diagnostic]) -> String {
         .map(|(n, (one, many))| format!("{n} {}", if n == 1 { one } else { many }))
         .collect();
     let Some(worst) = findings.iter().min_by_key(|d| d.severity()) else { return String::new() };
-    let fixes = match findings.iter().filter(|d| d.fix.is_some()).count() {
+    let fixes = match findings.iter().filter(|d| d.is_mendable()).count() {
         0 => String::new(),
         n => format!("; `fahrplan check --fix` mends {n} of them"),
     };

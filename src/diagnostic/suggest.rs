@@ -24,6 +24,25 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, co
     all.into_iter().take(count).map(|(_, candidate)| candidate).collect()
 }
 
+/// Whether nobody could have meant anything else by `word`: it differs from `meant` by capital letters or `_` alone, or, in
+/// a word of some length, by one letter too many, too few, wrong or changed places with the next. A wrong digit is no slip:
+/// `reminder_1` and `reminder_2` are both meant.
+pub fn is_slip(word: &str, meant: &str) -> bool {
+    let bare = |text: &str| text.to_lowercase().replace(['_', '-'], "");
+    let (a, b) = (bare(word), bare(meant));
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let is_word = |text: &str| text.chars().all(char::is_alphanumeric) && text.contains(char::is_alphabetic);
+    if !is_word(&a) || !is_word(&b) || digits(&a) != digits(&b) {
+        return false;
+    }
+    let (short, long) = (a.chars().count().min(b.chars().count()), a.chars().count().max(b.chars().count()));
+    let mut letters = [a.chars().collect::<Vec<_>>(), b.chars().collect::<Vec<_>>()];
+    letters.iter_mut().for_each(|word| word.sort_unstable());
+    // one letter for another makes other words of short ones: `card`, `cart`
+    let enough = if short == long && letters[0] != letters[1] { 6 } else { 4 };
+    a == b || long >= enough && short >= 3 && osa_distance(&a, &b) == 1
+}
+
 /// The tail of a message: `, did you mean `x`?`, or nothing.
 pub fn question<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     did_you_mean(word, candidates).map_or(String::new(), |name| format!(", did you mean `{name}`?"))
@@ -101,6 +120,40 @@ mod tests {
         ];
         for (word, expected) in cases {
             assert_eq!(did_you_mean(word, names), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_slip_can_only_have_been_meant_so() {
+        for (word, meant) in [
+            ("sned", "send"),
+            ("dyas", "days"),
+            ("Plan", "plan"),
+            ("firstname", "first_name"),
+            ("webinarid", "webinar_id"),
+            ("discuont", "discount"),
+            ("orders_placed", "order_placed"),
+            ("clickd", "clicked"),
+            ("mail", "email"),
+            ("reminder2", "reminder_2"),
+            ("websete", "website"),
+        ] {
+            assert!(is_slip(word, meant), "{word} {meant}");
+        }
+        for (word, meant) in [
+            ("webinar_id", "webinar"),
+            ("miss_you", "miss"),
+            ("we_miss_you", "miss_you"),
+            ("m", "minutes"),
+            ("at", "as"),
+            ("card", "cart"),
+            ("reminder_1", "reminder_2"),
+            ("order_place", "order_placement"),
+            ("", "x"),
+            ("1", "2"),
+            ("to", "go"),
+        ] {
+            assert!(!is_slip(word, meant), "{word} {meant}");
         }
     }
 

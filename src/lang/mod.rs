@@ -3,6 +3,7 @@
 //! - `ast`: the tree that the parser makes; `parse`: text to tree; `format`: tree to the one layout
 //! - `types`: what fits what, durations, the words of the schema as types
 //! - `template`: the scanner of templates: variables, helpers, places
+//! - `mend`: applies fixes, as long as they do only good
 //! - `lower`: checked journeys to programs; `testing`: `test` blocks in virtual time
 //! - `check`: names, types, flow, consent, templates; elaborates each expression once
 //!
@@ -18,6 +19,7 @@ pub mod ast;
 pub mod check;
 pub mod format;
 pub mod lower;
+pub mod mend;
 pub mod parse;
 pub mod template;
 pub mod testing;
@@ -82,6 +84,13 @@ pub struct Compilation {
 
 /// Reads, checks and lowers all journey files of the input.
 pub fn compile(input: &Input) -> Compilation {
+    let mut compilation = compile_whole(input);
+    check::bound(&mut compilation.diagnostics);
+    compilation
+}
+
+/// As [`compile`], with every finding, however many there are.
+fn compile_whole(input: &Input) -> Compilation {
     let mut files = Vec::new();
     let mut diagnostics = Vec::new();
     for (file, path, text) in input.sources.iter() {
@@ -123,7 +132,7 @@ pub fn compile(input: &Input) -> Compilation {
     check::quiet_tests(&compilation.tests, &mut compilation.diagnostics);
     crate::diagnostic::tidy(&mut compilation.diagnostics);
     check::tell_names_once(&input.sources, &mut compilation.diagnostics);
-    check::bound(&mut compilation.diagnostics);
+    crate::diagnostic::trust_slips(&input.sources, &mut compilation.diagnostics);
     compilation
 }
 

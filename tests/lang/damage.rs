@@ -14,11 +14,11 @@ use super::{Project, lang, real};
 const STEP: usize = 1_009;
 
 /// One file of the project is no longer what it was.
-struct Damage {
-    file: FileId,
-    at: usize,
-    kind: &'static str,
-    text: String,
+pub(super) struct Damage {
+    pub(super) file: FileId,
+    pub(super) at: usize,
+    pub(super) kind: &'static str,
+    pub(super) text: String,
 }
 
 /// A project that a test of the engine uses: all forms of the language, with tests.
@@ -31,7 +31,7 @@ fn forms() -> Project {
     project
 }
 
-fn damages(input: &Input, step: usize) -> Vec<Damage> {
+pub(super) fn damages(input: &Input, step: usize) -> Vec<Damage> {
     let mut all = Vec::new();
     for (file, path, text) in input.sources.iter().filter(|(_, path, _)| path.ends_with(".journey")) {
         // each file begins elsewhere, so that a short run does not always meet the same bytes

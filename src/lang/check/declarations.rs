@@ -162,7 +162,7 @@ impl<'a> Declarations<'_, 'a> {
                 finding(Code::E0114, field.name.span, message)
                     .label("neither optional nor with a default")
                     .help("write `?` behind its type, or `= …`")
-                    .fix("make it optional", place, "?"),
+                    .suggest("make it optional", place, "?"),
             );
         }
         let Some(ty) = ty else { return };

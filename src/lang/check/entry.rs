@@ -180,7 +180,7 @@ impl<'a> Journey<'_, 'a> {
                         .label("another name")
                         .related(a.span, "the name so far")
                         .help(format!("write `as {}` here too", a.text))
-                        .fix(format!("write `{}`", a.text), b.span, a.text.clone()),
+                        .suggest(format!("write `{}`", a.text), b.span, a.text.clone()),
                 );
                 continue;
             }

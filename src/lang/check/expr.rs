@@ -104,7 +104,7 @@ impl<'a> Reader<'_, 'a> {
             .help(self.guard(&text, &read));
         if let Some(default) = default_text(&read.ty) {
             let title = format!("add `otherwise {default}`");
-            finding = finding.fix(title, span, format!("({text} otherwise {default})"));
+            finding = finding.suggest(title, span, format!("({text} otherwise {default})"));
         }
         self.out.push(finding);
         None

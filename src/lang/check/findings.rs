@@ -160,7 +160,7 @@ pub(super) fn with_near_miss(
 ) -> Diagnostic {
     match near {
         Some(near) => {
-            finding.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near)
+            finding.help(format!("did you mean `{near}`?")).suggest(format!("write `{near}`"), span, near)
         }
         None if all.len() == 1 => finding.help(format!("there is only `{}`", all[0])),
         None if (2..=MOST_SHOWN).contains(&all.len()) => {

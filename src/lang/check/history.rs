@@ -154,7 +154,7 @@ impl Reader<'_, '_> {
                     finding(Code::E0415, span, format!("`{asked}` does not say how far back it looks"))
                         .label("since when?")
                         .help("add `within 30 days`, `since entry` or `ever`")
-                        .fix("add `ever`", place, " ever"),
+                        .suggest("add `ever`", place, " ever"),
                 );
                 None
             }

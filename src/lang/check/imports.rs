@@ -70,7 +70,7 @@ fn missing(sources: &Sources, path: &Text, out: &mut Findings) {
     let made =
         finding(Code::E0101, path.span, format!("there is no file `{}`", path.value)).label("not found");
     out.push(match suggest::did_you_mean(&path.value, all.iter().copied()) {
-        Some(near) => made.help(format!("did you mean `{near}`?")).fix(
+        Some(near) => made.help(format!("did you mean `{near}`?")).suggest(
             "name that file",
             path.span,
             format!("\"{near}\""),

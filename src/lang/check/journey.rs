@@ -348,7 +348,7 @@ impl<'a> Journey<'_, 'a> {
                     finding(Code::W0109, name.span, format!("`{}` is never used", name.text))
                         .label("unused")
                         .help("leave the line out")
-                        .fix("leave the line out", stmt.span, ""),
+                        .suggest("leave the line out", stmt.span, ""),
                 );
             }
         });

@@ -49,11 +49,11 @@ impl Reader<'_, '_> {
         };
         let list = types::some_of(all.iter().copied());
         self.out.push(match near {
-            Some(near) => made.help(format!("write `{near}`; possible are {list}")).fix(
-                format!("write `{near}`"),
-                span,
-                near,
-            ),
+            Some(near) => {
+                let made = made.help(format!("write `{near}`; possible are {list}"));
+                let title = format!("write `{near}`");
+                if near == text { made.fix(title, span, near) } else { made.suggest(title, span, near) }
+            }
             None => made.help(format!("possible are {list}")),
         });
     }

@@ -76,7 +76,7 @@ fn uncorrelated(journey: &mut Journey) {
             finding(Code::W0410, event.events.first().map_or(event.span, |path| path.span), message)
                 .label("which one?")
                 .help(format!("add `same {field}`"))
-                .fix(format!("add `same {field}`"), last.shrink_to_end(), format!(" same {field}")),
+                .suggest(format!("add `same {field}`"), last.shrink_to_end(), format!(" same {field}")),
         );
     }
 }

@@ -108,7 +108,7 @@ impl Declarations<'_, '_> {
                 finding(Code::E0603, span, message)
                     .label("nothing leaves by day")
                     .help(format!("quiet hours are those in which nothing leaves: was `{turned}` meant?"))
-                    .fix(format!("write `{turned}`"), span, turned),
+                    .suggest(format!("write `{turned}`"), span, turned),
             );
         }
     }

@@ -99,7 +99,7 @@ fn needs_other_channel(
     match (other, &send.channels) {
         (Some((other, _)), ChannelChoice::One(name)) => made
             .help(format!("send it another way then: `send {channel} else {other} …`, or ask `.unreachable`"))
-            .fix(format!("add `else {other}`"), name.span.shrink_to_end(), format!(" else {other}")),
+            .suggest(format!("add `else {other}`"), name.span.shrink_to_end(), format!(" else {other}")),
         _ => made.help("ask `.unreachable` of this message, or name another channel with `else`"),
     }
 }

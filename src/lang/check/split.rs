@@ -75,7 +75,7 @@ fn shares(journey: &mut Journey, name: &ast::Name, variants: &[Variant]) {
     let made = finding(Code::E0701, last.share.span, message).label("the last share");
     let rest = Decimal(last.share.value.0 + hundred.0 - sum.0);
     journey.out.push(if rest.0 > 0 {
-        made.help(format!("write `{rest}%` here")).fix(
+        made.help(format!("write `{rest}%` here")).suggest(
             format!("give the rest to `{}`", last.name.text),
             last.share.span,
             share_text(journey, last, rest),

@@ -306,7 +306,7 @@ impl<'a> Journey<'_, 'a> {
             finding(Code::E0305, switch.subject.span, message)
                 .label(format!("`{subject}` can be {list} too"))
                 .help("add a case for them, or `else { … }`")
-                .fix(format!("add `case {list} {{ }}`"), place, format!("case {list} {{\n}}\n")),
+                .suggest(format!("add `case {list} {{ }}`"), place, format!("case {list} {{\n}}\n")),
         );
     }
 

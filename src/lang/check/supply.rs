@@ -430,7 +430,7 @@ fn not_supplied(journey: &mut Journey, stmt: &Stmt, send: &Send, name: &str, pla
     if places.iter().all(|place| sources.slice(*place) == name) {
         let all: BTreeSet<&Span> = places.iter().collect();
         for place in all {
-            made = made.fix(format!("write `{near}`"), *place, near);
+            made = made.suggest(format!("write `{near}`"), *place, near);
         }
     }
     journey.out.push(made);

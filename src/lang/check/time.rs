@@ -235,7 +235,7 @@ fn hours_for_days(journey: &mut Journey) {
                 .label("counts hours, also when clocks change")
                 .related(clock, "the clock time")
                 .help(format!("write `{days} {unit}`: the same clock time that many days later"))
-                .fix(format!("write `{days} {unit}`"), duration.span, format!("{days} {unit}")),
+                .suggest(format!("write `{days} {unit}`"), duration.span, format!("{days} {unit}")),
         );
     }
 }

@@ -81,16 +81,31 @@ impl<'s> Reader<'s> {
         if let Some(number) = part(p, Rule::number) {
             let place = self.place_of(&number);
             let written = number.as_str();
-            self.tell_lost(
-                Diagnostic::new(
-                    Code::E0001,
-                    place,
-                    format!("the share of a variant is a percentage: `{written}%`"),
-                )
-                .label("`%` is missing")
-                .fix("add `%`", place.shrink_to_end(), "%"),
+            let percent = match written.split_once('.') {
+                // `0.25` is a part of one
+                Some(("0", digits)) if (1..=2).contains(&digits.len()) => {
+                    format!("{}%", format!("{digits:0<2}").trim_start_matches('0'))
+                }
+                _ => format!("{written}%"),
+            };
+            let finding = Diagnostic::new(
+                Code::E0001,
+                place,
+                format!("the share of a variant is a percentage: `{percent}`"),
             );
-            return Some(self.number(&number));
+            self.tell_lost(match written.contains('.') {
+                true => finding.label(format!("write `{percent}`")).suggest(
+                    format!("write `{percent}`"),
+                    place,
+                    percent,
+                ),
+                false => finding.label("`%` is missing").fix("add `%`", place.shrink_to_end(), "%"),
+            });
+            let mut share = self.number(&number);
+            if written.starts_with("0.") {
+                share.value.0 *= 100;
+            }
+            return Some(share);
         }
         if !may_miss {
             let end = p.clone().into_inner().find(|c| c.as_rule() == Rule::block);

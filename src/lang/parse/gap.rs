@@ -17,12 +17,15 @@ const UNITS: [&str; 9] =
 /// How units of time are written elsewhere.
 const FOREIGN_UNITS: [(&str, &[&str]); 8] = [
     ("seconds", &["s", "sec", "secs", "sekunde", "sekunden"]),
-    ("minutes", &["m", "min", "mins", "minuten"]),
+    ("minutes", &["min", "mins", "minuten"]),
     ("hours", &["h", "hr", "hrs", "std", "stunde", "stunden"]),
     ("days", &["d", "tag", "tage", "tagen"]),
-    ("working days", &["werktag", "werktage", "werktagen", "workdays", "weekdays", "business"]),
+    (
+        "working days",
+        &["werktag", "werktage", "werktagen", "arbeitstag", "arbeitstage", "arbeitstagen", "workdays"],
+    ),
     ("weeks", &["w", "wk", "wks", "woche", "wochen"]),
-    ("months", &["mo", "mth", "monat", "monate", "monaten"]),
+    ("months", &["mo", "mth", "mths", "monat", "monate", "monaten"]),
     ("years", &["y", "yr", "yrs", "jahr", "jahre", "jahren"]),
 ];
 
@@ -122,7 +125,7 @@ impl<'s> Reader<'s> {
             return Diagnostic::new(Code::E0008, here, format!("`{found}` is a word of the language"))
                 .label(format!("expected {}", gap.list()))
                 .help(format!("call it `{better}`, say"))
-                .fix(format!("call it `{better}`"), here, better);
+                .suggest(format!("call it `{better}`"), here, better);
         }
         if let Some(finding) = self.habit(gap, here) {
             return finding;
@@ -148,14 +151,23 @@ impl<'s> Reader<'s> {
                 format!("expected {}{}, found `{found}`", gap.list(), after(before)),
             )
         };
+        let wants_unit = gap.wanted.contains(&Expected::Thing("a unit of time"));
+        if let Some(units) = several_units(found).filter(|_| wants_unit) {
+            finding.primary.span = here;
+            return finding.label(format!("did you mean {units}?"));
+        }
         let unit = gap.wanted.contains(&Expected::Thing("a unit of time")).then(|| unit_of(found)).flatten();
         if let Some(meant) = unit.or_else(|| did_you_mean(found, gap.candidates())) {
             finding.primary.span = here;
-            return finding.label(format!("did you mean `{meant}`?")).fix(
-                format!("write `{meant}`"),
-                here,
-                meant,
-            );
+            finding = finding.label(format!("did you mean `{meant}`?"));
+            let title = format!("write `{meant}`");
+            // `14d` needs a blank as well
+            let glued = text[..at].ends_with(|c: char| c.is_ascii_digit());
+            let written = if glued { format!(" {meant}") } else { meant.to_owned() };
+            return match unit {
+                Some(_) => finding.fix(title, here, written),
+                None => finding.suggest(title, here, written),
+            };
         }
         if left_over {
             return finding.label("left over");
@@ -196,6 +208,10 @@ impl<'s> Reader<'s> {
                 here,
                 with,
             ))
+        };
+        let suggest = |message: String, with: &str| {
+            let title = format!("write `{with}`");
+            Some(Diagnostic::new(Code::E0001, here, message).label(title.clone()).suggest(title, here, with))
         };
         let insert = |message: String, offset: usize, word: &str| {
             let place = self.place(start + offset, start + offset);
@@ -242,7 +258,7 @@ impl<'s> Reader<'s> {
             return replace("a name stands without quotes".to_owned(), bare);
         }
         if gap.things() == [TITLE] && is_word && bare == found && gap.words().is_empty() {
-            return replace("a text stands in quotes".to_owned(), &format!("\"{found}\""));
+            return suggest("a text stands in quotes".to_owned(), &format!("\"{found}\""));
         }
         let is_number = found.chars().all(|c| c.is_ascii_digit());
         if wants_thing("a share") && is_number {
@@ -290,7 +306,7 @@ impl<'s> Reader<'s> {
         Some(
             Diagnostic::new(Code::E0001, place, format!("`{word}` means nothing here"))
                 .label(format!("did you mean `{meant}`?"))
-                .fix(format!("write `{meant}`"), place, meant),
+                .suggest(format!("write `{meant}`"), place, meant),
         )
     }
 }
@@ -403,6 +419,15 @@ impl Gap<'_> {
 fn unit_of(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
     FOREIGN_UNITS.iter().find(|(_, others)| others.contains(&word.as_str())).map(|(ours, _)| *ours)
+}
+
+/// What a word may mean that means several units.
+fn several_units(word: &str) -> Option<&'static str> {
+    Some(match word.to_lowercase().as_str() {
+        "m" => "`minutes` or `months`",
+        "business" | "weekdays" | "workday" | "weekday" => "`working days`",
+        _ => return None,
+    })
 }
 
 /// Whether a line with `exit` says when, and is thus a rule of the journey.

@@ -202,7 +202,7 @@ impl<'s> Reader<'s> {
         let place = self.place_of(p);
         let mut finding = Diagnostic::new(Code::E0001, place, format!("`{word}` is not a type"));
         finding = match meant {
-            Some(meant) => finding.label(format!("did you mean `{meant}`?")).fix(
+            Some(meant) => finding.label(format!("did you mean `{meant}`?")).suggest(
                 format!("write `{meant}`"),
                 place,
                 meant,

@@ -235,7 +235,7 @@ impl<'s> Reader<'s> {
                             .help(
                                 "a text knows `\\\"`, `\\\\`, `\\n` and `\\t`; write `\\\\` for a backslash",
                             )
-                            .fix("write the backslash twice", place.shrink_to_start(), "\\"),
+                            .suggest("write the backslash twice", place.shrink_to_start(), "\\"),
                     );
                     value.push(other);
                 }

@@ -159,7 +159,7 @@ impl<'s> Reader<'s> {
         let here = self.place(at, at + word.len());
         let finding = Diagnostic::new(Code::E0001, here, "`on` in a wait is followed by `timeout`");
         Some(match did_you_mean(word, ["timeout"]) {
-            Some(_) => finding.label("did you mean `timeout`?").fix("write `timeout`", here, "timeout"),
+            Some(_) => finding.label("did you mean `timeout`?").suggest("write `timeout`", here, "timeout"),
             None => finding
                 .help("what happens with an event begins with `when`; handlers stand directly in a journey"),
         })
@@ -189,12 +189,16 @@ impl<'s> Reader<'s> {
                     Some((first, second)) if first_word(rest) == second => first,
                     _ => meant,
                 };
-                finding.label(format!("did you mean `{meant}`?")).fix(format!("write `{word}`"), here, word)
+                finding.label(format!("did you mean `{meant}`?")).suggest(
+                    format!("write `{word}`"),
+                    here,
+                    word,
+                )
             }
             None => match did_you_mean(head, CLAUSES) {
                 Some(clause) if place != Place::File => finding
                     .label(format!("did you mean `{clause}`, going on with the line above?"))
-                    .fix(format!("write `{clause}`"), here, clause),
+                    .suggest(format!("write `{clause}`"), here, clause),
                 _ => finding.help(format!("a line here begins with {}", some_of(place))),
             },
         }
@@ -310,7 +314,7 @@ impl<'s> Reader<'s> {
             return Some(
                 Diagnostic::new(Code::E0001, here, format!("`{head}` does not go on with `if`"))
                     .label(format!("did you mean `{meant}`?"))
-                    .fix(format!("write `{meant}`"), here, meant),
+                    .suggest(format!("write `{meant}`"), here, meant),
             );
         }
         let before = self.findings.len();

@@ -417,7 +417,12 @@ impl<'a> Scanner<'a> {
             None => Diagnostic::new(Code::E0001, span, format!("`{word}` is not a name"))
                 .label("names are made of the letters a to z, digits and `_`"),
         };
-        self.findings.push(finding.fix(format!("write `{plain}`"), span, plain.clone()));
+        let title = format!("write `{plain}`");
+        // `geburtstag_für` may be called so outside as well, and then another name is wanted
+        self.findings.push(match confusing {
+            Some(_) => finding.fix(title, span, plain.clone()),
+            None => finding.suggest(title, span, plain.clone()),
+        });
         self.lost.push(span);
         self.at = start;
         self.replace(word.len(), &plain);

@@ -17,7 +17,7 @@ impl<'s> Reader<'s> {
             Diagnostic::new(Code::E0008, place, format!("`{word}` is a word of the language"))
                 .label("not a name")
                 .help(format!("call it `{better}`, say"))
-                .fix(format!("call it `{better}`"), place, better),
+                .suggest(format!("call it `{better}`"), place, better),
         );
     }
 

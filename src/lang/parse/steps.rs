@@ -228,7 +228,7 @@ impl<'s> Reader<'s> {
             self.tell_lost(
                 Diagnostic::new(Code::E0007, place, "work for people has the purpose of its journey")
                     .label("left over")
-                    .fix("take it out", place, ""),
+                    .suggest("take it out", place, ""),
             );
         }
         Some(Work { task, team: c.team, with: c.with, limit: c.limit, name: c.name })

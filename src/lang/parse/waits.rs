@@ -98,7 +98,7 @@ impl<'s> Reader<'s> {
             )
             .label("how long at most?")
             .help("say the longest time first, such as `wait up to 7 days …`; `wait forever …` exists too")
-            .fix("wait up to 7 days", before, "up to 7 days "),
+            .suggest("wait up to 7 days", before, "up to 7 days "),
         );
         Some(wait)
     }

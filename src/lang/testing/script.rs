@@ -127,7 +127,7 @@ impl<'t> Reader<'t, '_> {
         let mut finding = Diagnostic::new(Code::E1003, span, message);
         let names = known.iter().map(String::as_str);
         if let Some(near) = suggest::did_you_mean(word, names.clone()) {
-            finding = finding.help(format!("did you mean `{near}`?")).fix(
+            finding = finding.help(format!("did you mean `{near}`?")).suggest(
                 format!("write `{near}`"),
                 span,
                 near.to_owned(),

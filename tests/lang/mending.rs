@@ -1,0 +1,159 @@
+//! `check --fix`: only what can have been meant, never anything worse.
+
+use std::collections::BTreeMap;
+
+use fahrplan::diagnostic::{FileId, Sources, count};
+use fahrplan::lang::ast::Comment;
+use fahrplan::lang::mend::mend;
+use fahrplan::lang::{Compilation, Input, compile};
+
+use super::damage::damages;
+use super::{Project, fixtures, lang, real};
+
+const HEAD: &str = "journey sample {
+  purpose marketing
+  enter on cart_updated as cart per cart.cart_id
+  reenter when finished
+  lasts up to 300 days
+";
+
+fn project(text: &str) -> Project {
+    let mut project = Project::new();
+    for shared in ["schema.journey", "policies.journey"] {
+        project.file(shared, &lang().join("shared").join(shared));
+    }
+    project.input.sources.add("case.journey".to_owned(), text.to_owned());
+    project.templates(&lang().join("shared/templates"));
+    project
+}
+
+fn mended(text: &str) -> String {
+    let input = project(text).input;
+    let file = input.sources.find("case.journey").expect("just added");
+    mend(&input, &|_| true).texts.remove(&file).unwrap_or_else(|| text.to_owned())
+}
+
+/// Each line in a journey that is fine without it, and what becomes of it.
+fn lines(cases: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
+    for (written, expected) in cases {
+        let around = |line: &str| format!("{HEAD}  {line}\n  exit as done\n}}\n");
+        let found = mended(&around(written));
+        if found != around(expected) {
+            wrong.push(format!("{written}\nexpected {expected}\nfound {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n----\n"));
+}
+
+#[test]
+fn what_can_only_have_been_meant_is_written() {
+    lines(&[
+        ("wiat 3 days", "wait 3 days"),
+        ("wait 3 dyas", "wait 3 days"),
+        ("wait 3 Tage", "wait 3 days"),
+        ("if contact.plan == \"pro\" { wait 1 day }", "if contact.plan is pro { wait 1 day }"),
+        ("if contact.Plan is Pro { wait 1 day }", "if contact.plan is pro { wait 1 day }"),
+        ("send email „hello“ as hello_mail", "send email hello as hello_mail"),
+        (
+            "send email hello with { } as hello_mail wait 3 days",
+            "send email hello with { } as hello_mail\nwait 3 days",
+        ),
+        (
+            "wait up to 3 days for order_placed as order same cartid",
+            "wait up to 3 days for order_placed as order same cart_id",
+        ),
+        (
+            "wait up to 3 days for order_placed as order same cartid\n  wait up to 3 days for order_placed as other same cartid",
+            "wait up to 3 days for order_placed as order same cart_id\n  wait up to 3 days for order_placed as other same cart_id",
+        ),
+        (
+            "wait up to 3 days for order_placed same cart_id as order",
+            "wait up to 3 days for order_placed as order same cart_id",
+        ),
+    ]);
+}
+
+#[test]
+fn what_may_have_been_meant_otherwise_is_left_to_its_author() {
+    let same = |line: &'static str| (line, line);
+    lines(&[
+        same("wait 14 m"),
+        same("wait 2 business days"),
+        same("if contact.first_name is not null { wait 1 day }"),
+        same("if contact.first_name is \"Ada\" { wait 1 day }"),
+        same("send email hello as miss you\n  wait up to 3 days for miss_you.clicked as look"),
+        same("wait for order_placed as order same cart_id"),
+        same("wait up to 3 days for order_placed as order"),
+        same("if any(order_placed) { wait 1 day }"),
+        same("send email hello as start"),
+        same("unless contact.vip and contact.plan is pro { wait 1 day }"),
+        same("let gift = 5"),
+        same("switch contact.plan {\n    case free { wait 1 day }\n  }"),
+    ]);
+    for head in [
+        "journey sample {\n  purpose marketing\n  enter on cart_updated as cart per cart_id\n  reenter when finished\n",
+        "journey sample {\n  purpose marketing\n  enter on contact.birthday at 09:00 contact time\n  reenter when finished\n",
+        "journey win back {\n  purpose marketing\n  enter on cart_updated as cart\n  reenter when finished\n",
+    ] {
+        let text = format!("{head}  lasts up to 9 days\n  exit as done\n}}\n");
+        assert_eq!(mended(&text), text);
+    }
+}
+
+#[test]
+fn a_fix_whose_mistake_remains_is_held_back_and_the_others_go_in() {
+    let text =
+        format!("{HEAD}  if contact.plan == pro {{ wait 1 dyas }}\n  wiat 3 days for\n  exit as done\n}}\n");
+    let input = project(&text).input;
+    let mended = mend(&input, &|_| true);
+    assert_eq!((mended.applied, mended.held_back), (3, 1));
+    let new = mended.texts.values().next().expect("three are in");
+    assert!(new.contains("is pro { wait 1 days }") && new.contains("  wait 3 days for\n"), "{new}");
+}
+
+fn comments(compiled: &Compilation) -> Vec<String> {
+    let texts =
+        |comments: &[Comment]| comments.iter().map(|comment| comment.text.clone()).collect::<Vec<_>>();
+    compiled.files.iter().flat_map(|(_, tree)| texts(&tree.comments)).collect()
+}
+
+fn with(input: &Input, texts: &BTreeMap<FileId, String>) -> Input {
+    let mut new = input.clone();
+    new.sources = Sources::new();
+    for (file, path, text) in input.sources.iter() {
+        new.sources.add(path.to_owned(), texts.get(&file).cloned().unwrap_or_else(|| text.to_owned()));
+    }
+    new
+}
+
+/// Mending never adds a mistake, never loses a comment, and has nothing left to do the second time.
+fn holds(input: &Input, told: &str) {
+    let before = compile(input);
+    let mended = mend(input, &|_| true);
+    let new = with(input, &mended.texts);
+    let after = compile(&new);
+    let (errors, left) = (count(&before.diagnostics)[0], count(&after.diagnostics)[0]);
+    assert!(left <= errors, "{told}: {errors} errors became {left}\n{:#?}", mended.texts);
+    assert_eq!(mended.applied == 0, mended.texts.is_empty(), "{told}");
+    assert_eq!(comments(&before), comments(&after), "{told}");
+    let again = mend(&new, &|_| true);
+    assert!(again.texts.is_empty(), "{told}: {:#?}\n{:#?}", mended.texts, again.texts);
+}
+
+#[test]
+fn mending_never_makes_anything_worse() {
+    for (code, folder) in fixtures() {
+        holds(&super::fixture(&folder, "bad.journey").input, &code);
+    }
+    for name in ["bakery", "gym", "theater"] {
+        holds(&real(&format!("tests/lang/planted/{name}")).input, name);
+    }
+    for folder in ["journeys", "tests/lang/samples"] {
+        let input = real(folder).input;
+        for damage in damages(&input, 2_003) {
+            let told = format!("{} {} at {}", input.sources.path(damage.file), damage.kind, damage.at);
+            holds(&with(&input, &BTreeMap::from([(damage.file, damage.text)])), &told);
+        }
+    }
+}
