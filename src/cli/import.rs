@@ -22,7 +22,7 @@ use crate::id::ContactId;
 use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
 use crate::store::import::{self as quiet, Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::{Store, journeys};
+use crate::store::{Store, identities, journeys};
 use crate::time::{MINUTE, Timestamp};
 use crate::value::{self, Type, Value};
 
@@ -132,7 +132,20 @@ impl Import<'_> {
                 self.take(std::mem::take(&mut people), report).await?;
             }
         }
-        self.take(people, report).await
+        self.take(people, report).await?;
+        self.look_again(report).await
+    }
+
+    /// Who lost an address in one part of the file may have got another one in the next.
+    async fn look_again(&self, report: &mut Report) -> Result<(), Failure> {
+        let mut conn = self.store.read().await.map_err(world)?;
+        for contact in std::mem::take(&mut report.imported.bereft) {
+            let called = identities::of_contact(&mut conn, contact).await.map_err(world)?;
+            if called.iter().all(|(kind, _)| *kind != identities::Kind::Email) {
+                report.imported.bereft.insert(contact);
+            }
+        }
+        Ok(())
     }
 
     async fn take(&self, people: Vec<Person>, report: &mut Report) -> Result<(), Failure> {
@@ -153,7 +166,7 @@ impl Import<'_> {
         let mark = self.store.new_id();
         let accepted = self.store.accept(incoming.collect(), self.now).await.map_err(world)?;
         let (new, known) = self.reached(mark, &accepted);
-        report.add(Imported { new, known });
+        report.add(Imported { new, known, ..Imported::default() });
         Ok(())
     }
 
@@ -196,6 +209,7 @@ impl Import<'_> {
             }
         }
         self.take(people, report).await?;
+        self.look_again(report).await?;
         self.accept(incoming, report).await
     }
 
@@ -428,6 +442,8 @@ impl Report {
     fn add(&mut self, imported: Imported) {
         self.imported.new += imported.new;
         self.imported.known += imported.known;
+        self.imported.bereft.extend(imported.bereft);
+        self.imported.left_out += imported.left_out;
         progress(&format!("{} contacts", self.imported.new + self.imported.known));
     }
 
@@ -484,6 +500,21 @@ impl Report {
         }
         if self.rejected > TOLD {
             text.push_str(&format!("… and {} more\n", self.rejected - TOLD));
+        }
+        let bereft = &self.imported.bereft;
+        for contact in bereft.iter().take(TOLD) {
+            text.push_str(&format!(
+                "{contact} has no e-mail address any more: another contact was named with it\n"
+            ));
+        }
+        if bereft.len() > TOLD {
+            text.push_str(&format!("… and {} more\n", bereft.len() - TOLD));
+        }
+        if self.imported.left_out > 0 {
+            text.push_str(&format!(
+                "{} e-mail addresses were left out: they belong to contacts with a user id, and their rows have none\n",
+                self.imported.left_out
+            ));
         }
         let mut parts = Vec::new();
         for (count, what) in [

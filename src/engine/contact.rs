@@ -93,6 +93,7 @@ fn accepted_at(input: &Input) -> Option<Timestamp> {
         Input::Consent(change) => Some(change.at),
         Input::Due { .. }
         | Input::Fire { .. }
+        | Input::Forget { .. }
         | Input::Leave { .. }
         | Input::Settle { .. }
         | Input::Suppress(_) => None,
@@ -116,6 +117,10 @@ impl<'a> Call<'_, 'a> {
                 }
                 Ok(())
             }
+            Input::Forget { attribute, value } => {
+                self.forget(attribute, value);
+                Ok(())
+            }
             Input::Consent(change) => {
                 self.consent(change.clone());
                 Ok(())
@@ -130,6 +135,16 @@ impl<'a> Call<'_, 'a> {
             Input::Fire { journey, entry, at } => self.fire(&(journey.clone(), *entry), *at),
             Input::Settle { cause } => self.settle(*cause),
             Input::Leave { journey, reason } => self.leave_journey(journey, reason, now),
+        }
+    }
+
+    fn forget(&mut self, attribute: &Word, value: &Value) {
+        let now = self.turn.facts.attribute(self.turn.effects, attribute);
+        let as_compared = |value: &Value| value.as_text().map(|text| text.trim().to_lowercase());
+        if now.is_known() && as_compared(&now) == as_compared(value) {
+            self.turn.effects.set(self.turn.facts, attribute, Value::Unknown);
+            let why = format!("`{attribute}` was cleared: another contact was named with it");
+            self.note(None, What::Odd { why: why.into() });
         }
     }
 

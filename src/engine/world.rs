@@ -58,6 +58,11 @@ pub enum Input {
         values: Fields,
         at: Timestamp,
     },
+    /// An attribute is cleared if it still has that value, case and outer spaces apart: an address that went to another contact.
+    Forget {
+        attribute: Word,
+        value: Value,
+    },
     Consent(ConsentChange),
     Suppress(Suppression),
     /// `enter by start`, from the API, the command line or a `start journey`.

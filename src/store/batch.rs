@@ -21,6 +21,10 @@ use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{Changes, EnrollmentChange, Fields, Input, Need, StandingChange, What, World};
 use crate::id::{ContactId, EnrollmentId};
 use crate::time::{MINUTE, Timestamp};
+use crate::value::Value;
+
+/// The attributes that are identities too.
+const CALLED: [&str; 2] = ["email", "phone"];
 
 /// Rounds of loading that a batch may take; a contact with many inputs takes a few for each of a kind it has not had.
 const ROUNDS: usize = 1_000;
@@ -324,16 +328,21 @@ impl Batch {
 
     async fn write_facts(&mut self, tx: &mut Conn, changed: &[(ContactId, Changes)]) -> Result<()> {
         let bucket = self.bucket;
-        let mut attributes = Vec::new();
+        let (mut attributes, mut refusing) = (Vec::new(), Vec::new());
         for (contact, changes) in changed {
             let Some(values) = &changes.attributes else { continue };
             attributes.push((*contact, values));
             let (now_called, member) = (called(values), self.member(*contact));
             let before = std::mem::replace(&mut member.called, now_called.clone());
             if before != now_called {
-                identities::rename(tx, *contact, before, now_called).await?;
+                let refused = identities::rename(tx, *contact, &before, &now_called).await?;
+                if refused.contains(&true) {
+                    refusing.push((*contact, member.keep_called(values, before, refused)));
+                    attributes.pop();
+                }
             }
         }
+        attributes.extend(refusing.iter().map(|(contact, values)| (*contact, values)));
         contacts::set_attributes(tx, bucket, &attributes).await?;
         events::insert(tx, bucket, &self.deployed.catalog, &all(changed, |c| &c.events)).await?;
         permissions::record_consents(tx, bucket, &all(changed, |c| &c.consents)).await?;
@@ -402,10 +411,26 @@ fn all<'a, T>(
 
 /// The attributes that are identities too.
 fn called(attributes: &Fields) -> [Option<Arc<str>>; 2] {
-    ["email", "phone"].map(|name| attributes.get(name).and_then(|value| value.as_text()).map(Arc::from))
+    CALLED.map(|name| attributes.get(name).and_then(|value| value.as_text()).map(Arc::from))
 }
 
 impl Member {
+    /// Attributes without what may not change, since it belongs to another contact: that stays as it was before.
+    fn keep_called(&mut self, values: &Fields, before: [Option<Arc<str>>; 2], refused: [bool; 2]) -> Fields {
+        let mut values = values.clone();
+        for (name, before) in CALLED.into_iter().zip(before).zip(refused).filter(|(_, r)| *r).map(|(n, _)| n)
+        {
+            for fields in [&mut values, &mut self.world.attributes] {
+                match &before {
+                    Some(text) => fields.insert(name.into(), Value::Text(text.clone())),
+                    None => fields.remove(name),
+                };
+            }
+        }
+        self.called = called(&values);
+        values
+    }
+
     /// Takes inputs until there are none or a fact is missing.
     fn advance(&mut self, deployed: &Deployed, now: Timestamp, core: &Core) -> Option<Need> {
         while let Some(input) = self.inputs.front() {

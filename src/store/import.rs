@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::identities::{Resolved, Resolver};
+use super::identities::{Kind, Resolved, Resolver};
 use super::inbox::{Incoming, To};
 use super::{Conn, Error, Result, Store, contacts, inbox, journeys, permissions};
 use crate::engine::programs::is_standing;
@@ -22,10 +22,23 @@ pub struct Person {
 }
 
 /// What an import did: contacts, each counted once however many rows it had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     pub new: usize,
     pub known: usize,
+    /// Whose unique address went to a contact that was named with it, and who are left without one.
+    pub bereft: BTreeSet<ContactId>,
+    /// Rows whose unique address stays with another contact.
+    pub left_out: usize,
+}
+
+/// A row of the file.
+struct Row<'a> {
+    person: &'a Person,
+    /// Its address stays with another contact.
+    without_address: bool,
+    /// Attributes that it does not set: what another row of the contact, or of another one, made void.
+    left_out: Vec<&'static str>,
 }
 
 /// How often an import begins anew when the database cannot take it, or another process came first with an identity.
@@ -58,11 +71,12 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
         .collect();
     let mut resolver = Resolver::load(tx, asks.iter()).await?;
     let mut created = BTreeSet::new();
-    let mut rows: Vec<(ContactId, &Person)> = Vec::with_capacity(people.len());
+    let mut rows: Vec<(ContactId, Row)> = Vec::with_capacity(people.len());
     let mut merges = Vec::new();
     for (ask, person) in asks.iter().zip(people) {
-        if let Some(Resolved { contact, new, merged }) = resolver.resolve(tx, &ask.to, now).await? {
-            rows.push((contact, person));
+        if let Some(resolved) = resolver.resolve(tx, &ask.to, now).await? {
+            let Resolved { contact, new, merged, without_address } = resolved;
+            rows.push((contact, Row { person, without_address, left_out: Vec::new() }));
             merges.extend(merged);
             if new {
                 created.insert(contact);
@@ -70,15 +84,28 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
         }
     }
     let merges = merges.into_iter().map(|loser| (loser, resolver.forward(loser))).collect();
-    for (contact, _) in &mut rows {
+    for (contact, row) in &mut rows {
         *contact = resolver.forward(*contact);
+        for (kind, attribute) in [(Kind::Email, "email"), (Kind::Phone, "phone")] {
+            let said = row.person.attributes.get(attribute).and_then(|value| value.as_text());
+            if said.is_some_and(|said| {
+                (row.without_address && kind == Kind::Email) || !resolver.is_called(*contact, kind, said)
+            }) {
+                row.left_out.push(attribute);
+            }
+        }
     }
     contacts::follow(tx, &mut rows).await?;
     let all: BTreeSet<ContactId> = rows.iter().map(|(contact, _)| *contact).collect();
-    let imported = Imported { new: created.len(), known: all.difference(&created).count() };
-    let mut buckets: BTreeMap<i64, Vec<(ContactId, &Person)>> = BTreeMap::new();
-    for (contact, person) in rows {
-        buckets.entry(tx.core.bucket_of(contact)).or_default().push((contact, person));
+    let imported = Imported {
+        new: created.len(),
+        known: all.difference(&created).count(),
+        bereft: resolver.bereft(),
+        left_out: rows.iter().filter(|(_, row)| row.without_address).count(),
+    };
+    let mut buckets: BTreeMap<i64, Vec<(ContactId, Row)>> = BTreeMap::new();
+    for (contact, row) in rows {
+        buckets.entry(tx.core.bucket_of(contact)).or_default().push((contact, row));
     }
     // What is read here is written back, so nobody may change it meanwhile.
     for bucket in buckets.keys() {
@@ -99,7 +126,7 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
 const SETTLE: Input = Input::Settle { cause: Cause::Import };
 
 /// Sets attributes and consents of contacts of one locked bucket; false if one of them was merged before the lock.
-async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, &Person)], now: Timestamp) -> Result<bool> {
+async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, Row<'_>)], now: Timestamp) -> Result<bool> {
     let mut attributes: BTreeMap<ContactId, Fields> = BTreeMap::new();
     for (contact, (fields, merged_into)) in
         contacts::attributes(tx, bucket, rows.iter().map(|(contact, _)| *contact)).await?
@@ -109,9 +136,12 @@ async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, &Person)], now: Tim
         }
         attributes.insert(contact, fields);
     }
-    for (contact, person) in rows {
+    for (contact, Row { person, left_out, .. }) in rows {
         let fields = attributes.entry(*contact).or_default();
         for (name, value) in &person.attributes {
+            if left_out.contains(&&**name) {
+                continue;
+            }
             if value.is_known() {
                 fields.insert(name.clone(), value.clone())
             } else {
@@ -129,7 +159,7 @@ async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, &Person)], now: Tim
     contacts::set_attributes(tx, bucket, &attributes).await?;
     let consents: Vec<(ContactId, &ConsentChange)> = rows
         .iter()
-        .flat_map(|(contact, person)| person.consents.iter().map(|change| (*contact, change)))
+        .flat_map(|(contact, row)| row.person.consents.iter().map(|change| (*contact, change)))
         .collect();
     permissions::record_consents(tx, bucket, &consents).await?;
     Ok(true)

@@ -4,6 +4,7 @@
 //! sync of the disk serves many. A repeated message id within a week is dropped; a contact nobody knows is created; two contacts
 //! that turn out to be one are merged by the advancing transaction, told so through the inbox.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -198,28 +199,46 @@ async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Opt
     let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|((item, _), _)| item);
     let mut resolver = Resolver::load(tx, fresh()).await?;
     let mut accepted = Vec::with_capacity(items.len());
-    let mut rows = Rows::with_capacity(items.len() * 5);
+    let mut parcels = Vec::with_capacity(items.len());
     for ((item, now), repeated) in items.iter().zip(repeated) {
         if repeated {
             accepted.push(Accepted::Repeated);
             continue;
         }
-        let Some(Resolved { contact, new, merged }) = resolver.resolve(tx, &item.to, *now).await? else {
+        let Some(resolved) = resolver.resolve(tx, &item.to, *now).await? else {
             accepted.push(Accepted::Nobody);
             continue;
         };
+        let Resolved { contact, new, merged, without_address } = resolved;
         for loser in merged {
-            push(&mut rows, &tx.core, loser, *now, ParcelRef::Merge(contact).to_text());
+            parcels.push((loser, *now, ParcelRef::Merge(contact).to_text()));
         }
-        let parcel = if new { ParcelRef::First(&item.input) } else { ParcelRef::Input(&item.input) };
-        push(&mut rows, &tx.core, contact, *now, parcel.to_text());
+        let input = if without_address { without(&item.input, "email") } else { Cow::Borrowed(&item.input) };
+        let parcel = if new { ParcelRef::First(&input) } else { ParcelRef::Input(&input) };
+        parcels.push((contact, *now, parcel.to_text()));
         accepted.push(Accepted::Taken(contact));
+    }
+    let mut rows = Rows::with_capacity(parcels.len() * 5);
+    for (contact, now, text) in parcels {
+        push(&mut rows, &tx.core, contact, now, text);
     }
     if !resolver.write(tx).await? {
         return Ok(None);
     }
     insert(tx, rows).await?;
     Ok(Some(accepted))
+}
+
+/// The input without an attribute that may not be set.
+fn without<'a>(input: &'a Input, attribute: &str) -> Cow<'a, Input> {
+    match input {
+        Input::Attributes { values, at } => {
+            let mut values = values.clone();
+            values.remove(attribute);
+            Cow::Owned(Input::Attributes { values, at: *at })
+        }
+        other => Cow::Borrowed(other),
+    }
 }
 
 /// Puts inputs into the inboxes of contacts that are known, inside a transaction that does more. The caller wakes the advancing

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::counts::Counts;
+use super::identities::{self, Kind};
 use super::journeys::Deployed;
 use super::sql::args;
 use super::timers::Timer;
@@ -15,6 +16,7 @@ use crate::engine::program::Word;
 use crate::engine::world::{Cause, Fields, Input};
 use crate::id::ContactId;
 use crate::time::Timestamp;
+use crate::value::Value;
 
 /// From where to where.
 #[derive(Clone, Copy)]
@@ -187,14 +189,31 @@ async fn hand_over_attributes(tx: &mut Conn, way: Way, now: Timestamp) -> Result
     let loser = contacts::load(tx, way.from.1).await?;
     let winner = contacts::load(tx, way.to.1).await?;
     let (Some(loser), Some(winner)) = (loser, winner) else { return Ok(()) };
-    let is_new = |name: &Word| !winner.attributes.contains_key(name);
-    let values: Fields = loser.attributes.into_iter().filter(|(name, _)| is_new(name)).collect();
+    let called = &winner.identities;
+    // Whose address counts has been decided already, and the attribute follows.
+    let is_called = |kind: Kind, value: &Value| {
+        value.as_text().is_some_and(|text| called.contains(&(kind, identities::normal(kind, text))))
+    };
+    let mut values: Fields = Fields::new();
+    for (name, value) in loser.attributes {
+        let counts = match &*name {
+            "email" => is_called(Kind::Email, &value),
+            "phone" => is_called(Kind::Phone, &value),
+            _ => true,
+        };
+        if counts && !winner.attributes.contains_key(&name) {
+            values.insert(name, value);
+        }
+    }
     let mut inputs = vec![(way.to.1, Input::Settle { cause: Cause::Import })];
     if !values.is_empty() {
         inputs.insert(0, (way.to.1, Input::Attributes { values, at: now }));
     }
     inbox::enqueue(tx, inputs, now).await?;
     tx.exec(EMPTY, args![way.from.0, way.from.1]).await?;
+    // What it was called by in the meantime.
+    tx.exec("DELETE FROM identities WHERE bucket = $1 AND contact = $2", args![way.from.0, way.from.1])
+        .await?;
     Ok(())
 }
 

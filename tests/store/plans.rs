@@ -94,7 +94,7 @@ const GROW: [&str; 12] = [
     "INSERT INTO contact_pauses SELECT g % 8, -g, 1, 0 FROM generate_series(1, 40000) g",
     "INSERT INTO cap_slots SELECT g % 8, -g, 0, -g, 1, 1 FROM generate_series(1, 40000) g",
     "INSERT INTO errands SELECT g % 8, -g, -g, 0, '{}' FROM generate_series(1, 40000) g",
-    "INSERT INTO suppressions SELECT 'a' || g, 1, '', 0 FROM generate_series(1, 40000) g",
+    "INSERT INTO suppressions SELECT 'a' || g, 1, 0, '', 0 FROM generate_series(1, 40000) g",
 ];
 const GROW_MORE: [&str; 5] = [
     "INSERT INTO seen SELECT g % 8, 0, CAST(CAST(g AS TEXT) AS BYTEA) FROM generate_series(1, 40000) g",
