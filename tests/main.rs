@@ -7,6 +7,7 @@ mod engine;
 mod explain;
 mod format;
 mod house;
+mod http;
 mod journeys;
 mod lang;
 mod lowering;

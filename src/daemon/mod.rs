@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::compose::Composer;
 pub use self::deliver::{Outlet, Way};
 use crate::clock::JourneyClock;
-use crate::http::{self, Doors};
+use crate::http::{self, Doors, connections};
 use crate::store::{self, Store};
 
 /// How long the loops may take to finish what they hold.
@@ -108,7 +108,7 @@ impl Daemon {
         let mut loops: JoinSet<(&'static str, Result<(), Error>)> = JoinSet::new();
         let (store, clock) = (&self.store, &self.clock);
         let doors_closed = CancellationToken::new();
-        let served = http::serve(self.listener, router, stop.clone());
+        let served = connections::serve(self.listener, router, connections::Limits::default(), stop.clone());
         let closed = doors_closed.clone();
         loops.spawn(async move {
             let ended = served.await.map_err(Error::Http);

@@ -1,15 +1,18 @@
 //! Who may come in: a key in `Authorization: Basic base64(KEY:)` or `Bearer KEY`, with scopes.
 //!
-//! Default deny: a handler asks for its scope before it reads anything. Keys are looked up in the store once in a while and
-//! remembered for a few seconds, so a revoked key stays out after that.
+//! Default deny: a handler asks for its scope, as its first argument, before the body is read. Keys are looked up in the store once in
+//! a while and remembered for a few seconds, so a revoked key stays out after that.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Doors;
 use super::problem::Problem;
 use crate::clock::machine_now;
 use crate::store::Store;
@@ -25,6 +28,18 @@ const REMEMBER_KEYS: usize = 1_024;
 #[derive(Default)]
 pub struct Gatekeeper {
     known: Mutex<HashMap<[u8; 32], (Timestamp, Option<Key>)>>,
+}
+
+/// Proof that the request came with a key that may send events.
+#[derive(Clone, Debug)]
+pub struct MayIngest(pub Key);
+
+impl FromRequestParts<Doors> for MayIngest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, doors: &Doors) -> Result<MayIngest, Problem> {
+        doors.gatekeeper.admit(&doors.store, &parts.headers, Scope::Ingest).await.map(MayIngest)
+    }
 }
 
 impl Gatekeeper {

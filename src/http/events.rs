@@ -6,16 +6,15 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::Doors;
+use super::auth::MayIngest;
 use super::problem::Problem;
 use crate::engine::world::{Event, Input};
 use crate::intake::{self, Act, Clocks, Item, Rejected};
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::keys::Scope;
 use crate::store::rejected;
 use crate::time::Timestamp;
 
@@ -28,12 +27,11 @@ pub struct Route(pub Option<&'static str>);
 
 /// `POST /v1/identify`, `/v1/track`, `/v1/batch` and their kin.
 pub async fn post(
+    _key: MayIngest,
     State(doors): State<Doors>,
     Extension(Route(kind)): Extension<Route>,
-    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
-    doors.gatekeeper.admit(&doors.store, &headers, Scope::Ingest).await?;
     let body: Value = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad("not-json", format!("the body cannot be read as JSON: {error}")))?;
     let sent_at = body.get("sentAt").and_then(Value::as_str).and_then(|text| text.parse().ok());

@@ -7,22 +7,22 @@ use axum::{Json, response::IntoResponse, response::Response};
 use serde_json::{Value as Json_, json};
 
 use super::Doors;
+use super::auth::MayIngest;
 use super::problem::Problem;
 use crate::engine::world::Input;
 use crate::intake;
 use crate::store::contacts;
 use crate::store::inbox::{Incoming, To};
-use crate::store::keys::Scope;
 
 /// The body: `{ "key": "u1" | "ct_…" | an e-mail address, "with": { … } }`. Answers 202 after the commit; whether the person enters
 /// is decided by the journey's own rules when the row is taken.
 pub async fn enroll(
+    _key: MayIngest,
     State(doors): State<Doors>,
     Path(journey): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    doors.gatekeeper.admit(&doors.store, &headers, Scope::Ingest).await?;
     let body: Json_ = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad("not-json", format!("the body cannot be read as JSON: {error}")))?;
     let Some(key) = body.get("key").and_then(Json_::as_str) else {

@@ -3,28 +3,26 @@
 //! Handlers use the store alone: a committed row wakes the loops of the daemon. Nothing is acknowledged before it is durable.
 
 pub mod auth;
+pub mod connections;
 pub mod events;
 pub mod health;
 pub mod journeys;
 pub mod links;
 pub mod pages;
 pub mod problem;
+mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use self::auth::Gatekeeper;
 use self::events::Route;
@@ -39,8 +37,9 @@ use crate::store::journeys::{self as journeys_deployed, Deployed};
 const BATCH_BYTES: usize = 10 << 20;
 /// The largest body of everything else.
 const BODY_BYTES: usize = 1 << 20;
-/// A request that takes longer is given up; the client may send it again.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest header, and the longest address.
+const HEADER_BYTES: usize = 16 << 10;
+const URI_BYTES: usize = 8 << 10;
 
 /// What handlers share; cheap to clone.
 #[derive(Clone)]
@@ -102,39 +101,46 @@ pub fn router(doors: Doors) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(RequestDecompressionLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(tell))
         .with_state(doors)
 }
 
-/// Counts every request, and turns plain refusals of the framework into problems.
+/// Refuses what is too large to be a request of ours, and turns plain refusals of the framework into problems.
 async fn tell(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let status = response.status();
-    metrics::counter!("fahrplan_http_requests_total", "status" => status.as_u16().to_string()).increment(1);
-    let plain = status.is_client_error() && !is_problem_or_page(&response);
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE if plain => {
-            Problem::new(status, "too-large", "the body is larger than this address takes; send it in parts")
-                .into_response()
-        }
-        StatusCode::BAD_REQUEST if plain => {
-            Problem::bad("unreadable", "the body cannot be read").into_response()
-        }
-        StatusCode::UNSUPPORTED_MEDIA_TYPE if plain => {
-            Problem::new(status, "unsupported", "send JSON, plain or gzip").into_response()
-        }
-        _ => response,
+    if request.uri().to_string().len() > URI_BYTES {
+        return Problem::uri_too_long().into_response();
     }
+    if header_bytes(request.headers()) > HEADER_BYTES {
+        return Problem::header_too_large().into_response();
+    }
+    let response = next.run(request).await;
+    if is_problem_or_page(&response) {
+        return response;
+    }
+    let status = response.status();
+    let problem = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = "the body is larger than this address takes; send it in parts";
+            Problem::new(status, "too-large", detail)
+        }
+        StatusCode::BAD_REQUEST => {
+            Problem::bad("unreadable", "the address or the body of the request cannot be read")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(status, "unsupported", "send JSON, plain or gzip"),
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            Problem::new(status, "bug", "the program failed at this request; its log says where")
+        }
+        _ => return response,
+    };
+    problem.into_response()
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 fn is_problem_or_page(response: &Response) -> bool {
     let kind = response.headers().get(axum::http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("application/problem+json") || kind.starts_with("text/html"))
-}
-
-/// Serves until told to stop; then takes no more connections and finishes what is under way.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }

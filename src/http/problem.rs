@@ -31,6 +31,34 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
     }
 
+    /// The address is longer than we read.
+    pub(super) fn uri_too_long() -> Problem {
+        let detail = "the address of the request is longer than 8 KiB";
+        Problem::new(StatusCode::URI_TOO_LONG, "address-too-long", detail)
+    }
+
+    /// The header is larger than we read.
+    pub(super) fn header_too_large() -> Problem {
+        let detail = "the header of the request is larger than 16 KiB, or has more than 100 fields";
+        Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", detail)
+    }
+
+    /// A whole answer, after which the connection is closed: for requests that never became one.
+    pub(super) fn as_http(&self) -> Vec<u8> {
+        let body = self.body();
+        let (status, length) = (self.status, body.len());
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+
+    fn body(&self) -> String {
+        let title = self.status.canonical_reason().unwrap_or("Problem");
+        json!({ "title": title, "status": self.status.as_u16(), "code": self.code, "detail": self.detail })
+            .to_string()
+    }
+
     /// The store cannot take it now: nothing was acknowledged, try again.
     pub fn away(error: &crate::store::Error) -> Problem {
         tracing::warn!(error = %error, "a request could not be stored");
@@ -62,9 +90,7 @@ impl From<crate::store::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or("Problem");
-        let body = json!({ "title": title, "status": self.status.as_u16(), "code": self.code, "detail": self.detail });
-        let mut response = (self.status, body.to_string()).into_response();
+        let mut response = (self.status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

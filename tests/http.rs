@@ -1,0 +1,187 @@
+//! The doors, spoken to byte by byte: as clients do, and as nobody should.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fahrplan::clock::{JourneyClock, machine_now};
+use fahrplan::http::connections::{self, Limits};
+use fahrplan::http::{self, Doors};
+use fahrplan::link::LinkKey;
+use fahrplan::store::keys::{self, Scope};
+use fahrplan::store::{Store, journeys};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::build::catalog;
+
+/// Limits that a test can wait for.
+const SOON: Limits = Limits {
+    header: Duration::from_millis(300),
+    piece: Duration::from_millis(300),
+    request: Duration::from_secs(1),
+    connections: 4,
+};
+
+/// Doors on a database of their own.
+struct Open {
+    store: Store,
+    at: SocketAddr,
+    key: String,
+    stop: CancellationToken,
+    _directory: tempfile::TempDir,
+}
+
+impl Open {
+    async fn with(limits: Limits) -> Open {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite:{}", directory.path().join("test.db").display());
+        let store = Store::open(&url).await.expect("the database opens");
+        journeys::deploy(&store, &catalog(), &[], machine_now()).await.expect("deployed");
+        let scopes = [Scope::Ingest].into();
+        let (_, key) = keys::create(&store, "test", scopes, None, machine_now()).await.expect("a key");
+        let doors = Doors {
+            store: store.clone(),
+            clock: JourneyClock::Machine,
+            link_key: LinkKey::new([7; 32]),
+            gatekeeper: Arc::default(),
+            confirm_event: "confirmed".into(),
+            sender: "Shop".into(),
+            metrics: fahrplan::daemon::metrics(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        tokio::spawn(connections::serve(listener, http::router(doors), limits, stop.clone()));
+        Open { store, at, key, stop, _directory: directory }
+    }
+
+    /// The head of a POST with the key.
+    fn post(&self, path: &str, more: &str) -> String {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{more}\r\n", self.key)
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.at).await.expect("a connection")
+    }
+
+    /// Sends bytes, and reads until the other side closes.
+    async fn say(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        _ = stream.write_all(bytes).await;
+        read_to_end(&mut stream).await
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let read = tokio::time::timeout(Duration::from_secs(20), read).await.expect("the doors close it");
+    _ = read;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// An answer must be a problem with that status and code, and say a sentence.
+#[track_caller]
+fn is_problem(answer: &str, status: u16, code: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{status} {code}: {answer}");
+    assert!(head.to_ascii_lowercase().contains("content-type: application/problem+json"), "{answer}");
+    let body: serde_json::Value =
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+    assert_eq!(
+        (body["code"].as_str(), body["status"].as_u64()),
+        (Some(code), Some(status.into())),
+        "{answer}"
+    );
+    assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(' ')), "{answer}");
+}
+
+#[tokio::test]
+async fn a_header_that_never_ends_and_an_idle_connection_are_closed() {
+    let doors = Open::with(SOON).await;
+    let began = Instant::now();
+    let mut silent = doors.connect().await;
+    let mut slow = doors.connect().await;
+    slow.write_all(b"POST /v1/track HTTP/1.1\r\nhost: x\r\nx-a: ").await.expect("written");
+    let mut idle = doors.connect().await;
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("written");
+    for stream in [&mut silent, &mut slow] {
+        assert_eq!(read_to_end(stream).await, "");
+    }
+    assert!(read_to_end(&mut idle).await.ends_with("ok\n"));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn silent_connections_keep_nobody_out_for_long() {
+    let doors = Open::with(SOON).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 * SOON.connections {
+        silent.push(doors.connect().await);
+    }
+    let answer = doors.say(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_or_trickles_is_answered_408() {
+    let doors = Open::with(SOON).await;
+    let head = doors.post("/v1/track", "content-length: 1000\r\n");
+    is_problem(&doors.say(format!("{head}{{\"a\"").as_bytes()).await, 408, "too-slow");
+
+    let mut stream = doors.connect().await;
+    stream.write_all(head.as_bytes()).await.expect("written");
+    for _ in 0..30 {
+        if stream.write_all(b" ").await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    is_problem(&read_to_end(&mut stream).await, 408, "too-slow");
+}
+
+#[tokio::test]
+async fn who_has_no_key_is_told_so_before_the_body_is_read() {
+    let doors = Open::with(Limits::default()).await;
+    // Only the header comes: the answer does not wait for the rest.
+    let head = "POST /v1/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n";
+    is_problem(&doors.say(head.as_bytes()).await, 401, "no-key");
+    // Who sends everything before reading is told too, instead of being cut off.
+    let mut whole = head.as_bytes().to_vec();
+    whole.resize(whole.len() + 9_000_000, b' ');
+    is_problem(&doors.say(&whole).await, 401, "no-key");
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_a_sentence() {
+    let doors = Open::with(Limits::default()).await;
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"[..],
+        b"hello\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbad header: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+    ] {
+        is_problem(&doors.say(garbage).await, 400, "not-http");
+    }
+    let long = |head: &str, n: usize| format!("{head}{}", "a".repeat(n));
+    let get = |path: &str, fields: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n").into_bytes()
+    };
+    for n in [17_000, 63_000, 200_000] {
+        let fields = format!("{}\r\n", long("x-a: ", n));
+        is_problem(&doors.say(&get("/healthz", &fields)).await, 431, "header-too-large");
+    }
+    is_problem(&doors.say(&get("/healthz", &"x-a: b\r\n".repeat(150))).await, 431, "header-too-large");
+    is_problem(&doors.say(&get(&long("/", 9_000), "")).await, 414, "address-too-long");
+    is_problem(&doors.say(&get("/u/%ff%fe", "")).await, 400, "unreadable");
+    is_problem(&doors.say(&get("/nothing", "")).await, 404, "not-found");
+    is_problem(&doors.say(&get("/v1/track", "")).await, 405, "wrong-method");
+}
