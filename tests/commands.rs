@@ -15,7 +15,11 @@ use crate::cli::{Ran, empty_dir, fahrplan};
 /// A project with its own SQLite file.
 fn project() -> tempfile::TempDir {
     let dir = empty_dir();
-    std::fs::write(dir.path().join("fahrplan.toml"), "[project]\nname = \"test\"\n").expect("written");
+    std::fs::write(
+        dir.path().join("fahrplan.toml"),
+        "[project]\nname = \"test\"\n[database]\nurl = \"sqlite:test.db\"\n",
+    )
+    .expect("written");
     dir
 }
 
@@ -35,8 +39,6 @@ fn refused(dir: &Path, args: &[&str]) -> String {
 fn a_key_is_shown_once_listed_without_itself_and_revoked() {
     let dir = project();
     let dir = dir.path();
-    let nothing = fine(dir, &["key", "list"]);
-    assert_eq!(nothing, "There are no keys. `fahrplan key create --scope ingest` makes one.\n");
     let secret = fine(dir, &["key", "create", "--scope", "ingest", "--scope", "read", "--name", "shop"]);
     let secret = secret.trim_end();
     assert!(secret.starts_with("fp_") && !secret.contains(char::is_whitespace), "{secret}");
@@ -65,6 +67,86 @@ fn a_key_is_shown_once_listed_without_itself_and_revoked() {
 fn a_database_command_outside_of_a_project_says_so() {
     let dir = empty_dir();
     assert!(refused(dir.path(), &["key", "list"]).contains("no fahrplan.toml here or above"));
+}
+
+#[test]
+fn who_only_looks_makes_no_database() {
+    let dir = project();
+    let dir = dir.path();
+    let commands: [&[&str]; 6] = [
+        &["status"],
+        &["status", "--format", "json"],
+        &["key", "list"],
+        &["key", "revoke", "fp_00000000"],
+        &["contact", "show", "u1"],
+        &["enroll", "u1", "thanks"],
+    ];
+    for args in commands {
+        let err = refused(dir, args);
+        assert!(
+            err.contains("test.db does not exist yet") && err.contains("`fahrplan deploy` makes it"),
+            "{err}"
+        );
+        let files: Vec<_> =
+            std::fs::read_dir(dir).expect("read").map(|file| file.expect("read").file_name()).collect();
+        assert_eq!(files, ["fahrplan.toml"], "{args:?}");
+    }
+    fine(dir, &["key", "create", "--scope", "ingest"]);
+    let before = std::fs::read(dir.join("test.db")).expect("there");
+    fine(dir, &["status"]);
+    fine(dir, &["key", "list"]);
+    assert!(std::fs::read(dir.join("test.db")).expect("there") == before, "looking has changed something");
+}
+
+#[test]
+fn files_with_personal_data_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = with_ada();
+    let dir = dir.path();
+    std::fs::write(dir.join("people.csv"), "user_id,email\nu1,not an address\n").expect("written");
+    assert_eq!(fahrplan(dir, &["import", "contacts", "people.csv"]).code, 1);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _store = runtime.block_on(async {
+        let project = Project::at(dir.to_path_buf()).expect("a project");
+        Store::open(&project.database_url()).await.expect("opened")
+    });
+    for file in ["fahrplan.db", "fahrplan.db-wal", "fahrplan.db-shm", "people.csv.rejected"] {
+        let mode = std::fs::metadata(dir.join(file)).expect(file).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_named_at_once_with_a_way_out() {
+    let dir = project();
+    let dir = dir.path();
+    std::fs::create_dir(dir.join("folder")).expect("made");
+    let toml = |url: &str| {
+        let text = format!("[project]\nname = \"test\"\n[database]\nurl = \"{url}\"\n");
+        std::fs::write(dir.join("fahrplan.toml"), text).expect("written");
+    };
+    // A port on which nobody listens: the system just gave it to us, and we gave it back.
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent_port = silent.local_addr().expect("an address").port();
+    for (url, part) in [
+        (
+            format!("postgres://shop:geheim@127.0.0.1:{port}/shop"),
+            format!("`shop` at 127.0.0.1:{port} cannot be reached: Connection refused"),
+        ),
+        (format!("postgres://shop:geheim@127.0.0.1:{silent_port}/shop"), "no answer within 5 s".to_owned()),
+        ("sqlite:nowhere/test.db".to_owned(), "nowhere/test.db cannot be reached: No such file".to_owned()),
+        ("sqlite:folder".to_owned(), "folder cannot be reached: unable to open".to_owned()),
+    ] {
+        toml(&url);
+        let began = std::time::Instant::now();
+        let Ran { code, err, .. } = fahrplan(dir, &["key", "create", "--scope", "read"]);
+        assert_eq!(code, 3, "{url}: {err}");
+        assert!(err.contains(&part) && err.contains("FAHRPLAN_DATABASE_URL"), "{url}: {err}");
+        assert!(!err.contains("geheim"), "{err}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(9), "{url}: {:?}", began.elapsed());
+    }
 }
 
 // ---------------------------------------------------------------- people

@@ -26,11 +26,10 @@ const SOON: Limits = Limits {
 
 /// Doors on a database of their own.
 struct Open {
-    store: Store,
     at: SocketAddr,
     key: String,
     stop: CancellationToken,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Open {
@@ -38,11 +37,15 @@ impl Open {
         let directory = tempfile::tempdir().expect("a directory");
         let url = format!("sqlite:{}", directory.path().join("test.db").display());
         let store = Store::open(&url).await.expect("the database opens");
+        Open::on(store, limits, Some(directory)).await
+    }
+
+    async fn on(store: Store, limits: Limits, directory: Option<tempfile::TempDir>) -> Open {
         journeys::deploy(&store, &catalog(), &[], machine_now()).await.expect("deployed");
         let scopes = [Scope::Ingest].into();
         let (_, key) = keys::create(&store, "test", scopes, None, machine_now()).await.expect("a key");
         let doors = Doors {
-            store: store.clone(),
+            store,
             clock: JourneyClock::Machine,
             link_key: LinkKey::new([7; 32]),
             gatekeeper: Arc::default(),
@@ -54,7 +57,7 @@ impl Open {
         let at = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         tokio::spawn(connections::serve(listener, http::router(doors), limits, stop.clone()));
-        Open { store, at, key, stop, _directory: directory }
+        Open { at, key, stop, _directory: directory }
     }
 
     /// The head of a POST with the key.
@@ -184,4 +187,80 @@ async fn what_is_no_request_gets_a_sentence() {
     is_problem(&doors.say(&get("/u/%ff%fe", "")).await, 400, "unreadable");
     is_problem(&doors.say(&get("/nothing", "")).await, 404, "not-found");
     is_problem(&doors.say(&get("/v1/track", "")).await, 405, "wrong-method");
+}
+
+// ---------------------------------------------------------------- a database that is away
+
+/// Passes bytes on to a server until it is told to swallow them.
+struct Cable {
+    at: SocketAddr,
+    cut: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Cable {
+    async fn to(server: SocketAddr) -> Cable {
+        use std::sync::atomic::Ordering::Relaxed;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let cable = Cable { at: listener.local_addr().expect("an address"), cut: Arc::default() };
+        let cut = cable.cut.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(server).await else { continue };
+                let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+                for (mut from, mut to) in [(near_in, far_out), (far_in, near_out)] {
+                    let cut = cut.clone();
+                    tokio::spawn(async move {
+                        let mut bytes = vec![0; 1 << 16];
+                        while let Ok(n @ 1..) = from.read(&mut bytes).await {
+                            if !cut.load(Relaxed) && to.write_all(&bytes[..n]).await.is_err() {
+                                break;
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        cable
+    }
+}
+
+#[test]
+fn whoever_watches_learns_in_time_that_the_database_is_away() {
+    let server = std::env::var("FAHRPLAN_TEST_POSTGRES").expect("as for the suite of the store");
+    if server == "skip" {
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let url: sqlx::postgres::PgConnectOptions = server.parse().expect("a URL");
+        let far = tokio::net::lookup_host((url.get_host(), url.get_port())).await.expect("looked up").next();
+        let cable = Cable::to(far.expect("an address")).await;
+        let was = format!("{}:{}", url.get_host(), url.get_port());
+        let is = format!("127.0.0.1:{}", cable.at.port());
+        let mark = if server.contains('?') { '&' } else { '?' };
+        let schema = format!("test_{}_away", std::process::id());
+        crate::store::run(&server, &format!("CREATE SCHEMA {schema}")).await;
+        let url = format!("{}{mark}options=-c%20search_path%3D{schema}", server.replace(&was, &is));
+        let doors = Open::on(Store::open(&url).await.expect("opened"), Limits::default(), None).await;
+        let get =
+            |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").into_bytes();
+        assert!(doors.say(&get("/readyz")).await.starts_with("HTTP/1.1 200 "));
+        assert!(doors.say(&get("/metrics")).await.contains("fahrplan_database_up 1"));
+
+        cable.cut.store(true, std::sync::atomic::Ordering::Relaxed);
+        let began = Instant::now();
+        let answer = doors.say(&get("/readyz")).await;
+        is_problem(&answer, 503, "database-away");
+        assert!(answer.contains(&is) && !answer.contains("postgres:"), "{answer}");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        let began = Instant::now();
+        let answer = doors.say(&get("/metrics")).await;
+        assert!(
+            answer.contains("fahrplan_database_up 0")
+                && answer.contains("fahrplan_backlog{kind=\"inbox\"} NaN"),
+            "{answer}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        crate::store::run(&server, &format!("DROP SCHEMA {schema} CASCADE")).await;
+    });
 }

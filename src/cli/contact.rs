@@ -3,11 +3,13 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::load::Project;
-use super::{ContactArgs, ContactCommand, Exit, Failure, Outcome, OutputFormat, block_on, print, world};
+use super::{
+    ContactArgs, ContactCommand, Exit, Failure, Outcome, OutputFormat, block_on, open, print, world,
+};
 use crate::engine::world::{Event, Fields, Note, What};
 use crate::store::contacts::{self, Contact};
 use crate::store::permissions::LedgerLine;
-use crate::store::{self, Conn, Store, deliveries, enrollments, events, history, permissions, tasks};
+use crate::store::{self, Access, Conn, deliveries, enrollments, events, history, permissions, tasks};
 use crate::time::Timestamp;
 
 /// The most events that are shown, newest first.
@@ -17,7 +19,7 @@ const EVENTS: i64 = 1_000;
 pub fn run(args: &ContactArgs) -> Outcome {
     let ContactCommand::Show { key, format } = &args.command;
     block_on(async {
-        let store = Store::open(&Project::of(&[])?.database_url()).await.map_err(world)?;
+        let store = open(&Project::of(&[])?, Access::Look).await?;
         let held = Held::find(&mut store.read().await.map_err(world)?, key).await.map_err(world)?;
         store.close().await;
         let held = held.ok_or_else(|| nobody(key))?;

@@ -6,13 +6,13 @@
 use std::io::IsTerminal as _;
 
 use super::load::Project;
-use super::{DeployArgs, Exit, Failure, Outcome, block_on, print, world};
+use super::{DeployArgs, Exit, Failure, Outcome, block_on, open, print, world};
 use crate::clock::machine_now;
 use crate::diagnostic::Severity;
 use crate::engine::program::{Program, Word};
 use crate::lang::Compilation;
-use crate::store::Store;
 use crate::store::journeys::{self, Deployed, Refused};
+use crate::store::{Access, Store};
 use crate::time::Timestamp;
 
 /// Runs the command.
@@ -26,7 +26,7 @@ pub fn run(args: &DeployArgs) -> Outcome {
 async fn deploy(args: &DeployArgs) -> Outcome {
     let project = Project::of(&[])?;
     let compiled = compile(&project)?;
-    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let store = open(&project, Access::Create).await?;
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
     let changes = changes(&compiled, &deployed);
     if changes.is_empty() {

@@ -5,18 +5,18 @@
 use serde_json::Value as Json;
 
 use super::load::Project;
-use super::{EnrollArgs, Exit, Failure, Outcome, block_on, print, world};
+use super::{EnrollArgs, Exit, Failure, Outcome, block_on, open, print, world};
 use crate::clock::machine_now;
 use crate::diagnostic::suggest;
 use crate::engine::world::Input;
 use crate::intake;
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::{Store, contacts, journeys};
+use crate::store::{Access, Store, contacts, journeys};
 
 /// Runs the command.
 pub fn run(args: &EnrollArgs) -> Outcome {
     block_on(async {
-        let store = Store::open(&Project::of(&[])?.database_url()).await.map_err(world)?;
+        let store = open(&Project::of(&[])?, Access::Existing).await?;
         let outcome = enroll(&store, args).await;
         store.close().await;
         outcome

@@ -6,17 +6,23 @@ use serde_json::json;
 
 use super::load::Project;
 use super::{
-    Exit, Failure, KeyArgs, KeyCommand, Outcome, OutputFormat, Scope, block_on, print, progress, table, world,
+    Exit, Failure, KeyArgs, KeyCommand, Outcome, OutputFormat, Scope, block_on, open, print, progress, table,
+    world,
 };
 use crate::clock::machine_now;
 use crate::store::keys::{self, Key};
-use crate::store::{self, Store};
+use crate::store::{self, Access, Store};
 use crate::time::Timestamp;
 
 /// Runs the command.
 pub fn run(args: &KeyArgs) -> Outcome {
     block_on(async {
-        let store = Store::open(&Project::of(&[])?.database_url()).await.map_err(world)?;
+        let access = match &args.command {
+            KeyCommand::Create { .. } => Access::Create,
+            KeyCommand::List { .. } => Access::Look,
+            KeyCommand::Revoke { .. } => Access::Existing,
+        };
+        let store = open(&Project::of(&[])?, access).await?;
         let outcome = match &args.command {
             KeyCommand::Create { scopes, name } => create(&store, scopes, name.as_deref()).await,
             KeyCommand::List { format } => list(&store, *format).await,

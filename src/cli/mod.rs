@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::suggest;
+use crate::store::{self, Access, Store};
 
 pub mod bench;
 pub mod check;
@@ -438,6 +439,34 @@ fn report(failure: &Failure) {
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::world(format!("no runtime can be started: {error}")))?.block_on(command)
+}
+
+/// How long a command waits for a connection before it says that it gets none.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The database of a project; what is wrong with it is said at once, with its place and a way out.
+async fn open(project: &load::Project, access: Access) -> Result<Store, Failure> {
+    let options = store::Options { access, patience: PATIENCE, ..store::Options::default() };
+    Store::open_with(&project.database_url(), options).await.map_err(not_open)
+}
+
+/// The failure for a database that cannot be opened.
+fn not_open(error: store::Error) -> Failure {
+    let failure = world(&error);
+    let help = match &error {
+        store::Error::Missing(_) => {
+            let help =
+                "`fahrplan deploy` makes it; where it lies says `database.url`, or FAHRPLAN_DATABASE_URL";
+            return Failure { exit: Exit::Usage, ..failure }.help(help);
+        }
+        store::Error::OlderSchema { .. } => "`fahrplan deploy` or `fahrplan serve` brings it up to date",
+        store::Error::NewerSchema { .. } => "use the newer fahrplan here too",
+        store::Error::Opening { .. } | store::Error::Url(_) => {
+            "where the database is says `database.url` in fahrplan.toml, or FAHRPLAN_DATABASE_URL"
+        }
+        _ => return failure,
+    };
+    failure.help(help)
 }
 
 /// The failure for an error of the world: database, network, disk.

@@ -1,14 +1,16 @@
 //! `fahrplan serve`: the daemon with its doors, until SIGTERM or Ctrl-C; then it drains.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::load::Project;
-use super::{Exit, Failure, Outcome, ServeArgs, world};
+use super::{Exit, Failure, Outcome, ServeArgs, not_open, world};
 use crate::channels::Channel;
 use crate::channels::email::Email;
 use crate::channels::message::read_mailbox;
@@ -19,7 +21,7 @@ use crate::config::Config;
 use crate::daemon::{self, Composer, Daemon, Outlet, Way};
 use crate::lang::template::LocaleChain;
 use crate::link::LinkKey;
-use crate::store::Store;
+use crate::store::{Options, Store};
 
 /// The event that the built-in confirm link records.
 const CONFIRM_EVENT: &str = "optin_confirmed";
@@ -36,7 +38,7 @@ async fn serve(args: &ServeArgs) -> Outcome {
     if !args.rehearse {
         safe_links(&config)?;
     }
-    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let store = open(&project.database_url()).await?;
     let clock = args.clock.clone().map_or(JourneyClock::Machine, JourneyClock::File);
     if let Some(path) = &args.clock {
         readable(path)?;
@@ -54,6 +56,28 @@ async fn serve(args: &ServeArgs) -> Outcome {
     daemon.run(stop).await.map_err(world)?;
     store.close().await;
     Ok(Exit::Fine)
+}
+
+/// How long to wait for a database that is not there yet: after a start of the machine it may come later than we do.
+const COMING_UP: Duration = Duration::from_secs(30);
+/// How long to wait for a connection to a server: a request that gets none is to be told while its client still listens.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn open(url: &str) -> Result<Store, Failure> {
+    let mut options = Options::default();
+    if !url.starts_with("sqlite:") {
+        options.patience = PATIENCE;
+    }
+    let began = Instant::now();
+    loop {
+        match Store::open_with(url, options.clone()).await {
+            Err(error) if error.is_passing() && began.elapsed() < COMING_UP => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            opened => return opened.map_err(not_open),
+        }
+    }
 }
 
 /// A clock that cannot be read would stand at 1970.

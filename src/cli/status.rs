@@ -1,9 +1,9 @@
 //! `fahrplan status`: what runs.
 
 use super::load::Project;
-use super::{Exit, Failure, Outcome, OutputFormat, StatusArgs, block_on, print, world};
+use super::{Exit, Failure, Outcome, OutputFormat, StatusArgs, block_on, open, print, world};
 use crate::clock::machine_now;
-use crate::store::Store;
+use crate::store::Access;
 use crate::store::status::{self, Journey, Status};
 
 /// Runs the command.
@@ -13,7 +13,7 @@ pub fn run(args: &StatusArgs) -> Outcome {
 
 async fn show(args: &StatusArgs) -> Outcome {
     let project = Project::of(&[])?;
-    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let store = open(&project, Access::Look).await?;
     let status = status::read(&store, machine_now()).await.map_err(world)?;
     store.close().await;
     match args.format {

@@ -21,7 +21,7 @@ mod deliver;
 pub mod retention;
 mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -81,11 +81,14 @@ impl From<store::Error> for Error {
     }
 }
 
-/// The recorder of metrics, installed once for the process.
+/// The recorder of metrics: one for the process, installed at the first call.
 pub fn metrics() -> PrometheusHandle {
-    PrometheusBuilder::new()
-        .install_recorder()
-        .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle())
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        let installed = PrometheusBuilder::new().install_recorder();
+        installed.unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle())
+    };
+    RECORDER.get_or_init(install).clone()
 }
 
 impl Daemon {

@@ -4,7 +4,7 @@
 //! by a newer one and is refused.
 
 use super::sql::args;
-use super::{Conn, Dialect, Error, Result, Store};
+use super::{Access, Conn, Dialect, Error, Result, Store};
 use crate::clock::machine_now;
 
 /// A step of the schema, in the words of both databases.
@@ -29,11 +29,16 @@ macro_rules! migrations {
 /// All of them, oldest first.
 const MIGRATIONS: &[Migration] = migrations![1 "0001_first", 2 "0002_outbox"];
 
-/// Runs what is missing.
-pub(super) async fn run(store: &Store) -> Result<()> {
+/// Runs what is missing, if that is wanted.
+pub(super) async fn run(store: &Store, access: Access) -> Result<()> {
     let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
-    if is_current(store, known).await? {
-        return Ok(());
+    match (found(store).await?, access) {
+        (Some(found), _) if found == known => return Ok(()),
+        (None | Some(0), Access::Look | Access::Existing) => {
+            return Err(Error::Missing(store.place().to_owned()));
+        }
+        (Some(found), Access::Look) if found < known => return Err(Error::OlderSchema { found, known }),
+        _ => {}
     }
     loop {
         let mut tx = store.write().await?;
@@ -61,15 +66,18 @@ pub(super) async fn run(store: &Store) -> Result<()> {
     }
 }
 
-/// Looks without a lock first, so that a command beside a busy daemon need not wait for it.
-async fn is_current(store: &Store, known: i64) -> Result<bool> {
+/// Looks without a lock first, so that a command beside a busy daemon need not wait for it. `None`: a new database.
+async fn found(store: &Store) -> Result<Option<i64>> {
     let mut conn = store.read().await?;
     match version(&mut conn).await {
-        Ok(found) => Ok(found == known),
-        // No such table: a new database.
-        Err(Error::Database(sqlx::Error::Database(_))) => Ok(false),
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Database(sqlx::Error::Database(error))) if is_no_table(&*error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn is_no_table(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
 }
 
 async fn version(conn: &mut Conn) -> Result<i64> {

@@ -5,7 +5,7 @@
 //! Everything that belongs to a contact carries its bucket, which leads every key, so a hot statement names exactly one.
 //!
 //! - `sql`, `dialect`: values in, rows out; all in which the two databases differ
-//! - `migrate`: the schema, brought up to date at opening
+//! - `reach`, `migrate`: whether the database is there; its schema, brought up to date at opening
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts
@@ -39,6 +39,7 @@ mod migrate;
 pub mod names;
 mod outbox;
 pub mod permissions;
+mod reach;
 pub mod rehearsal;
 pub mod rejected;
 pub mod schedules;
@@ -77,6 +78,9 @@ pub struct Store {
 /// What all clones of a store, its connections and its background tasks share.
 pub(crate) struct Core {
     pools: Pools,
+    /// With the password, so it is told to nobody; `place` is what people read.
+    url: String,
+    place: String,
     texts: Arc<Texts>,
     names: names::Names,
     loaded: journeys::Loaded,
@@ -93,6 +97,8 @@ pub(crate) struct Core {
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What is wanted of it.
+    pub access: Access,
     /// How much SQLite syncs.
     pub synchronous: Synchronous,
     /// Buckets of a database that is created here; `None`: 1 on SQLite, 16 on PostgreSQL. Fixed for life.
@@ -106,12 +112,25 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            access: Access::Create,
             synchronous: Synchronous::Full,
             buckets: None,
             connections: 10,
             patience: Duration::from_secs(30),
         }
     }
+}
+
+/// What is wanted of a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// To look: nothing is created, brought up to date or written.
+    Look,
+    /// To change what is there; a database that is not there is not made.
+    Existing,
+    /// To have one, new if need be.
+    #[default]
+    Create,
 }
 
 /// How much SQLite syncs: at every commit, or only when the log is folded into the database (a power cut may then lose the
@@ -132,6 +151,14 @@ pub enum Error {
     Url(String),
     /// The database has migrations that this binary does not know.
     NewerSchema { found: i64, known: i64 },
+    /// The database has fewer migrations than this binary needs, and was opened only to look.
+    OlderSchema { found: i64, known: i64 },
+    /// There is no database at that place, or nothing of ours in it.
+    Missing(String),
+    /// No answer came for so long.
+    Silent(Duration),
+    /// A database cannot be opened, or is away; says which.
+    Opening { place: String, error: Box<Error> },
     /// The SQLite compiled in is too old to be safe.
     OldSqlite(String),
     /// Another daemon runs on this SQLite database.
@@ -160,6 +187,21 @@ impl fmt::Display for Error {
                 f,
                 "the database has schema {found}, made by a newer fahrplan; this one knows schema {known}"
             ),
+            Error::OlderSchema { found, known } => {
+                write!(f, "the database has schema {found}; this fahrplan reads schema {known}")
+            }
+            Error::Missing(place) => write!(f, "{place} does not exist yet, or holds nothing of ours"),
+            Error::Silent(patience) => write!(f, "no answer within {} s", patience.as_secs_f32()),
+            Error::Opening { place, error } => {
+                write!(f, "{place} cannot be reached: ")?;
+                match &**error {
+                    Error::Database(sqlx::Error::Io(error)) | Error::File(error) => error.fmt(f),
+                    Error::Database(sqlx::Error::Database(error)) => f.write_str(error.message()),
+                    Error::Database(sqlx::Error::PoolTimedOut) => f.write_str("it gives no connection"),
+                    Error::Database(error) => error.fmt(f),
+                    error => error.fmt(f),
+                }
+            }
             Error::OldSqlite(version) => {
                 write!(f, "SQLite {version} may lose commits; 3.51.3 or newer is needed")
             }
@@ -179,6 +221,7 @@ impl std::error::Error for Error {
         match self {
             Error::Database(error) => Some(error),
             Error::File(error) => Some(error),
+            Error::Opening { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -209,24 +252,43 @@ impl Error {
             Error::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
                 true
             }
-            Error::Busy => true,
+            Error::Busy | Error::Silent(_) => true,
+            Error::Opening { error, .. } => error.is_passing(),
             _ => false,
+        }
+    }
+
+    /// Says at which place it happened, where the error itself does not.
+    fn at(self, place: &str) -> Error {
+        match self {
+            Error::Database(_) | Error::File(_) | Error::Silent(_) => {
+                Error::Opening { place: place.to_owned(), error: Box::new(self) }
+            }
+            error => error,
         }
     }
 }
 
 impl Store {
-    /// Opens the database of that URL, `sqlite:PATH` or `postgres://…`, and brings its schema up to date.
+    /// Opens the database of that URL, `sqlite:PATH` or `postgres://…`, and brings its schema up to date; a new one is made.
     pub async fn open(url: &str) -> Result<Store> {
         Store::open_with(url, Options::default()).await
     }
 
     /// See [`Store::open`].
     pub async fn open_with(url: &str, options: Options) -> Result<Store> {
+        let place = reach::place(url)?;
+        Store::open_at(url, place.clone(), options).await.map_err(|error| error.at(&place))
+    }
+
+    async fn open_at(url: &str, place: String, options: Options) -> Result<Store> {
+        reach::reach(url, options.access).await?;
         let pools = Pools::open(url, &options).await?;
         let texts = Arc::new(Texts::new(pools.dialect()));
         let core = Arc::new(Core {
             pools,
+            url: url.to_owned(),
+            place,
             texts,
             names: names::Names::default(),
             loaded: journeys::Loaded::default(),
@@ -237,10 +299,12 @@ impl Store {
         });
         let acceptor = Arc::new(inbox::Acceptor::start(&core));
         let store = Store { core, acceptor };
-        migrate::run(&store).await?;
+        migrate::run(&store, options.access).await?;
         let settings = settings::load(&store, &options).await?;
         store.core.settings.set(settings).expect("nobody else has the store yet");
-        workers::lease(&store.core).await?;
+        if options.access != Access::Look {
+            workers::lease(&store.core).await?;
+        }
         Ok(store)
     }
 

@@ -1,7 +1,7 @@
 //! What is fixed when a database is created, and small facts that live as long as it.
 
 use super::sql::args;
-use super::{Conn, Dialect, Error, Options, Result, Store};
+use super::{Access, Conn, Dialect, Error, Options, Result, Store};
 
 /// What is fixed when a database is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,11 @@ pub struct Settings {
 
 /// Loads the settings, making them first in a new database.
 pub(super) async fn load(store: &Store, options: &Options) -> Result<Settings> {
+    match look(&mut store.read().await?).await? {
+        Some(settings) => return Ok(settings),
+        None if options.access == Access::Look => return Err(Error::Missing(store.place().to_owned())),
+        None => {}
+    }
     let mut tx = store.write().await?;
     let buckets = match get(&mut tx, "buckets").await? {
         Some(buckets) => number(&buckets)?,
@@ -29,6 +34,13 @@ pub(super) async fn load(store: &Store, options: &Options) -> Result<Settings> {
     };
     tx.commit().await?;
     Ok(Settings { buckets, link_secret })
+}
+
+/// The settings, where they were made.
+async fn look(conn: &mut Conn) -> Result<Option<Settings>> {
+    let (buckets, secret) = (get(conn, "buckets").await?, get(conn, "link_secret").await?);
+    let (Some(buckets), Some(secret)) = (buckets, secret) else { return Ok(None) };
+    Ok(Some(Settings { buckets: number(&buckets)?, link_secret: from_hex(&secret)? }))
 }
 
 /// A setting by name.

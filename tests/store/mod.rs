@@ -75,7 +75,7 @@ async fn on_postgres<F: Future<Output = ()>>(server: &str, test: impl Fn(Databas
 }
 
 /// Runs a statement on the server, apart from the store.
-async fn run(server: &str, sql: &str) {
+pub(crate) async fn run(server: &str, sql: &str) {
     use sqlx::{AssertSqlSafe, Connection};
     let mut conn =
         sqlx::PgConnection::connect(server).await.expect("the PostgreSQL server for tests answers");
