@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::load::Project;
-use super::{Exit, Failure, ImportArgs, ImportWhat, Outcome, block_on, print, progress, world};
+use super::{Exit, Failure, ImportArgs, ImportWhat, Outcome, block_on, open, print, progress, world};
 use crate::clock::machine_now;
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{ConsentChange, Fields, Input};
@@ -22,7 +23,7 @@ use crate::id::ContactId;
 use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
 use crate::store::import::{self as quiet, Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::{Store, identities, journeys};
+use crate::store::{Access, Store, consents, identities, journeys};
 use crate::time::{MINUTE, Timestamp};
 use crate::value::{self, Type, Value};
 
@@ -44,7 +45,7 @@ async fn import(args: &ImportArgs) -> Outcome {
     let file = File::open(&args.file)
         .map_err(|error| Failure::usage(format!("{}: {error}", args.file.display())))?;
     let map = args.map.as_deref().map(read_map).transpose()?.unwrap_or_default();
-    let store = Store::open(&project.database_url()).await.map_err(world)?;
+    let store = open(&project, Access::Existing).await?;
     let mut report = Report::new(&args.file);
     let reader = BufReader::with_capacity(1 << 20, file);
     let import = Import { store: &store, live: args.live, now: machine_now() };
@@ -156,6 +157,8 @@ impl Import<'_> {
             report.add(quiet::contacts(self.store, &people, self.now).await.map_err(world)?);
             return Ok(());
         }
+        let mut people = people;
+        let withdrawn = consents::drop_known(self.store, &mut people, self.now).await.map_err(world)?;
         let incoming = people.into_iter().flat_map(|person| {
             let to = To::Who(person.who);
             let attributes = Input::Attributes { values: person.attributes, at: self.now };
@@ -166,7 +169,7 @@ impl Import<'_> {
         let mark = self.store.new_id();
         let accepted = self.store.accept(incoming.collect(), self.now).await.map_err(world)?;
         let (new, known) = self.reached(mark, &accepted);
-        report.add(Imported { new, known, ..Imported::default() });
+        report.add(Imported { new, known, withdrawn, ..Imported::default() });
         Ok(())
     }
 
@@ -444,6 +447,7 @@ impl Report {
         self.imported.known += imported.known;
         self.imported.bereft.extend(imported.bereft);
         self.imported.left_out += imported.left_out;
+        self.imported.withdrawn += imported.withdrawn;
         progress(&format!("{} contacts", self.imported.new + self.imported.known));
     }
 
@@ -469,7 +473,11 @@ impl Report {
             self.told.push(format!("line {line}: {why}"));
         }
         if self.out.is_none() {
-            let file = File::create(&self.rejects)
+            // Rows of people: for the eyes of whoever imports them.
+            let mut options = File::options();
+            let options = options.write(true).create(true).truncate(true).mode(0o600);
+            let file = options
+                .open(&self.rejects)
                 .map_err(|error| world(format!("{}: {error}", self.rejects.display())))?;
             let mut out = BufWriter::new(file);
             if let Some(header) = &self.header {
@@ -523,7 +531,7 @@ impl Report {
             (self.taken, "event"),
         ] {
             if count > 0 {
-                parts.push(format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+                parts.push(counted(count, what));
             }
         }
         for (count, what) in [(self.repeated, "seen before"), (self.rejected, "rejected")] {
@@ -536,7 +544,18 @@ impl Report {
             text.push_str(&format!("; the rejected rows stand in {}", self.rejects.display()));
         }
         text.push('\n');
+        if self.imported.withdrawn > 0 {
+            text.push_str(&format!(
+                "{} without a date left out: these people have withdrawn, and the file does not say that they agreed again since; a column \
+                 consent_…_at would\n",
+                counted(self.imported.withdrawn, "consent"),
+            ));
+        }
         print(&text)?;
         Ok(if self.rejected > 0 { Exit::Findings } else { Exit::Fine })
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

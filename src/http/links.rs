@@ -18,8 +18,8 @@ use crate::store::inbox::{Incoming, To};
 use crate::store::{deliveries, suppressions};
 use crate::value::{Type, Value};
 
-/// What a mail program posts for one-click.
-const ONE_CLICK: &[u8] = b"List-Unsubscribe=One-Click";
+/// What a mail program posts for one-click: the name and the value of a form's field.
+const ONE_CLICK: (&str, &str) = ("List-Unsubscribe", "One-Click");
 
 /// A page that asks for one click, as both languages have it: title, text, button.
 type Question = [(&'static str, &'static str); 3];
@@ -80,8 +80,8 @@ pub async fn unsubscribe(
     else {
         return Ok(dead(&doors, language));
     };
-    // A mail program says so in the body (RFC 8058 3.2); a person's button sends none.
-    let one_click = body.windows(ONE_CLICK.len()).any(|window| window == ONE_CLICK);
+    // A mail program says so in the body; a person's button sends none.
+    let one_click = is_one_click(&String::from_utf8_lossy(&body));
     let evidence = serde_json::json!({ "delivery": delivery.to_string(), "one_click": one_click });
     let change = ConsentChange {
         purpose: purpose.as_str().into(),
@@ -102,6 +102,26 @@ pub async fn unsubscribe(
         ),
         None,
     ))
+}
+
+/// Whether a form says so, in either of the encodings that RFC 8058 3.2 names: `multipart/form-data`, whose parts have a header and a
+/// body each, or `application/x-www-form-urlencoded`.
+fn is_one_click(body: &str) -> bool {
+    let (name, value) = ONE_CLICK;
+    let in_part = || {
+        let quoted = format!("name=\"{name}\"");
+        let is_ours = |part: &str| {
+            let part = part.replace("\r\n", "\n");
+            let (head, text) = part.split_once("\n\n")?;
+            let named = head.contains(&quoted)
+                || head.lines().any(|line| line.trim_end().ends_with(&format!("name={name}")));
+            Some(named && text.lines().next()?.trim() == value)
+        };
+        let boundary = body.lines().next().map(str::trim_end).filter(|line| line.starts_with("--"))?;
+        Some(body.split(boundary).any(|part| is_ours(part) == Some(true)))
+    };
+    let in_pair = || body.trim().split('&').any(|pair| pair.split_once('=') == Some(ONE_CLICK));
+    in_part().unwrap_or_else(in_pair)
 }
 
 /// `POST /c/{token}`: records the event of the confirmation, once for each mail.
@@ -186,4 +206,37 @@ fn dead(doors: &Doors, language: Language) -> Response {
 fn language(headers: &HeaderMap) -> Language {
     let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Language::of(accepts.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_click_comes_in_both_encodings() {
+        let part = |boundary: &str, name: &str, value: &str| {
+            format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name={name}\r\n\r\n{value}\r\n--{boundary}--\r\n"
+            )
+        };
+        for yes in [
+            "List-Unsubscribe=One-Click",
+            "a=b&List-Unsubscribe=One-Click\r\n",
+            &part("----Form7MA4", "\"List-Unsubscribe\"", "One-Click"),
+            &part("x", "List-Unsubscribe", "One-Click"),
+        ] {
+            assert!(is_one_click(yes), "{yes}");
+        }
+        for no in [
+            "",
+            "List-Unsubscribe=No",
+            "x=List-Unsubscribe=One-Click",
+            "--",
+            &part("x", "\"comment\"", "One-Click"),
+            &part("x", "\"List-Unsubscribe\"", "One-Click?"),
+            &part("x", "\"comment\"", "List-Unsubscribe=One-Click"),
+        ] {
+            assert!(!is_one_click(no), "{no}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::consents::Known;
 use super::identities::{Kind, Resolved, Resolver};
 use super::inbox::{Incoming, To};
 use super::{Conn, Error, Result, Store, contacts, inbox, journeys, permissions};
@@ -30,6 +31,8 @@ pub struct Imported {
     pub bereft: BTreeSet<ContactId>,
     /// Rows whose unique address stays with another contact.
     pub left_out: usize,
+    /// Consents without a date that were left out: the person has withdrawn, and nobody knows that they changed their mind since.
+    pub withdrawn: usize,
 }
 
 /// A row of the file.
@@ -97,11 +100,12 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
     }
     contacts::follow(tx, &mut rows).await?;
     let all: BTreeSet<ContactId> = rows.iter().map(|(contact, _)| *contact).collect();
-    let imported = Imported {
+    let mut imported = Imported {
         new: created.len(),
         known: all.difference(&created).count(),
         bereft: resolver.bereft(),
         left_out: rows.iter().filter(|(_, row)| row.without_address).count(),
+        withdrawn: 0,
     };
     let mut buckets: BTreeMap<i64, Vec<(ContactId, Row)>> = BTreeMap::new();
     for (contact, row) in rows {
@@ -116,8 +120,9 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
     }
     inbox::tell_of_merges(tx, merges, now).await?;
     for (bucket, rows) in buckets {
-        if !set(tx, bucket, &rows, now).await? {
-            return Ok(None);
+        match set(tx, bucket, &rows, now).await? {
+            Some(withdrawn) => imported.withdrawn += withdrawn,
+            None => return Ok(None),
         }
     }
     Ok(Some(imported))
@@ -125,14 +130,20 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
 
 const SETTLE: Input = Input::Settle { cause: Cause::Import };
 
-/// Sets attributes and consents of contacts of one locked bucket; false if one of them was merged before the lock.
-async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, Row<'_>)], now: Timestamp) -> Result<bool> {
+/// Sets attributes and consents of contacts of one locked bucket, and tells how many consents were left out; `None` if one of the
+/// contacts was merged before the lock.
+async fn set(
+    tx: &mut Conn,
+    bucket: i64,
+    rows: &[(ContactId, Row<'_>)],
+    now: Timestamp,
+) -> Result<Option<usize>> {
     let mut attributes: BTreeMap<ContactId, Fields> = BTreeMap::new();
     for (contact, (fields, merged_into)) in
         contacts::attributes(tx, bucket, rows.iter().map(|(contact, _)| *contact)).await?
     {
         if merged_into.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
         attributes.insert(contact, fields);
     }
@@ -161,6 +172,8 @@ async fn set(tx: &mut Conn, bucket: i64, rows: &[(ContactId, Row<'_>)], now: Tim
         .iter()
         .flat_map(|(contact, row)| row.person.consents.iter().map(|change| (*contact, change)))
         .collect();
-    permissions::record_consents(tx, bucket, &consents).await?;
-    Ok(true)
+    let known = Known::load(tx, bucket, consents.iter().map(|(contact, _)| *contact)).await?;
+    let (news, withdrawn) = known.news(consents, now);
+    permissions::record_consents(tx, bucket, &news).await?;
+    Ok(Some(withdrawn))
 }

@@ -9,7 +9,7 @@
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts
-//! - `events`, `permissions`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
+//! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
@@ -17,6 +17,7 @@
 
 pub mod backlog;
 mod batch;
+pub mod consents;
 pub mod contacts;
 mod corridor;
 pub mod counts;

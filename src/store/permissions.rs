@@ -3,7 +3,7 @@
 //! Consent is an append-only ledger; beside it stands the latest state for each (contact, purpose, channel), which is what is
 //! asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::sql::args;
@@ -116,7 +116,7 @@ pub(super) async fn words_of(
     rows: &[Row],
     columns: &[usize],
 ) -> Result<HashMap<i64, Arc<str>>> {
-    let mut ids = std::collections::BTreeSet::new();
+    let mut ids = BTreeSet::new();
     for row in rows {
         for column in columns {
             ids.insert(row.i64(*column)?);
@@ -127,7 +127,9 @@ pub(super) async fn words_of(
 
 // ---------------------------------------------------------------- writing
 
-/// Adds to the ledger and sets the latest state. An older change than the latest goes into the ledger alone.
+/// Adds to the ledger and sets the latest state. An older change than the latest goes into the ledger alone. What stands already is no
+/// change: the same decision of the same moment, or a refusal where no is the answer anyway, since links are followed twice and files
+/// are read twice. A grant that is given anew is a new proof.
 pub async fn record_consents(
     tx: &mut Conn,
     bucket: i64,
@@ -138,9 +140,21 @@ pub async fn record_consents(
     const LATEST: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) {IIIIII} \
         ON CONFLICT (bucket, contact, purpose, channel) DO UPDATE SET permit = excluded.permit, at = excluded.at \
         WHERE excluded.at >= consent_states.at";
+    let mut standing: Found = changes.iter().map(|(contact, _)| (*contact, Permissions::default())).collect();
+    load_consents(tx, bucket, &mut standing).await?;
     let mut ledger = Rows::with_capacity(changes.len() * 9);
     let mut latest = BTreeMap::new();
     for (contact, change) in changes {
+        let key = (change.purpose.clone(), change.channel.clone());
+        let stands = &mut standing.entry(*contact).or_default().consents;
+        let is_known =
+            |(permit, at): &(bool, Timestamp)| *permit == change.permit && (!permit || *at == change.at);
+        if stands.get(&key).is_some_and(is_known) {
+            continue;
+        }
+        if stands.get(&key).is_none_or(|(_, at)| change.at >= *at) {
+            stands.insert(key, (change.permit, change.at));
+        }
         let purpose = names::intern(tx, &change.purpose).await?;
         let channel = names::intern(tx, &change.channel).await?;
         let (id, permit) = (tx.core.new_id(), i64::from(change.permit));
@@ -168,6 +182,36 @@ pub async fn record_consents(
     }
     tx.exec_rows(LATEST, rows, &[]).await?;
     Ok(())
+}
+
+/// What makes a line of the ledger the same as another: who, what for, on which channel, yes or no, when, and from where.
+pub(super) type Line = (ContactId, Word, Word, bool, Timestamp, Word);
+
+/// The line that a change would be.
+pub(super) fn line(contact: ContactId, change: &ConsentChange) -> Line {
+    let (purpose, channel, source) = (&change.purpose, &change.channel, &change.source);
+    (contact, purpose.clone(), channel.clone(), change.permit, change.at, source.clone())
+}
+
+/// The lines that some contacts of a bucket have.
+pub(super) async fn lines(
+    conn: &mut Conn,
+    bucket: i64,
+    contacts: &BTreeSet<ContactId>,
+) -> Result<HashSet<Line>> {
+    const LINES: &str = "WITH n(contact) AS ({I}) SELECT c.contact, c.purpose, c.channel, c.permit, c.at, c.source \
+        FROM n CROSS JOIN consents c WHERE c.bucket = $1 AND c.contact = n.contact";
+    let mut asked = Rows::with_capacity(contacts.len());
+    for contact in contacts {
+        asked.push([(*contact).into()]);
+    }
+    let rows = conn.fetch_rows(LINES, asked, &args![bucket]).await?;
+    let words = words_of(conn, &rows, &[1, 2]).await?;
+    let read = |row: &Row| {
+        let (purpose, channel) = (names::spelled(&words, row.i64(1)?)?, names::spelled(&words, row.i64(2)?)?);
+        Ok((ContactId(row.i64(0)?), purpose, channel, row.i64(3)? == 1, row.at(4)?, row.text(5)?.into()))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// One line of the ledger.

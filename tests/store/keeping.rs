@@ -6,6 +6,7 @@ use fahrplan::engine::program::*;
 use fahrplan::engine::world::{Cause, ConsentChange, Fields, Input, Suppression};
 use fahrplan::id::ContactId;
 use fahrplan::intake::Who;
+use fahrplan::store::consents;
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{self, Accepted, Incoming, To};
 use fahrplan::store::journeys::{self, Refused};
@@ -267,6 +268,48 @@ fn a_schedule_fires_once_for_everybody_also_after_an_outage() {
 }
 
 // ---------------------------------------------------------------- consent and suppression
+
+#[test]
+fn a_consent_that_is_on_record_is_not_noted_again() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[], start()).await;
+        let row = |consents| Person { consents, ..person(who("ada"), &[("plan", text("pro"))]) };
+        let import = async |permit, at, now| {
+            let imported = import::contacts(&store, &[row(vec![consent(permit, at)])], now).await;
+            imported.expect("imported").withdrawn
+        };
+        let later = |days: i64| start().plus_ms(days * DAY);
+        let agreed = later(-30);
+        import(true, agreed, start()).await;
+        let ada = accept(&store, "ada", Input::Settle { cause: Cause::Import }, start()).await;
+        let lines = async || {
+            let mut conn = store.read().await.expect("a connection");
+            let ledger = permissions::ledger(&mut conn, ada).await.expect("read");
+            ledger.iter().map(|line| (line.change.permit, line.change.at)).collect::<Vec<_>>()
+        };
+        // The same file again, and one that says the same without a date.
+        import(true, agreed, later(1)).await;
+        import(true, later(2), later(2)).await;
+        assert_eq!(lines().await, [(true, agreed)]);
+        // A link that is followed three times withdraws once.
+        for day in [3, 3, 4] {
+            accept(&store, "ada", Input::Consent(consent(false, later(day))), later(day)).await;
+            advance(&store, later(day)).await;
+        }
+        let withdrawn = [(true, agreed), (false, later(3))];
+        assert_eq!(lines().await, withdrawn);
+        // The old files change nothing, and do not overrule her.
+        assert_eq!(import(true, agreed, later(5)).await, 0);
+        assert_eq!(import(true, later(6), later(6)).await, 1);
+        assert_eq!(lines().await, withdrawn);
+        let mut people = [row(vec![consent(true, later(6)), consent(true, agreed)])];
+        assert_eq!(consents::drop_known(&store, &mut people, later(6)).await.expect("read"), 1);
+        assert_eq!(people[0].consents, []);
+        // What she agrees to later does.
+        assert_eq!(import(true, later(7), later(8)).await, 0);
+        assert_eq!(lines().await[2..], [(true, later(7))]);
+    });
+}
 
 #[test]
 fn the_ledger_keeps_every_change_and_the_latest_counts() {
