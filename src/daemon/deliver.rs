@@ -14,7 +14,7 @@
 //! The facts are those of the claim. Where the sending begins later than that, since all connections were busy or the relay was
 //! slow, they are read once more right before it: a withdrawal holds from its commit on.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use crate::channels::{Channel, Prepared, smtp};
 use crate::clock::{JourneyClock, machine_now};
 use crate::engine::program::Catalog;
 use crate::engine::send_point::{Leave, SendPoint};
+use crate::id::DeliveryId;
 use crate::store::deliveries::{self, Claim, Claimed, Finished, Kind, Recorded, SendResult as Outcome};
 use crate::store::{Store, journeys, rehearsal};
 use crate::time::{MINUTE, Timestamp, Zone};
@@ -41,6 +42,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 /// For how long the facts that came with the claim are good.
 const FRESH: Duration = Duration::from_millis(250);
+/// Lists of results that may wait to be recorded.
+const RESULTS: usize = 16;
 /// Results that share a transaction.
 const RECORD: usize = 2_048;
 
@@ -76,7 +79,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let room = Arc::new(Semaphore::new(outlet.parallel));
-    let (results, finished) = mpsc::channel(outlet.parallel * 2);
+    let (results, finished) = mpsc::channel(RESULTS);
     let recorder = tokio::spawn(record(store.clone(), clock.clone(), finished));
     let mut owed = store.owed();
     while !stop.is_cancelled() {
@@ -127,7 +130,7 @@ async fn round(
     outlet: &Arc<Outlet>,
     room: &Arc<Semaphore>,
     first: OwnedSemaphorePermit,
-    results: &mpsc::Sender<Finished>,
+    results: &mpsc::Sender<Vec<Finished>>,
 ) -> Result<bool, crate::store::Error> {
     let deployed = journeys::deployed(&mut store.read().await?).await?;
     let catalog = deployed.catalog.clone();
@@ -149,20 +152,27 @@ async fn round(
     let claimed = deliveries::claim(store, claim).await?;
     let any = answered > 0 || !claimed.is_empty();
     let desk = Arc::new(Desk::new(store, clock, outlet));
+    let mut decided = Vec::new();
     for (claimed, permit) in claimed.into_iter().zip(permits) {
+        let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
+        let deciding = AssertUnwindSafe(|| desk.decide(&catalog, &claimed));
+        if let Some(result) = catch_unwind(deciding).unwrap_or_else(|_| Some(panicked(id))) {
+            decided.push(Finished { id, bucket, epoch, result });
+            continue;
+        }
         let (desk, catalog, results) = (desk.clone(), catalog.clone(), results.clone());
         tokio::spawn(async move {
-            let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
-            let sent = AssertUnwindSafe(desk.deliver(&catalog, claimed)).catch_unwind().await;
-            let result = sent.unwrap_or_else(|_| {
-                tracing::error!(delivery = %id, "a delivery panicked; this is a bug");
-                refused("the message could not be made")
-            });
-            metrics::counter!("fahrplan_deliveries_total").increment(1);
+            let sent = AssertUnwindSafe(desk.deliver(&catalog, &claimed)).catch_unwind().await;
+            let result = sent.unwrap_or_else(|_| panicked(id));
             // The recorder lives as long as anybody holds a sender.
-            let _ = results.send(Finished { id, bucket, epoch, result }).await;
+            let _ = results.send(vec![Finished { id, bucket, epoch, result }]).await;
+            metrics::counter!("fahrplan_deliveries_total").increment(1);
             drop(permit);
         });
+    }
+    metrics::counter!("fahrplan_deliveries_total").increment(decided.len() as u64);
+    if !decided.is_empty() {
+        let _ = results.send(decided).await;
     }
     Ok(any)
 }
@@ -183,31 +193,34 @@ impl Desk {
         Desk { store: store.clone(), clock: clock.clone(), outlet: outlet.clone(), since, now }
     }
 
-    /// One delivery: the decision from facts, then the act.
-    async fn deliver(&self, catalog: &Catalog, claimed: Claimed) -> Outcome {
+    /// The decision from facts; `None`: the message shall leave.
+    fn decide(&self, catalog: &Catalog, claimed: &Claimed) -> Option<Outcome> {
+        let rehearsing = matches!(self.outlet.way, Way::Rehearse);
+        let sends = || Some(&*catalog.channels.get(&claimed.delivery.channel)?.sends);
+        match claimed.kind {
+            Kind::Request if !rehearsing => Some(refused("requests are not available yet")),
+            Kind::Message => withdrawn(catalog, claimed, self.now),
+            Kind::Request => None,
+        }
+        .or_else(|| rehearsing.then_some(Outcome::Accepted { reply: None }))
+        .or_else(|| {
+            (sends() != Some("smtp")).then(|| refused("channels other than e-mail are not available yet"))
+        })
+    }
+
+    /// The act.
+    async fn deliver(&self, catalog: &Catalog, claimed: &Claimed) -> Outcome {
         let outlet = &self.outlet;
-        if claimed.kind == Kind::Request {
-            return match outlet.way {
-                Way::Rehearse => Outcome::Accepted { reply: None },
-                Way::Channel(_) => refused("requests are not available yet"),
-            };
-        }
-        if let Some(withdrawn) = withdrawn(catalog, &claimed, self.now) {
-            return withdrawn;
-        }
-        let Way::Channel(channel) = &outlet.way else { return Outcome::Accepted { reply: None } };
-        if catalog.channels.get(&claimed.delivery.channel).is_none_or(|channel| &*channel.sends != "smtp") {
-            return refused("channels other than e-mail are not available yet");
-        }
-        let prepared = match outlet.composer.compose(channel, catalog, &claimed) {
+        let Way::Channel(channel) = &outlet.way else { return Outcome::GivenBack };
+        let prepared = match outlet.composer.compose(channel, catalog, claimed) {
             Ok(prepared) => prepared,
             Err(Refusal { text, bad_address }) => {
                 tracing::warn!(delivery = %claimed.delivery.id, template = &*claimed.delivery.template, why = text, "a message cannot be made");
-                let bad_address = address(&claimed).filter(|_| bad_address);
+                let bad_address = address(claimed).filter(|_| bad_address);
                 return Outcome::Refused { code: None, text, bad_address };
             }
         };
-        self.send(channel, &prepared, &claimed).await
+        self.send(channel, &prepared, claimed).await
     }
 
     async fn send(&self, channel: &Channel, prepared: &Prepared, claimed: &Claimed) -> Outcome {
@@ -280,6 +293,11 @@ fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
     }
 }
 
+fn panicked(id: DeliveryId) -> Outcome {
+    tracing::error!(delivery = %id, "a delivery panicked; this is a bug");
+    refused("the message could not be made")
+}
+
 /// Refused by ourselves, for good.
 fn refused(text: impl Into<String>) -> Outcome {
     Outcome::Refused { code: None, text: text.into(), bad_address: None }
@@ -312,10 +330,10 @@ fn withdrawn(catalog: &Catalog, claimed: &Claimed, now: Timestamp) -> Option<Out
 }
 
 /// Records results, many in one transaction, and tries until the database takes them: a result that is lost is a mail sent twice.
-async fn record(store: Store, clock: JourneyClock, mut finished: mpsc::Receiver<Finished>) {
+async fn record(store: Store, clock: JourneyClock, mut finished: mpsc::Receiver<Vec<Finished>>) {
     let mut batch = Vec::new();
     while let Some(first) = finished.recv().await {
-        batch.push(first);
+        batch.extend(first);
         loop {
             match record_batch(&store, &clock, &mut finished, &mut batch).await {
                 Ok(Recorded { stale, .. }) => {
@@ -339,14 +357,14 @@ async fn record(store: Store, clock: JourneyClock, mut finished: mpsc::Receiver<
 async fn record_batch(
     store: &Store,
     clock: &JourneyClock,
-    finished: &mut mpsc::Receiver<Finished>,
+    finished: &mut mpsc::Receiver<Vec<Finished>>,
     batch: &mut Vec<Finished>,
 ) -> Result<Recorded, crate::store::Error> {
     let tx = store.write().await?;
     while batch.len() < RECORD
         && let Ok(next) = finished.try_recv()
     {
-        batch.push(next);
+        batch.extend(next);
     }
     deliveries::record_in(tx, batch.clone(), clock.now()).await
 }

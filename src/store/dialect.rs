@@ -185,8 +185,9 @@ fn is_new_enough(version: &str) -> bool {
 /// The texts of all statements as the database wants them, each made once.
 pub(super) struct Texts {
     dialect: Dialect,
-    /// By constant and number of rows. Read at every statement, written a few hundred times in all.
-    made: RwLock<HashMap<(&'static str, usize), Arc<str>>>,
+    /// By constant (where it lies, which is quicker to hash than what it says) and number of rows. Read at every statement, written
+    /// a few hundred times in all.
+    made: RwLock<HashMap<(usize, usize), Arc<str>>>,
 }
 
 impl Texts {
@@ -201,31 +202,10 @@ impl Texts {
 
     /// A batch statement cut into pieces, each with its values. SQLite wants rows of placeholders, in few sizes; PostgreSQL takes an
     /// array a column, so that one prepared statement serves any number of rows.
-    pub(super) fn pieces(&self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Vec<(Arc<str>, Piece)> {
-        if rows.is_empty() {
-            return Vec::new();
-        }
+    pub(super) fn pieces<'a>(&'a self, sql: &'static str, rows: Rows, fixed: &'a [Arg]) -> Pieces<'a> {
         let columns = hole(sql).expect("a batch statement has a hole for its rows").1;
-        match self.dialect {
-            Dialect::Postgres => {
-                let args = postgres_columns(rows, columns.as_bytes(), fixed);
-                vec![(self.text(sql, 1), Piece::Postgres(args))]
-            }
-            Dialect::Sqlite => {
-                let width = columns.len();
-                let mut left = rows.cells.len() / width;
-                let mut cells = rows.cells.into_iter();
-                let mut pieces = Vec::new();
-                while left > 0 {
-                    let size = *SIZES.iter().find(|size| **size <= left).expect("the smallest size is 1");
-                    let piece = cells.by_ref().take(size * width);
-                    let args = sqlite_arguments(piece.chain(fixed.iter().cloned()));
-                    pieces.push((self.text(sql, size), Piece::Sqlite(args)));
-                    left -= size;
-                }
-                pieces
-            }
-        }
+        let left = rows.cells.len() / columns.len();
+        Pieces { texts: self, sql, columns, fixed, left, cells: rows.cells.into_iter() }
     }
 
     /// All that were made so far.
@@ -234,7 +214,8 @@ impl Texts {
     }
 
     fn text(&self, sql: &'static str, rows: usize) -> Arc<str> {
-        let key = (sql, rows);
+        // A text that lies at two places is made twice.
+        let key = (sql.as_ptr().addr(), rows);
         if let Some(text) = self.made.read().expect("nothing panics while holding it").get(&key) {
             return text.clone();
         }
@@ -259,6 +240,42 @@ impl Texts {
             Dialect::Postgres => (format!("SELECT * FROM unnest({})", arrays(columns)), columns.len()),
         };
         format!("{}{list}{}", shift(before, taken), shift(after, taken))
+    }
+}
+
+/// The pieces of a batch, each made when it is asked for: while the database works on one, the next is written.
+pub(super) struct Pieces<'a> {
+    texts: &'a Texts,
+    sql: &'static str,
+    /// The letters of the hole.
+    columns: &'static str,
+    fixed: &'a [Arg],
+    /// Rows that are not in a piece yet.
+    left: usize,
+    cells: std::vec::IntoIter<Arg>,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = (Arc<str>, Piece);
+
+    fn next(&mut self) -> Option<(Arc<str>, Piece)> {
+        if self.left == 0 {
+            return None;
+        }
+        match self.texts.dialect {
+            Dialect::Postgres => {
+                self.left = 0;
+                let args = postgres_columns(self.cells.by_ref(), self.columns.as_bytes(), self.fixed);
+                Some((self.texts.text(self.sql, 1), Piece::Postgres(args)))
+            }
+            Dialect::Sqlite => {
+                let size = *SIZES.iter().find(|size| **size <= self.left).expect("the smallest size is 1");
+                self.left -= size;
+                let cells = self.cells.by_ref().take(size * self.columns.len());
+                let args = sqlite_arguments(cells.chain(self.fixed.iter().cloned()));
+                Some((self.texts.text(self.sql, size), Piece::Sqlite(args)))
+            }
+        }
     }
 }
 
@@ -319,8 +336,9 @@ mod tests {
         for n in 0..(256 + 64 + 64 + 3) {
             rows.push([Arg::I64(n), Arg::NoText]);
         }
-        let pieces = Texts::new(Dialect::Sqlite).pieces(BATCH, rows, &[Arg::I64(0), Arg::NoText]);
-        let marks: Vec<usize> = pieces.iter().map(|(text, _)| text.matches("(?,?)").count()).collect();
+        let (texts, fixed) = (Texts::new(Dialect::Sqlite), [Arg::I64(0), Arg::NoText]);
+        let pieces = texts.pieces(BATCH, rows, &fixed);
+        let marks: Vec<usize> = pieces.map(|(text, _)| text.matches("(?,?)").count()).collect();
         assert_eq!(marks, [256, 64, 64, 1, 1, 1]);
     }
 

@@ -3,7 +3,10 @@
 //! Plain JSON where JSON has the type, so that people can read the tables; what it lacks is an object with one key that no field
 //! can have, such as `{"$date": "2026-12-24"}`. It needs no schema to be read back, so a changed schema loses nothing.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -21,9 +24,9 @@ pub(super) fn to_text(fields: &Fields) -> String {
 
 /// The fields of a text.
 pub(super) fn from_text(text: &str) -> Result<Fields> {
-    let fields: std::collections::BTreeMap<std::sync::Arc<str>, Owned> = serde_json::from_str(text)
+    let OwnedFields(fields) = serde_json::from_str(text)
         .map_err(|error| Error::Unreadable { what: "record", why: error.to_string() })?;
-    Ok(fields.into_iter().map(|(name, value)| (name, value.0)).collect())
+    Ok(fields)
 }
 
 struct PlainFields<'a>(&'a Fields);
@@ -73,6 +76,71 @@ fn tagged<S: Serializer>(to: S, tag: &'static str, value: &impl Serialize) -> Re
     map.end()
 }
 
+struct OwnedFields(Fields);
+
+impl<'de> Deserialize<'de> for OwnedFields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<OwnedFields, D::Error> {
+        struct FieldsReader;
+        impl<'de> Visitor<'de> for FieldsReader {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("stored fields")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::new();
+                while let Some((Name(name), Owned(value))) = map.next_entry()? {
+                    fields.insert(name, value);
+                }
+                Ok(fields)
+            }
+        }
+        from.deserialize_map(FieldsReader).map(OwnedFields)
+    }
+}
+
+/// The name of a field. A project has few of them, and each is in every record: they are shared.
+struct Name(Arc<str>);
+
+/// Names shared by a thread at most; what somebody sends who makes up names must not stay for ever.
+const SHARED_NAMES: usize = 1_024;
+
+thread_local! {
+    static NAMES: RefCell<HashSet<Arc<str>, foldhash::fast::FixedState>> = RefCell::default();
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
+        struct NameReader;
+        impl Visitor<'_> for NameReader {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(Name(shared(name)))
+            }
+        }
+        from.deserialize_str(NameReader)
+    }
+}
+
+fn shared(name: &str) -> Arc<str> {
+    NAMES.with_borrow_mut(|names| {
+        if let Some(known) = names.get(name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        if names.len() < SHARED_NAMES {
+            names.insert(new.clone());
+        }
+        new
+    })
+}
+
 struct Owned(Value);
 
 impl<'de> Deserialize<'de> for Owned {
@@ -120,7 +188,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Fields::new();
-        while let Some(name) = map.next_key::<std::sync::Arc<str>>()? {
+        while let Some(Name(name)) = map.next_key()? {
             if name.starts_with('$') {
                 return read_tagged(&name, &mut map);
             }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -217,12 +218,13 @@ impl Conn {
     /// Runs a batch statement over all rows, in pieces where the database wants that; the number of rows changed.
     pub async fn exec_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<u64> {
         let mut changed = 0;
-        for (text, args) in self.core.clone().texts.pieces(sql, rows, fixed) {
-            changed += match (self.driver(), args) {
-                (Driver::Sqlite(conn), Piece::Sqlite(args)) => run_sqlite(conn, text, args).await?,
-                (Driver::Postgres(conn), Piece::Postgres(args)) => run_postgres(conn, text, args).await?,
-                _ => unreachable!("pieces are made for the dialect of the connection"),
-            };
+        let core = self.core.clone();
+        let mut pieces = core.texts.pieces(sql, rows, fixed);
+        let mut next = pieces.next();
+        while let Some((text, piece)) = next {
+            let done;
+            (done, next) = join(self.run_piece(text, piece), async { pieces.next() }).await;
+            changed += done?;
         }
         Ok(changed)
     }
@@ -230,16 +232,13 @@ impl Conn {
     /// Runs a batch statement that returns rows. Their order is that of the pieces, not of the batch.
     pub async fn fetch_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<Vec<Row>> {
         let mut found = Vec::new();
-        for (text, args) in self.core.clone().texts.pieces(sql, rows, fixed) {
-            match (self.driver(), args) {
-                (Driver::Sqlite(conn), Piece::Sqlite(args)) => {
-                    found.extend(query_sqlite(conn, text, args).await?);
-                }
-                (Driver::Postgres(conn), Piece::Postgres(args)) => {
-                    found.extend(query_postgres(conn, text, args).await?);
-                }
-                _ => unreachable!("pieces are made for the dialect of the connection"),
-            }
+        let core = self.core.clone();
+        let mut pieces = core.texts.pieces(sql, rows, fixed);
+        let mut next = pieces.next();
+        while let Some((text, piece)) = next {
+            let rows;
+            (rows, next) = join(self.query_piece(text, piece), async { pieces.next() }).await;
+            found.extend(rows?);
         }
         Ok(found)
     }
@@ -286,6 +285,22 @@ impl Conn {
             self.fetch("SELECT pg_notify($1, $2)::TEXT", args![channel, worker]).await?;
         }
         Ok(())
+    }
+
+    async fn run_piece(&mut self, sql: Arc<str>, piece: Piece) -> Result<u64> {
+        match (self.driver(), piece) {
+            (Driver::Sqlite(conn), Piece::Sqlite(args)) => run_sqlite(conn, sql, args).await,
+            (Driver::Postgres(conn), Piece::Postgres(args)) => run_postgres(conn, sql, args).await,
+            _ => unreachable!("pieces are made for the dialect of the connection"),
+        }
+    }
+
+    async fn query_piece(&mut self, sql: Arc<str>, piece: Piece) -> Result<Vec<Row>> {
+        match (self.driver(), piece) {
+            (Driver::Sqlite(conn), Piece::Sqlite(args)) => query_sqlite(conn, sql, args).await,
+            (Driver::Postgres(conn), Piece::Postgres(args)) => query_postgres(conn, sql, args).await,
+            _ => unreachable!("pieces are made for the dialect of the connection"),
+        }
     }
 
     async fn run(&mut self, sql: Arc<str>, args: Vec<Arg>) -> Result<u64> {
@@ -366,9 +381,13 @@ fn postgres_arguments(values: Vec<Arg>) -> PgArguments {
 }
 
 /// The rows of a batch as one array a column, then the fixed values.
-pub(super) fn postgres_columns(rows: Rows, columns: &[u8], fixed: &[Arg]) -> PgArguments {
+pub(super) fn postgres_columns(
+    cells: impl Iterator<Item = Arg>,
+    columns: &[u8],
+    fixed: &[Arg],
+) -> PgArguments {
     let mut lists: Vec<Vec<Arg>> = columns.iter().map(|_| Vec::new()).collect();
-    for (i, cell) in rows.cells.into_iter().enumerate() {
+    for (i, cell) in cells.enumerate() {
         lists[i % columns.len()].push(cell);
     }
     let mut args = PgArguments::default();

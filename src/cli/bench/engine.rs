@@ -14,7 +14,7 @@ use crate::store::{Store, keys};
 use crate::time::Timestamp;
 
 /// How often the engine is asked whether it is through.
-const ASK: Duration = Duration::from_millis(100);
+const ASK: Duration = Duration::from_millis(40);
 /// Longer than any phase may take.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
