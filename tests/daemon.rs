@@ -9,16 +9,16 @@ use fahrplan::channels::email::Email;
 use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Reaction};
 use fahrplan::channels::message::read_mailbox;
 use fahrplan::channels::smtp::SmtpConfig;
-use fahrplan::channels::template::Templates;
 use fahrplan::clock::{JourneyClock, machine_now};
 use fahrplan::daemon::{self, Composer, Daemon, Outlet, Way};
 use fahrplan::engine::world::{ConsentChange, Delivery, Fields, Suppression};
 use fahrplan::id::{DeliveryId, EnrollmentId};
 use fahrplan::intake::Who;
-use fahrplan::lang::template::LocaleChain;
 use fahrplan::link::LinkKey;
 use fahrplan::store::import::{self, Person};
-use fahrplan::store::{Store, contacts, deliveries, permissions, suppressions};
+use fahrplan::store::journeys::{self, Release};
+use fahrplan::store::templates::Templates;
+use fahrplan::store::{Conn, Store, contacts, deliveries, permissions, suppressions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
@@ -38,26 +38,17 @@ struct Running {
 impl Running {
     async fn start(database: &Database, change: impl FnOnce(&mut SmtpConfig)) -> Running {
         let store = database.open().await;
-        let mut catalog = catalog();
-        catalog.policy.consent.clear();
-        fahrplan::store::journeys::deploy(&store, &catalog, &[], machine_now()).await.expect("deployed");
+        deploy(&store, "Hello.").await;
         let mailbox = Arc::new(Mailbox::start(MailboxConfig::default()).await.expect("a mailbox"));
         let sender = sender(&mailbox.url(), |config| {
             config.connections = 1;
             change(config);
         });
         let from = read_mailbox("Shop <news@example.org>").expect("an address");
-        let chain = LocaleChain { project: "de".to_owned(), fallbacks: Default::default() };
-        let files = [("hello/email.de.subject.hbs", "Hello"), ("hello/email.de.text.hbs", "Hello.")];
-        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-        let (templates, errors) = Templates::compile(files, chain);
-        assert!(errors.is_empty(), "{errors:?}");
         let composer = Composer {
-            templates,
             link_key: LinkKey::new([7; 32]),
             public_url: "https://shop.example".to_owned(),
             project: "shop".to_owned(),
-            brand: Default::default(),
         };
         let way = Way::Channel(Channel::Email(Box::new(Email::new(sender, from))));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -65,7 +56,7 @@ impl Running {
         let daemon = Daemon {
             store: store.clone(),
             clock: JourneyClock::Machine,
-            outlet: Arc::new(Outlet { way, composer, parallel: 4 }),
+            outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel: 4 }),
             confirm_event: "confirmed".into(),
             sender: "Shop".into(),
             listener,
@@ -96,10 +87,28 @@ impl Running {
     async fn queue_hello(&self, names: &[&str]) {
         let mut tx = self.store.write().await.expect("a transaction");
         for name in names {
-            let contact = contacts::by_key(&mut tx, name).await.expect("read").expect("there").id;
-            let bucket = fahrplan::store::bucket_of(contact, self.store.settings().buckets);
-            deliveries::insert(&mut tx, bucket, &[(contact, &self.hello())]).await.expect("queued");
+            self.insert(&mut tx, name, &self.hello()).await;
         }
+        tx.commit().await.expect("committed");
+    }
+
+    async fn queue_mail(&self, name: &str, mail: &Delivery) {
+        let mut tx = self.store.write().await.expect("a transaction");
+        self.insert(&mut tx, name, mail).await;
+        tx.commit().await.expect("committed");
+    }
+
+    async fn insert(&self, tx: &mut Conn, name: &str, mail: &Delivery) {
+        let contact = contacts::by_key(tx, name).await.expect("read").expect("there").id;
+        let bucket = fahrplan::store::bucket_of(contact, self.store.settings().buckets);
+        deliveries::insert(tx, bucket, &[(contact, mail)]).await.expect("queued");
+    }
+
+    /// Lets the time of the next try come for all that are deferred.
+    async fn try_again(&self) {
+        let mut tx = self.store.write().await.expect("a transaction");
+        const NOW: &str = "UPDATE deliveries SET again_at = 1 WHERE state = 'deferred'";
+        tx.exec(NOW, Vec::new()).await.expect("the time has come");
         tx.commit().await.expect("committed");
     }
 
@@ -165,6 +174,20 @@ impl Running {
         self.stop.cancel();
         self.ended.await.expect("no panic").expect("it ends as asked");
     }
+}
+
+/// Deploys the one template with that text.
+async fn deploy(store: &Store, hello: &str) {
+    deploy_files(store, &[("hello/email.de.subject.hbs", "Hello"), ("hello/email.de.text.hbs", hello)]).await;
+}
+
+async fn deploy_files(store: &Store, files: &[(&str, &str)]) {
+    let mut catalog = catalog();
+    catalog.policy.consent.clear();
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let templates = Templates { files: files.collect(), locale: "de".to_owned(), ..Templates::default() };
+    let release = Release { catalog: &catalog, programs: &[], templates: &templates };
+    journeys::release(store, release, machine_now()).await.expect("deployed");
 }
 
 /// Waits until it is so.
@@ -260,6 +283,91 @@ fn an_address_that_is_refused_is_refused_for_everybody_who_has_it() {
         until("word of it", async || running.is_suppressed("gone@example.com").await).await;
         running.queue_hello(&["ben"]).await;
         until("an end", async || running.states().await == ["cancelled 1", "refused 1"]).await;
+        running.stop().await;
+    });
+}
+
+#[test]
+fn a_retry_is_what_was_tried_first_whatever_was_changed_meanwhile() {
+    on_all(async |database| {
+        let running = Running::start(&database, |_| {}).await;
+        deploy(&running.store, "Hello {{contact.plan}} to {{contact.email}}.").await;
+        // It arrives, and nobody hears of it.
+        running.mailbox.follow(|moment| match moment {
+            Moment::Dot(_) => Reaction::KeepAndHangUp,
+            _ => Reaction::Go,
+        });
+        running.queue(&["ada"]).await;
+        until("a doubt", async || running.states().await == ["deferred 1"]).await;
+        running.mailbox.follow(|_| Reaction::Go);
+        deploy(&running.store, "Good bye {{contact.plan}} to {{contact.email}}.").await;
+        let attributes = fields(&[("email", text("new@example.com")), ("plan", text("pro"))]);
+        let who = Who { email: Some("new@example.com".to_owned()), ..crate::store::who("ada") };
+        let person = Person { who, attributes, consents: Vec::new() };
+        import::contacts(&running.store, &[person], machine_now()).await.expect("imported");
+        running.try_again().await;
+        until("an end", async || running.states().await == ["accepted 1"]).await;
+        let messages = running.mailbox.messages();
+        assert_eq!(messages.len(), 2);
+        assert_eq!((&*messages[0].to, &*messages[1].to), ("ada@example.com", "ada@example.com"));
+        assert_eq!(String::from_utf8_lossy(&messages[0].raw), String::from_utf8_lossy(&messages[1].raw));
+        assert!(String::from_utf8_lossy(&messages[1].raw).contains("Hello free to ada@example.com."));
+        // The next mail is made of what holds now.
+        running.queue_hello(&["ada"]).await;
+        until("another", async || running.states().await == ["accepted 2"]).await;
+        let last = running.mailbox.messages().pop().expect("a mail");
+        assert_eq!(last.to, "new@example.com");
+        assert!(String::from_utf8_lossy(&last.raw).contains("Good bye pro to new@example.com."));
+        running.stop().await;
+    });
+}
+
+#[test]
+fn permission_is_looked_at_before_each_try() {
+    on_all(async |database| {
+        let running = Running::start(&database, |_| {}).await;
+        running.mailbox.follow(|moment| match moment {
+            Moment::Rcpt(_) => Reaction::Say("451 4.7.1 come back later".to_owned()),
+            _ => Reaction::Go,
+        });
+        running.queue(&["ada", "ben"]).await;
+        until("a deferral", async || running.states().await == ["deferred 2"]).await;
+        running.mailbox.follow(|_| Reaction::Go);
+        let mut tx = running.store.write().await.expect("a transaction");
+        let suppression = Suppression {
+            channel: "email".into(),
+            address: "ada@example.com".into(),
+            reason: "complaint".into(),
+            at: machine_now(),
+        };
+        suppressions::suppress(&mut tx, &[&suppression]).await.expect("suppressed");
+        tx.commit().await.expect("committed");
+        running.try_again().await;
+        until("an end", async || running.states().await == ["accepted 1", "cancelled 1"]).await;
+        assert_eq!(running.mailbox.messages()[0].to, "ben@example.com");
+        running.stop().await;
+    });
+}
+
+#[test]
+fn a_template_that_is_not_deployed_is_waited_for_and_one_that_was_removed_is_still_used() {
+    on_all(async |database| {
+        let running = Running::start(&database, |_| {}).await;
+        let other = [("other/email.de.subject.hbs", "Other"), ("other/email.de.text.hbs", "Other.")];
+        running.import("ada", "ada@example.com", &[]).await;
+        // A mail that an older version still sends, and one whose template is on its way.
+        deploy_files(&running.store, &[]).await;
+        let other_mail = Delivery { template: "other".into(), step: "other".into(), ..running.hello() };
+        running.queue_mail("ada", &other_mail).await;
+        until("waiting", async || running.states().await == ["deferred 1"]).await;
+        running.queue_hello(&["ada"]).await;
+        until("hello", async || running.states().await == ["accepted 1", "deferred 1"]).await;
+        deploy_files(&running.store, &other).await;
+        running.try_again().await;
+        until("other", async || running.states().await == ["accepted 1", "accepted 1"]).await;
+        let subjects: Vec<String> =
+            running.mailbox.messages().iter().map(|stored| stored.letter.subject.clone()).collect();
+        assert_eq!(subjects, ["Hello", "Other"]);
         running.stop().await;
     });
 }

@@ -58,6 +58,12 @@ async fn a_new_project_sends_its_first_mail_whatever_its_folder_is_called() {
     fine(&dir, &["import", "contacts", "people.csv"]);
     fine(&dir, &["import", "events", "events.jsonl", "--live"]);
 
+    // What is edited after the deploy is not sent before the next one.
+    for file in std::fs::read_dir(dir.join("templates/welcome")).expect("there") {
+        let file = file.expect("read").path();
+        let text = std::fs::read_to_string(&file).expect("read");
+        std::fs::write(&file, text.replace("</p>", " edited</p>")).expect("written");
+    }
     let mailbox = Mailbox::start(MailboxConfig::default()).await.expect("a mailbox");
     let serving = Serving::start(&dir, &mailbox.url());
     let mut arrivals = mailbox.arrivals();
@@ -70,4 +76,15 @@ async fn a_new_project_sends_its_first_mail_whatever_its_folder_is_called() {
     assert_eq!(stored.to, "ada@example.org");
     assert_eq!(stored.letter.header("Feedback-ID"), Some("welcome:welcome:email:Caf--M-ller---7-"));
     assert!(stored.letter.header("List-Unsubscribe").is_some());
+    assert!(!String::from_utf8_lossy(&stored.raw).contains("edited"));
+    assert!(status.contains("not deployed") && status.contains("~ templates/welcome/"), "{status}");
+    let deployed = fahrplan(&dir, &["deploy", "--yes"]);
+    assert!(
+        deployed.code == 0 && deployed.out.contains("~ templates/welcome/"),
+        "{}{}",
+        deployed.out,
+        deployed.err
+    );
+    assert!(!fahrplan(&dir, &["status"]).out.contains("not deployed"));
+    assert!(fahrplan(&dir, &["deploy", "--yes"]).out.contains("Nothing to do"));
 }

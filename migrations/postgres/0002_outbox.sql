@@ -28,7 +28,15 @@ CREATE TABLE journeys (
 CREATE TABLE deployments (
     generation  BIGINT NOT NULL PRIMARY KEY,
     catalog     BIGINT NOT NULL,
+    templates   TEXT    NOT NULL,
     deployed_at BIGINT NOT NULL
+);
+
+-- The texts of templates, once for each content; `deployments.templates` lists which file is which.
+CREATE TABLE texts (
+    hash    TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    text    TEXT   NOT NULL,
+    made_at BIGINT NOT NULL
 );
 
 -- ------------------------------------------------------------------ what leaves the house
@@ -64,6 +72,11 @@ CREATE TABLE deliveries (
     result         TEXT,
     settled_at     BIGINT,
     clicked_at     BIGINT,
+    -- From the first try to the result: what the contact was like, the deploy whose templates write it, and the hash of what may have
+    -- arrived.
+    frozen         TEXT,
+    generation     BIGINT,
+    hash           TEXT,
     PRIMARY KEY (bucket, id)
 );
 

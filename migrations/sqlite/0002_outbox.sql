@@ -28,8 +28,16 @@ CREATE TABLE journeys (
 CREATE TABLE deployments (
     generation  INTEGER NOT NULL PRIMARY KEY,
     catalog     BIGINT  NOT NULL,
+    templates   TEXT    NOT NULL,
     deployed_at BIGINT  NOT NULL
 );
+
+-- The texts of templates, once for each content; `deployments.templates` lists which file is which.
+CREATE TABLE texts (
+    hash    TEXT   NOT NULL PRIMARY KEY,
+    text    TEXT   NOT NULL,
+    made_at BIGINT NOT NULL
+) WITHOUT ROWID;
 
 -- ------------------------------------------------------------------ what leaves the house
 
@@ -63,7 +71,12 @@ CREATE TABLE deliveries (
     doubtful       BIGINT  NOT NULL,
     result         TEXT,
     settled_at     BIGINT,
-    clicked_at     BIGINT
+    clicked_at     BIGINT,
+    -- From the first try to the result: what the contact was like, the deploy whose templates write it, and the hash of what may have
+    -- arrived.
+    frozen         TEXT,
+    generation     BIGINT,
+    hash           TEXT
 );
 
 -- Unfinished ones alone, so that what was sent long ago costs nothing.

@@ -7,11 +7,14 @@ use std::io::IsTerminal as _;
 
 use super::load::Project;
 use super::{DeployArgs, Exit, Failure, Outcome, block_on, open, print, world};
+use crate::channels::template;
 use crate::clock::machine_now;
 use crate::diagnostic::Severity;
 use crate::engine::program::{Program, Word};
 use crate::lang::Compilation;
-use crate::store::journeys::{self, Deployed, Refused};
+use crate::lang::template::LocaleChain;
+use crate::store::journeys::{self, Deployed, Refused, Release};
+use crate::store::templates::Templates;
 use crate::store::{Access, Store};
 use crate::time::Timestamp;
 
@@ -28,7 +31,9 @@ async fn deploy(args: &DeployArgs) -> Outcome {
     let compiled = compile(&project)?;
     let store = open(&project, Access::Create).await?;
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
-    let changes = changes(&compiled, &deployed);
+    let templates = templates(&project);
+    must_compile(&templates)?;
+    let changes = changes(&compiled, &deployed, &templates);
     if changes.is_empty() {
         print("Nothing to do: the database has exactly this.\n")?;
         return Ok(Exit::Fine);
@@ -37,8 +42,8 @@ async fn deploy(args: &DeployArgs) -> Outcome {
     if !args.yes {
         confirm()?;
     }
-    let (catalog, programs) = (&compiled.catalog, &compiled.programs);
-    let done = journeys::deploy_over(&store, deployed.generation, catalog, programs, machine_now()).await;
+    let release = Release { catalog: &compiled.catalog, programs: &compiled.programs, templates: &templates };
+    let done = journeys::deploy_over(&store, deployed.generation, release, machine_now()).await;
     let done = done.map_err(world)?.map_err(refused)?;
     print(&format!("Deployed as number {}.\n", done.generation))?;
     store.close().await;
@@ -48,8 +53,33 @@ async fn deploy(args: &DeployArgs) -> Outcome {
 /// Deploys a project without asking: the demo and the benchmark.
 pub(super) async fn deploy_project(store: &Store, project: &Project, now: Timestamp) -> Result<(), Failure> {
     let compiled = compile(project)?;
-    journeys::deploy(store, &compiled.catalog, &compiled.programs, now).await.map_err(world)?;
+    let templates = templates(project);
+    must_compile(&templates)?;
+    let release = Release { catalog: &compiled.catalog, programs: &compiled.programs, templates: &templates };
+    journeys::release(store, release, now).await.map_err(world)?;
     Ok(())
+}
+
+/// The templates of a project with all that their texts are made of.
+pub(super) fn templates(project: &Project) -> Templates {
+    let config = &project.config;
+    Templates {
+        files: project.templates().collect(),
+        locale: config.project.locale.clone(),
+        fallbacks: config.locales.clone(),
+        brand: config.brand.clone(),
+    }
+}
+
+/// What is deployed can be written with.
+fn must_compile(templates: &Templates) -> Result<(), Failure> {
+    let chain = LocaleChain { project: templates.locale.clone(), fallbacks: templates.fallbacks.clone() };
+    let (_, errors) = template::Templates::compile(templates.files.clone(), chain);
+    match errors.first() {
+        None => Ok(()),
+        Some(error) => Err(Failure::findings(format!("templates/{}: {}", error.path, error.message))
+            .help("`fahrplan check` lists every finding with its place")),
+    }
 }
 
 /// The compiled project, if it has no error.
@@ -77,6 +107,8 @@ enum Change<'a> {
     Changed(&'a Program),
     Retired(&'a Word),
     Rules,
+    /// Of a template, or of what all of them share.
+    Texts(String),
 }
 
 impl std::fmt::Display for Change<'_> {
@@ -87,12 +119,13 @@ impl std::fmt::Display for Change<'_> {
             Change::Retired(journey) => {
                 write!(f, "- {journey}  retired: nobody enters any more, those inside go on to the end")
             }
+            Change::Texts(change) => f.write_str(change),
             Change::Rules => f.write_str("± schema or policies changed; they hold for everybody at once"),
         }
     }
 }
 
-fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed) -> Vec<Change<'a>> {
+fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed, templates: &Templates) -> Vec<Change<'a>> {
     let change = |program: &'a Program| match deployed.current.get(&program.journey) {
         None => Some(Change::New(program)),
         Some(_) if deployed.would_change(program) => Some(Change::Changed(program)),
@@ -104,6 +137,12 @@ fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed) -> Vec<Change<
     let is_first = deployed.generation == 0;
     if (is_first && changes.is_empty()) || (!is_first && deployed.catalog.hash() != compiled.catalog.hash()) {
         changes.push(Change::Rules);
+    }
+    if is_first && !changes.is_empty() {
+        let count = templates.files.len();
+        changes.extend((count > 0).then(|| Change::Texts(format!("+ {count} files of templates"))));
+    } else {
+        changes.extend(deployed.templates.changes(&templates.manifest()).into_iter().map(Change::Texts));
     }
     changes
 }

@@ -9,19 +9,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::deploy::templates;
 use super::load::Project;
 use super::{Exit, Failure, Outcome, ServeArgs, not_open, world};
 use crate::channels::Channel;
 use crate::channels::email::Email;
 use crate::channels::message::read_mailbox;
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
-use crate::channels::template::Templates;
 use crate::clock::JourneyClock;
 use crate::config::Config;
 use crate::daemon::{self, Composer, Daemon, Outlet, Way};
-use crate::lang::template::LocaleChain;
 use crate::link::LinkKey;
-use crate::store::{Options, Store};
+use crate::store::{Options, Store, journeys};
 
 /// The event that the built-in confirm link records.
 const CONFIRM_EVENT: &str = "optin_confirmed";
@@ -50,7 +49,8 @@ async fn serve(args: &ServeArgs) -> Outcome {
         Failure::world(format!("{} cannot be opened: {error}", config.http.listen))
             .help("set `http.listen` to another port")
     })?;
-    let daemon = daemon(&store, &config, &project, clock, listener, args.rehearse)?;
+    tell_what_waits(&store, &project).await?;
+    let daemon = daemon(&store, &config, clock, listener, args.rehearse)?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     daemon.run(stop).await.map_err(world)?;
@@ -105,11 +105,23 @@ fn safe_links(config: &Config) -> Result<(), Failure> {
     ))
 }
 
+/// Mail is written as it was deployed; who has changed a template since then is told so.
+async fn tell_what_waits(store: &Store, project: &Project) -> Result<(), Failure> {
+    let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    let changes = deployed.templates.changes(&templates(project).manifest());
+    if deployed.generation > 0 && !changes.is_empty() {
+        tracing::warn!(
+            files = changes.len(),
+            "templates differ from what is deployed; `fahrplan deploy` takes them over"
+        );
+    }
+    Ok(())
+}
+
 /// Builds a daemon from a project; shared with `demo`.
 pub(super) fn daemon(
     store: &Store,
     config: &Config,
-    project: &Project,
     clock: JourneyClock,
     listener: TcpListener,
     rehearse: bool,
@@ -120,17 +132,14 @@ pub(super) fn daemon(
     })?;
     let from =
         read_mailbox(from).map_err(|error| Failure::usage(format!("`smtp.from` cannot be used: {error}")))?;
-    let templates = templates(project, config)?;
     let way = match rehearse {
         true => Way::Rehearse,
         false => Way::Channel(Channel::Email(Box::new(Email::new(smtp(config)?, from.clone())))),
     };
     let composer = Composer {
-        templates,
         link_key: LinkKey::new(link_secret(store)?),
         public_url: config.public_url(),
         project: config.project.name.clone(),
-        brand: config.brand.clone(),
     };
     let sender =
         config.brand.get("name").cloned().or(from.name).unwrap_or_else(|| config.project.name.clone());
@@ -138,23 +147,13 @@ pub(super) fn daemon(
     Ok(Daemon {
         store: store.clone(),
         clock,
-        outlet: Arc::new(Outlet { way, composer, parallel }),
+        outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel }),
         confirm_event: CONFIRM_EVENT.into(),
         sender: sender.into(),
         listener,
         pages: None,
         metrics: daemon::metrics(),
     })
-}
-
-fn templates(project: &Project, config: &Config) -> Result<Templates, Failure> {
-    let chain = LocaleChain { project: config.project.locale.clone(), fallbacks: config.locales.clone() };
-    let (templates, errors) = Templates::compile(project.templates(), chain);
-    match errors.first() {
-        None => Ok(templates),
-        Some(error) => Err(Failure::findings(format!("templates/{}: {}", error.path, error.message))
-            .help("`fahrplan check` lists every finding with its place")),
-    }
 }
 
 fn smtp(config: &Config) -> Result<SmtpSender, Failure> {

@@ -1,9 +1,11 @@
 //! `fahrplan status`: what runs.
 
+use super::deploy::templates;
 use super::load::Project;
 use super::{Exit, Failure, Outcome, OutputFormat, StatusArgs, block_on, open, print, world};
 use crate::clock::machine_now;
 use crate::store::Access;
+use crate::store::journeys;
 use crate::store::status::{self, Journey, Status};
 
 /// Runs the command.
@@ -14,7 +16,11 @@ pub fn run(args: &StatusArgs) -> Outcome {
 async fn show(args: &StatusArgs) -> Outcome {
     let project = Project::of(&[])?;
     let store = open(&project, Access::Look).await?;
-    let status = status::read(&store, machine_now()).await.map_err(world)?;
+    let mut status = status::read(&store, machine_now()).await.map_err(world)?;
+    let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    if deployed.generation > 0 {
+        status.not_deployed = deployed.templates.changes(&templates(&project).manifest());
+    }
     store.close().await;
     match args.format {
         OutputFormat::Human => print(&in_words(&status))?,
@@ -32,6 +38,13 @@ pub(super) fn in_words(status: &Status) -> String {
     let mut text = String::new();
     if status.deployment == 0 {
         text.push_str("Nothing is deployed yet: `fahrplan deploy` does it.\n");
+    }
+    if !status.not_deployed.is_empty() {
+        text.push_str("Changed here, and not deployed: mail is written as it was until `fahrplan deploy`.\n");
+        for change in &status.not_deployed {
+            text.push_str(&format!("    {change}\n"));
+        }
+        text.push('\n');
     }
     for journey in &status.journeys {
         text.push_str(&journey_in_words(journey));

@@ -1,10 +1,9 @@
 //! From a leased delivery to the bytes of a mail: values, links, template, message. Deterministic: a retry makes the same bytes.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value as Json};
 
-use crate::channels::template::{Links, Request, Templates};
+use super::shelf::Writing;
+use crate::channels::template::{Links, Request};
 use crate::channels::{Channel, Outgoing, Prepared};
 use crate::engine::program::Catalog;
 use crate::link::{Kind, Link, LinkKey};
@@ -16,14 +15,11 @@ const LINKS_LIVE_MS: i64 = 400 * DAY;
 
 /// What composing needs beside the delivery itself.
 pub struct Composer {
-    pub templates: Templates,
     pub link_key: LinkKey,
     /// Where links lead, without a slash at the end.
     pub public_url: String,
     /// The project's name, in `Feedback-ID`.
     pub project: String,
-    /// Free texts about the sender, `brand.*` in templates.
-    pub brand: BTreeMap<String, String>,
 }
 
 struct OwnLinks {
@@ -50,6 +46,7 @@ impl Composer {
         &self,
         channel_out: &Channel,
         catalog: &Catalog,
+        writing: &Writing,
         claimed: &Claimed,
     ) -> Result<Prepared, Refusal> {
         let delivery = &claimed.delivery;
@@ -57,7 +54,7 @@ impl Composer {
         let person = claimed.person.as_ref().ok_or_else(nobody)?;
         let address = person.address.as_ref().ok_or_else(nobody)?;
         let links = self.links(claimed);
-        let context = self.context(catalog, claimed, person);
+        let context = context(catalog, writing, claimed, person);
         let click = |target: &str| {
             let kind = Kind::Click { target: target.to_owned() };
             format!("{}/r/{}", self.public_url, self.token(claimed, kind))
@@ -65,7 +62,7 @@ impl Composer {
         let channel = catalog.channels.get(&delivery.channel);
         let counts_clicks =
             channel.is_some_and(|channel| channel.abilities.iter().any(|ability| &**ability == "clicks"));
-        let rendered = self
+        let rendered = writing
             .templates
             .render(&Request {
                 template: &delivery.template,
@@ -123,20 +120,19 @@ impl Composer {
             expires_at,
         })
     }
+}
 
-    fn context(&self, catalog: &Catalog, claimed: &Claimed, person: &Person) -> Json {
-        let mut context: Map<String, Json> =
-            claimed.delivery.with.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect();
-        let attribute = |name: &str| person.attribute(catalog, name).to_json();
-        let mut contact: Map<String, Json> =
-            catalog.attributes.iter().map(|a| (a.name.to_string(), attribute(&a.name))).collect();
-        contact.insert("id".to_owned(), Json::String(claimed.contact.to_string()));
-        let brand =
-            self.brand.iter().map(|(name, text)| (name.clone(), Json::String(text.clone()))).collect();
-        context.insert("contact".to_owned(), Json::Object(contact));
-        context.insert("brand".to_owned(), Json::Object(brand));
-        Json::Object(context)
-    }
+fn context(catalog: &Catalog, writing: &Writing, claimed: &Claimed, person: &Person) -> Json {
+    let mut context: Map<String, Json> =
+        claimed.delivery.with.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect();
+    let attribute = |name: &str| person.attribute(catalog, name).to_json();
+    let mut contact: Map<String, Json> =
+        catalog.attributes.iter().map(|a| (a.name.to_string(), attribute(&a.name))).collect();
+    contact.insert("id".to_owned(), Json::String(claimed.contact.to_string()));
+    let brand = writing.brand.iter().map(|(name, text)| (name.clone(), Json::String(text.clone()))).collect();
+    context.insert("contact".to_owned(), Json::Object(contact));
+    context.insert("brand".to_owned(), Json::Object(brand));
+    Json::Object(context)
 }
 
 /// The name for the `To` header, if the contact has attributes that look like one. One that carries a line break is left out: no

@@ -25,12 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::compose::{Composer, Refusal};
+use super::shelf::{Shelf, Writing};
 use crate::channels::{Channel, Prepared, smtp};
 use crate::clock::{JourneyClock, machine_now};
 use crate::engine::program::Catalog;
 use crate::engine::send_point::{Leave, SendPoint};
 use crate::id::DeliveryId;
-use crate::store::deliveries::{self, Claim, Claimed, Finished, Kind, Recorded, SendResult as Outcome};
+use crate::store::deliveries::{
+    self, Claim, Claimed, Finished, Kind, Recorded, SendResult as Outcome, Tried,
+};
 use crate::store::{Store, journeys, rehearsal};
 use crate::time::{MINUTE, Timestamp, Zone};
 
@@ -51,6 +54,7 @@ const RECORD: usize = 2_048;
 pub struct Outlet {
     pub way: Way,
     pub composer: Composer,
+    pub shelf: Shelf,
     /// How many messages are on their way at once. All of them may have to be repeated after a crash, so no more than needed.
     pub parallel: usize,
 }
@@ -157,15 +161,16 @@ async fn round(
         let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
         let deciding = AssertUnwindSafe(|| desk.decide(&catalog, &claimed));
         if let Some(result) = catch_unwind(deciding).unwrap_or_else(|_| Some(panicked(id))) {
-            decided.push(Finished { id, bucket, epoch, result });
+            decided.push(Finished { id, bucket, epoch, result, tried: None });
             continue;
         }
         let (desk, catalog, results) = (desk.clone(), catalog.clone(), results.clone());
         tokio::spawn(async move {
-            let sent = AssertUnwindSafe(desk.deliver(&catalog, &claimed)).catch_unwind().await;
+            let mut tried = None;
+            let sent = AssertUnwindSafe(desk.deliver(&catalog, &claimed, &mut tried)).catch_unwind().await;
             let result = sent.unwrap_or_else(|_| panicked(id));
             // The recorder lives as long as anybody holds a sender.
-            let _ = results.send(vec![Finished { id, bucket, epoch, result }]).await;
+            let _ = results.send(vec![Finished { id, bucket, epoch, result, tried }]).await;
             metrics::counter!("fahrplan_deliveries_total").increment(1);
             drop(permit);
         });
@@ -209,10 +214,14 @@ impl Desk {
     }
 
     /// The act.
-    async fn deliver(&self, catalog: &Catalog, claimed: &Claimed) -> Outcome {
+    async fn deliver(&self, catalog: &Catalog, claimed: &Claimed, tried: &mut Option<Tried>) -> Outcome {
         let outlet = &self.outlet;
         let Way::Channel(channel) = &outlet.way else { return Outcome::GivenBack };
-        let prepared = match outlet.composer.compose(channel, catalog, claimed) {
+        let writing = match self.writing(claimed).await {
+            Ok(writing) => writing,
+            Err(outcome) => return outcome,
+        };
+        let prepared = match outlet.composer.compose(channel, catalog, &writing, claimed) {
             Ok(prepared) => prepared,
             Err(Refusal { text, bad_address }) => {
                 tracing::warn!(delivery = %claimed.delivery.id, template = &*claimed.delivery.template, why = text, "a message cannot be made");
@@ -220,7 +229,30 @@ impl Desk {
                 return Outcome::Refused { code: None, text, bad_address };
             }
         };
+        let hash: String = prepared.hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        if claimed.tried.as_ref().is_some_and(|tried| *tried != hash) {
+            return refused("it may have arrived already, and would not come out the same");
+        }
+        *tried = address(claimed).map(|address| Tried { address, hash });
         self.send(channel, &prepared, claimed).await
+    }
+
+    /// What the message is written with. A template that nobody has deployed may come yet.
+    async fn writing(&self, claimed: &Claimed) -> Result<Arc<Writing>, Outcome> {
+        let Claimed { delivery, generation, .. } = claimed;
+        let shelf = &self.outlet.shelf;
+        match shelf.find(&self.store, *generation, &delivery.template, &delivery.channel).await {
+            Ok(Some(writing)) => Ok(writing),
+            Ok(None) => {
+                let reason = format!("no template `{}` has been deployed", delivery.template);
+                tracing::warn!(delivery = %delivery.id, template = &*delivery.template, "a template is missing");
+                Err(later(claimed, reason))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a delivery is put off: its templates cannot be read");
+                Err(Outcome::GivenBack)
+            }
+        }
     }
 
     async fn send(&self, channel: &Channel, prepared: &Prepared, claimed: &Claimed) -> Outcome {
@@ -251,8 +283,9 @@ impl Desk {
         match looked.await {
             Ok(deployed) => {
                 let [again] = again;
-                let moved = address(&again) != address(claimed);
-                // Somebody with another address by now gets a message made anew.
+                // Nothing was tried yet: somebody with another address by now gets a message made anew.
+                let moved =
+                    again.attempts == 1 && again.person.as_ref().is_some_and(|person| person.has_moved);
                 withdrawn(&deployed.catalog, &again, self.clock.now()).or(moved.then_some(Outcome::GivenBack))
             }
             Err(error) => {
@@ -269,27 +302,29 @@ fn address(claimed: &Claimed) -> Option<Arc<str>> {
 
 /// What became of a message that was handed over.
 fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
-    let again = || {
-        deliveries::next_try(
-            claimed.delivery.id,
-            claimed.attempts,
-            claimed.first_tried_at,
-            machine_now(),
-            None,
-        )
-    };
     match result {
         smtp::SendResult::Accepted { reply } => Outcome::Accepted { reply: Some(reply.text) },
         smtp::SendResult::Refused { code, text, bad_address, .. } => {
             let bad_address = address(claimed).filter(|_| bad_address);
             Outcome::Refused { code: Some(code), text, bad_address }
         }
-        smtp::SendResult::Deferred { reason, .. } => match again() {
-            Some(retry_at) => Outcome::Deferred { retry_at, reason },
-            None => refused(format!("given up after five days: {reason}")),
-        },
+        smtp::SendResult::Deferred { reason, .. } => later(claimed, reason),
         // At-least-once: the same Message-ID again, noted as a possible repeat.
-        smtp::SendResult::Unknown { reason } => Outcome::Unknown { retry_at: again(), reason },
+        smtp::SendResult::Unknown { reason } => Outcome::Unknown { retry_at: again(claimed), reason },
+    }
+}
+
+/// When it is tried again, if it is.
+fn again(claimed: &Claimed) -> Option<Timestamp> {
+    let Claimed { delivery, attempts, first_tried_at, .. } = claimed;
+    deliveries::next_try(delivery.id, *attempts, *first_tried_at, machine_now(), None)
+}
+
+/// Not now.
+fn later(claimed: &Claimed, reason: String) -> Outcome {
+    match again(claimed) {
+        Some(retry_at) => Outcome::Deferred { retry_at, reason },
+        None => refused(format!("given up after five days: {reason}")),
     }
 }
 

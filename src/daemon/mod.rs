@@ -19,6 +19,7 @@ mod advance;
 mod compose;
 mod deliver;
 pub mod retention;
+mod shelf;
 mod upkeep;
 
 use std::sync::{Arc, OnceLock};
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::compose::Composer;
 pub use self::deliver::{Outlet, Way};
+pub use self::shelf::Shelf;
 use crate::clock::JourneyClock;
 use crate::http::{self, Doors, connections};
 use crate::store::{self, Store};

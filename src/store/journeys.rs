@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 use super::sql::args;
-use super::{Conn, Error, Result, Store, counts, jobs, names};
+use super::templates::{Manifest, Templates};
+use super::{Conn, Error, Result, Store, counts, jobs, names, templates};
 use crate::engine::Programs;
 use crate::engine::program::{Catalog, Program, Word};
 use crate::engine::world::{Cause, Input};
@@ -19,6 +20,8 @@ pub struct Deployed {
     /// Grows with each deploy; 0 before the first.
     pub generation: i64,
     pub catalog: Arc<Catalog>,
+    /// The templates, as a list.
+    pub templates: Manifest,
     /// The programs that take people in.
     pub current: BTreeMap<Word, Arc<Program>>,
     /// Every program ever deployed, by number: goals count for those who left long ago.
@@ -68,6 +71,7 @@ impl Deployed {
         catalog: Arc<Catalog>,
         current: BTreeMap<Word, i64>,
         programs: BTreeMap<i64, Arc<Program>>,
+        templates: Manifest,
     ) -> Deployed {
         let find = |(journey, number): (Word, i64)| Some((journey, programs.get(&number)?.clone()));
         let current: BTreeMap<Word, Arc<Program>> = current.into_iter().filter_map(find).collect();
@@ -77,7 +81,7 @@ impl Deployed {
         let numbers =
             programs.iter().map(|(number, program)| (Arc::as_ptr(program).addr(), *number)).collect();
         let message_events = message_events(&catalog, programs.values());
-        Deployed { generation, catalog, current, programs, engine, numbers, message_events }
+        Deployed { generation, catalog, templates, current, programs, engine, numbers, message_events }
     }
 }
 
@@ -126,6 +130,14 @@ pub(super) async fn unique_email(conn: &mut Conn) -> Result<bool> {
     Ok(deployed(conn).await?.catalog.attribute("email").is_none_or(|email| email.unique))
 }
 
+/// What is to be deployed.
+#[derive(Clone, Copy, Debug)]
+pub struct Release<'a> {
+    pub catalog: &'a Catalog,
+    pub programs: &'a [Program],
+    pub templates: &'a Templates,
+}
+
 /// What a deploy changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deploy {
@@ -145,18 +157,23 @@ pub enum Refused {
     Moved,
 }
 
-/// Makes these programs the current ones, and this the catalog; journeys that are not among them are retired. When something
-/// changed, the standing entries of all contacts are set up anew by a job in each bucket. Whether people may be left behind in
-/// older versions is for the caller to decide before; see [`deploy_over`].
+/// Deploys a catalog and programs that need no templates.
 pub async fn deploy(
     store: &Store,
     catalog: &Catalog,
     programs: &[Program],
     now: Timestamp,
 ) -> Result<Deploy> {
+    release(store, Release { catalog, programs, templates: &Templates::default() }, now).await
+}
+
+/// Makes these programs the current ones, and this the catalog; journeys that are not among them are retired. When one of them
+/// changed, the standing entries of all contacts are set up anew by a job in each bucket. Whether people may be left behind in
+/// older versions is for the caller to decide before; see [`deploy_over`].
+pub async fn release(store: &Store, release: Release<'_>, now: Timestamp) -> Result<Deploy> {
     let mut tx = store.write().await?;
     let before = deployed(&mut tx).await?;
-    let deploy = write(&mut tx, &before, catalog, programs, now).await?;
+    let deploy = write(&mut tx, &before, release, now).await?;
     tx.commit().await?;
     store.wake();
     Ok(deploy)
@@ -167,8 +184,7 @@ pub async fn deploy(
 pub async fn deploy_over(
     store: &Store,
     generation: i64,
-    catalog: &Catalog,
-    programs: &[Program],
+    release: Release<'_>,
     now: Timestamp,
 ) -> Result<Result<Deploy, Refused>> {
     let mut tx = store.write().await?;
@@ -178,24 +194,20 @@ pub async fn deploy_over(
         return Ok(Err(Refused::Moved));
     }
     let inside = inside(&mut tx, &before).await?;
-    for program in programs.iter().filter(|program| before.would_change(program)) {
+    for program in release.programs.iter().filter(|program| before.would_change(program)) {
         if let Some(people) = inside.get(&program.journey).filter(|people| **people > 0) {
             return Ok(Err(Refused::Inside(program.journey.clone(), *people)));
         }
     }
-    let deploy = write(&mut tx, &before, catalog, programs, now).await?;
+    let deploy = write(&mut tx, &before, release, now).await?;
     tx.commit().await?;
     store.wake();
     Ok(Ok(deploy))
 }
 
-async fn write(
-    tx: &mut Conn,
-    before: &Deployed,
-    catalog: &Catalog,
-    programs: &[Program],
-    now: Timestamp,
-) -> Result<Deploy> {
+async fn write(tx: &mut Conn, before: &Deployed, release: Release<'_>, now: Timestamp) -> Result<Deploy> {
+    let Release { catalog, programs, templates } = release;
+    let rules_changed = before.generation == 0 || before.catalog.hash() != catalog.hash();
     let mut deploy = Deploy { generation: before.generation + 1, ..Deploy::default() };
     for program in programs {
         let number = keep_program(tx, program, now).await?;
@@ -211,10 +223,15 @@ async fn write(
         point(tx, journey, None, now).await?;
     }
     let catalog = keep_catalog(tx, catalog, now).await?;
-    const DEPLOY: &str = "INSERT INTO deployments (generation, catalog, deployed_at) VALUES ($1, $2, $3)";
-    tx.exec(DEPLOY, args![deploy.generation, catalog, now]).await?;
-    let settle = Input::Settle { cause: Cause::Deploy };
-    jobs::start(tx, &format!("settle {}", deploy.generation), &settle).await?;
+    let templates = templates::keep(tx, templates, now).await?;
+    const DEPLOY: &str =
+        "INSERT INTO deployments (generation, catalog, templates, deployed_at) VALUES ($1, $2, $3, $4)";
+    tx.exec(DEPLOY, args![deploy.generation, catalog, templates, now]).await?;
+    // Other texts concern nobody's place.
+    if rules_changed || !deploy.changed.is_empty() || !deploy.retired.is_empty() {
+        let settle = Input::Settle { cause: Cause::Deploy };
+        jobs::start(tx, &format!("settle {}", deploy.generation), &settle).await?;
+    }
     tx.hint_due().await?;
     Ok(deploy)
 }
@@ -252,13 +269,16 @@ async fn load(
         let program = Program::from_bytes(row.blob(1)?).map_err(unreadable("program"))?;
         programs.insert(row.i64(0)?, Arc::new(program));
     }
-    const CATALOG: &str = "SELECT catalogs.catalog FROM deployments \
+    const CATALOG: &str = "SELECT catalogs.catalog, deployments.templates FROM deployments \
         JOIN catalogs ON catalogs.id = deployments.catalog ORDER BY deployments.generation DESC LIMIT 1";
-    let catalog = match conn.fetch_first(CATALOG, Vec::new()).await? {
-        Some(row) => Catalog::from_bytes(row.blob(0)?).map_err(unreadable("catalog"))?,
-        None => Catalog::empty(),
+    let (catalog, templates) = match conn.fetch_first(CATALOG, Vec::new()).await? {
+        Some(row) => {
+            let catalog = Catalog::from_bytes(row.blob(0)?).map_err(unreadable("catalog"))?;
+            (catalog, templates::read(row.text(1)?)?)
+        }
+        None => (Catalog::empty(), Manifest::default()),
     };
-    Ok(Deployed::new(generation, Arc::new(catalog), current, programs))
+    Ok(Deployed::new(generation, Arc::new(catalog), current, programs, templates))
 }
 
 fn unreadable<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Error {

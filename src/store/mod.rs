@@ -49,6 +49,7 @@ mod sql;
 pub mod status;
 pub mod suppressions;
 pub mod tasks;
+pub mod templates;
 pub mod tidy;
 pub mod timers;
 mod workers;

@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 pub struct Status {
     /// Grows with each deploy; 0 before the first.
     pub deployment: i64,
+    /// Templates in which the project's folder differs from what is deployed; filled by who knows the folder.
+    pub not_deployed: Vec<String>,
     pub contacts: i64,
     pub journeys: Vec<Journey>,
     /// Deliveries by state: queued, leased, deferred, accepted, refused, cancelled, unknown.

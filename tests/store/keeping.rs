@@ -9,7 +9,8 @@ use fahrplan::intake::Who;
 use fahrplan::store::consents;
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{self, Accepted, Incoming, To};
-use fahrplan::store::journeys::{self, Refused};
+use fahrplan::store::journeys::{self, Refused, Release};
+use fahrplan::store::templates::Templates;
 use fahrplan::store::{
     Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions, schedules, suppressions,
 };
@@ -41,6 +42,11 @@ fn consent(permit: bool, at: Timestamp) -> ConsentChange {
         source: "import".into(),
         evidence: Some("{\"form\":\"footer\"}".into()),
     }
+}
+
+fn only<'a>(catalog: &'a Catalog, programs: &'a [Program]) -> Release<'a> {
+    static NONE: std::sync::LazyLock<Templates> = std::sync::LazyLock::new(Templates::default);
+    Release { catalog, programs, templates: &NONE }
 }
 
 async fn inputs_waiting(store: &Store) -> i64 {
@@ -160,7 +166,7 @@ fn a_journey_with_people_inside_is_not_replaced() {
         let store = open(&database, &catalog(), &[&welcome()], start()).await;
         let deploy = async |generation, program: &J, catalog: &Catalog| {
             let programs = [(*program.build()).clone()];
-            let done = journeys::deploy_over(&store, generation, catalog, &programs, start()).await;
+            let done = journeys::deploy_over(&store, generation, only(catalog, &programs), start()).await;
             done.expect("no failure").map(|done| done.generation)
         };
         accept(&store, "ada", event("signed_up", start(), &[]), start()).await;
@@ -186,9 +192,9 @@ fn a_deploy_waits_for_whoever_lets_somebody_in() {
         let deploying = {
             let store = store.clone();
             let programs = [(*longer_welcome().build()).clone()];
-            tokio::spawn(
-                async move { journeys::deploy_over(&store, 1, &catalog(), &programs, start()).await },
-            )
+            tokio::spawn(async move {
+                journeys::deploy_over(&store, 1, only(&catalog(), &programs), start()).await
+            })
         };
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert!(!deploying.is_finished(), "somebody may be entering the version that it replaces");

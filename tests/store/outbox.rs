@@ -228,7 +228,13 @@ async fn claim_at(store: &Store, machine: i64, journey: i64, limit: usize) -> Ve
 const MACHINE: Timestamp = Timestamp(1_700_000_000_000);
 
 async fn record(store: &Store, claimed: &Claimed, result: SendResult) -> deliveries::Recorded {
-    let finished = Finished { id: claimed.delivery.id, bucket: claimed.bucket, epoch: claimed.epoch, result };
+    let finished = Finished {
+        id: claimed.delivery.id,
+        bucket: claimed.bucket,
+        epoch: claimed.epoch,
+        result,
+        tried: None,
+    };
     deliveries::record(store, vec![finished], NOW.plus_ms(MINUTE)).await.expect("recorded")
 }
 
@@ -538,8 +544,9 @@ fn a_withdrawal_is_seen_at_the_send_point() {
         let mut conn = store.read().await.expect("a connection");
         deliveries::look_again(&mut conn, &mut claimed).await.expect("looked again");
         assert_eq!(claimed[0].contact, kept);
-        let address = claimed[0].person.as_ref().and_then(|person| person.address.clone());
-        assert_eq!(address.as_deref(), Some("kept@example.com"));
+        let person = claimed[0].person.clone().expect("there");
+        assert_eq!(person.address.as_deref(), Some("ada@example.com"), "what was tried first");
+        assert!(person.has_moved);
         drop(conn);
 
         run(&store, "DELETE FROM contacts WHERE id = $1", vec![kept.into()]).await;

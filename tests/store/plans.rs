@@ -45,6 +45,7 @@ async fn be_busy(store: &Store) {
     let claimed = deliveries::claim(store, claim).await.expect("claimed");
     assert!(!claimed.is_empty(), "since {start} nothing was sent");
     let sent = |one: deliveries::Claimed| Finished {
+        tried: None,
         id: one.delivery.id,
         bucket: one.bucket,
         epoch: one.epoch,

@@ -198,6 +198,11 @@ impl Templates {
         self.variant(template, channel, locale).is_some()
     }
 
+    /// Whether the template is there on this channel in any language.
+    pub fn has_any(&self, template: &str, channel: &str) -> bool {
+        self.all.get(template).is_some_and(|channels| channels.contains_key(channel))
+    }
+
     /// Renders one message.
     pub fn render(&self, request: &Request<'_>) -> Result<Rendered, RenderError> {
         let Request { template, channel, locale, .. } = *request;

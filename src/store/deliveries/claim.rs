@@ -1,11 +1,15 @@
 //! Taking what is due, with a lease.
+//!
+//! The first lease freezes what the message is made of: the attributes of the contact, so address and language too, and the deploy whose
+//! templates write it. A retry makes the same message for the same address, whatever was changed meanwhile. What was not tried after
+//! all thaws.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Kind;
 use super::facts::{self, Person};
-use crate::engine::world::Delivery;
+use crate::engine::world::{Delivery, Fields};
 use crate::id::{ContactId, DeliveryId, EnrollmentId};
 use crate::store::names::{self, spelled};
 use crate::store::sql::args;
@@ -43,6 +47,12 @@ pub struct Claimed {
     pub maybe_duplicate: bool,
     /// The send must not outlive this moment of the machine's clock.
     pub leased_until: Timestamp,
+    /// The deploy under which it was first tried: its templates write it.
+    pub generation: i64,
+    /// The hash of what may have arrived already.
+    pub tried: Option<String>,
+    /// The attributes of the contact at the first try.
+    pub(super) frozen: Option<Fields>,
     /// `None`: the contact is gone.
     pub person: Option<Person>,
 }
@@ -56,11 +66,13 @@ macro_rules! lease {
             " LIMIT $2 {skip locked}) \
             UPDATE deliveries SET state = 'leased', owner = $3, epoch = epoch + 1, attempts = attempts + 1, \
             first_tried_at = COALESCE(first_tried_at, $4), again_at = $5, \
+            generation = COALESCE(generation, $7), frozen = COALESCE(frozen, (SELECT contacts.attributes FROM contacts \
+                WHERE contacts.bucket = deliveries.bucket AND contacts.id = deliveries.contact)), \
             doubtful = doubtful + CASE WHEN state = 'leased' THEN 1 ELSE 0 END \
             FROM due WHERE deliveries.bucket = $1 AND deliveries.id = due.id \
             RETURNING deliveries.id, contact, enrollment, journey, step, round, arm, kind, channel, template, \
             purpose, transactional, wants_outcome, given, address, before_at, due_at, epoch, attempts, \
-            first_tried_at, doubtful"
+            first_tried_at, doubtful, frozen, generation, hash"
         )
     };
 }
@@ -83,7 +95,7 @@ pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
         if room == 0 {
             break;
         }
-        let rows = lease(&mut tx, &head, room, &claim).await?;
+        let rows = lease(&mut tx, &head, room, &claim, generation).await?;
         count += rows.len();
         leased.push((head.bucket, rows));
     }
@@ -173,7 +185,7 @@ pub async fn next(conn: &mut Conn) -> Result<Next> {
     Ok(Next { due_at, again_at: heads.iter().filter_map(|head| head.again).min() })
 }
 
-async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim) -> Result<Vec<Row>> {
+async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim, generation: i64) -> Result<Vec<Row>> {
     const TRANSACTIONAL: &str =
         lease!("bucket = $1 AND state = 'queued' AND transactional = 1 AND due_at <= $6 ORDER BY due_at");
     const OTHER: &str =
@@ -189,7 +201,8 @@ async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim) -> Result
     for (sql, earliest, now) in parts {
         let room = i64::try_from(room - rows.len()).unwrap_or(i64::MAX);
         if room > 0 && earliest.is_some_and(|at| at <= now) {
-            rows.extend(tx.fetch(sql, args![head.bucket, room, claim.owner, claim.now, until, now]).await?);
+            let args = args![head.bucket, room, claim.owner, claim.now, until, now, generation];
+            rows.extend(tx.fetch(sql, args).await?);
         }
     }
     Ok(rows)
@@ -255,6 +268,9 @@ fn claimed(
         first_tried_at: row.at(19)?,
         maybe_duplicate: row.i64(20)? > 0,
         leased_until,
+        generation: row.opt_i64(22)?.unwrap_or(0),
+        tried: row.opt_text(23)?.map(str::to_owned),
+        frozen: row.opt_text(21)?.map(fields::from_text).transpose()?,
         person: None,
     })
 }

@@ -13,7 +13,10 @@ use crate::value::{Type, Value};
 /// What is known of a contact at the send point.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Person {
+    /// As they were at the first try.
     pub attributes: Fields,
+    /// The contact has another address by now.
+    pub has_moved: bool,
     /// Where the message goes: the address given by the step, or that of the channel's attribute.
     pub address: Option<Arc<str>>,
     /// Latest consents, suppressions of this address, pauses. No cap slots: caps were decided in the transition.
@@ -74,9 +77,14 @@ pub(super) async fn look_up(
             let Some(into) = merged.get(&claimed.contact) else { break };
             claimed.contact = *into;
         }
-        claimed.person = people.get(&claimed.contact).map(|person| {
-            let address = address(catalog, &claimed.delivery, person);
-            Person { address, ..person.clone() }
+        claimed.person = people.get(&claimed.contact).map(|now| {
+            let mut person = now.clone();
+            if let Some(frozen) = &claimed.frozen {
+                person.attributes = frozen.clone();
+            }
+            person.address = address(catalog, &claimed.delivery, &person);
+            person.has_moved = person.address != address(catalog, &claimed.delivery, now);
+            person
         });
     }
     load_suppressions(conn, claimed).await

@@ -15,6 +15,9 @@
 //!   Message-ID, and marked as doubtful: at-least-once, which is the policy for all steps until steps can choose.
 //! - A queued or deferred message of an enrollment that ended is cancelled, unless it is transactional.
 //!
+//! From its first try to its result a message stays what it was: see `claim`. One that may have arrived and would now come out otherwise
+//! (the program or its settings are other ones) is refused and shows, since two different mails must not have one Message-ID.
+//!
 //! Due times are on the journey clock; leases and tries are on the machine's, which may run at another speed.
 //!
 //! - `claim`: leases; `facts`: what the send point looks at; `record`: results
@@ -31,7 +34,7 @@ pub use self::counts::{Count, counts};
 pub use self::facts::Person;
 pub use self::list::{Line, of_contact};
 pub use self::record::{
-    Finished, Recorded, SendResult, clicked, next_try, record, record_in, release_former,
+    Finished, Recorded, SendResult, Tried, clicked, next_try, record, record_in, release_former,
 };
 
 use std::sync::Arc;

@@ -28,6 +28,16 @@ pub struct Finished {
     pub bucket: i64,
     pub epoch: i64,
     pub result: SendResult,
+    /// What was tried, if it came so far.
+    pub tried: Option<Tried>,
+}
+
+/// A message as it was handed over, or was about to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    pub address: Arc<str>,
+    /// The hash of its bytes.
+    pub hash: String,
 }
 
 /// The results of a try.
@@ -131,11 +141,15 @@ impl SendResult {
 }
 
 // INVARIANT: the epoch is that of the claim, so nobody else has claimed it since.
-const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at) \
-    AS ({IITIIIITI}) \
+const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at, address, hash) \
+    AS ({IITIIIITITT}) \
     UPDATE deliveries SET state = n.state, again_at = n.again_at, due_at = COALESCE(n.due_at, deliveries.due_at), \
     attempts = deliveries.attempts + n.tries, doubtful = deliveries.doubtful + n.doubts, \
-    result = COALESCE(n.result, deliveries.result), settled_at = n.settled_at \
+    result = COALESCE(n.result, deliveries.result), settled_at = n.settled_at, \
+    address = COALESCE(deliveries.address, n.address), hash = COALESCE(deliveries.hash, n.hash), \
+    frozen = CASE WHEN n.settled_at IS NOT NULL OR deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.frozen END, \
+    generation = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.generation END, \
+    first_tried_at = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.first_tried_at END \
     FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
     AND deliveries.settled_at IS NULL \
     RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose";
@@ -206,7 +220,7 @@ async fn record_bucket(
     now: Timestamp,
     inputs: &mut Vec<(ContactId, Input)>,
 ) -> Result<BTreeSet<i64>> {
-    let mut rows = Rows::with_capacity(finished.len() * 9);
+    let mut rows = Rows::with_capacity(finished.len() * 11);
     for finished in finished.values() {
         let fate = finished.result.fate();
         rows.push([
@@ -219,6 +233,8 @@ async fn record_bucket(
             fate.doubts.into(),
             fate.text.into(),
             fate.settled.then_some(now).into(),
+            finished.tried.as_ref().filter(|_| fate.tries == 0).map(|tried| tried.address.clone()).into(),
+            finished.tried.as_ref().filter(|_| fate.doubts > 0).map(|tried| tried.hash.clone()).into(),
         ]);
     }
     let rows = tx.fetch_rows(RECORD, rows, &args![bucket]).await?;
