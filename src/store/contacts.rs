@@ -114,6 +114,39 @@ pub(super) async fn attributes(
     Ok(found)
 }
 
+/// A contact of a batch as it is found.
+pub(super) struct Found {
+    pub(super) attributes: Fields,
+    pub(super) merged_into: Option<ContactId>,
+    /// Nothing began for it yet: no enrollment, membership or errand. Only looked at where asked.
+    pub(super) is_blank: bool,
+}
+
+/// The same, with a look at whether anything began for those of whom it is asked.
+pub(super) async fn of_batch(
+    tx: &mut Conn,
+    bucket: i64,
+    ids: impl Iterator<Item = (ContactId, bool)>,
+) -> Result<HashMap<ContactId, Found>> {
+    let mut rows = Rows::default();
+    for (id, asked) in ids {
+        rows.push([id.into(), i64::from(asked).into()]);
+    }
+    const FOUND: &str = "WITH n(id, asked) AS ({II}) SELECT contacts.id, contacts.attributes, contacts.merged_into, \
+        CAST(CASE WHEN n.asked = 0 THEN 0 \
+        WHEN EXISTS (SELECT 1 FROM enrollments e WHERE e.bucket = contacts.bucket AND e.contact = contacts.id) THEN 0 \
+        WHEN EXISTS (SELECT 1 FROM memberships m WHERE m.bucket = contacts.bucket AND m.contact = contacts.id) THEN 0 \
+        WHEN EXISTS (SELECT 1 FROM errands e WHERE e.bucket = contacts.bucket AND e.contact = contacts.id) THEN 0 \
+        ELSE 1 END AS BIGINT) \
+        FROM n CROSS JOIN contacts WHERE contacts.bucket = $1 AND contacts.id = n.id";
+    let mut found = HashMap::new();
+    for row in tx.fetch_rows(FOUND, rows, &args![bucket]).await? {
+        let (attributes, merged_into) = (fields::from_text(row.text(1)?)?, row.opt_i64(2)?.map(ContactId));
+        found.insert(ContactId(row.i64(0)?), Found { attributes, merged_into, is_blank: row.i64(3)? == 1 });
+    }
+    Ok(found)
+}
+
 /// Writes attributes of contacts of one bucket.
 pub(super) async fn set_attributes(
     tx: &mut Conn,

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::batch::{Batch, Queued};
+use super::contacts::Found;
 use super::inbox::{self, Parcel, Taken};
 use super::journeys::{self, Deployed};
 use super::sql::args;
@@ -103,13 +104,15 @@ async fn sort_in(
     taken: Vec<Taken>,
     due: Vec<timers::Timer>,
 ) -> Result<()> {
-    let ids = taken.iter().map(|row| row.contact).chain(due.iter().map(|timer| timer.contact));
-    let ids: std::collections::BTreeSet<ContactId> = ids.collect();
-    let mut known = contacts::attributes(tx, batch.bucket, ids.into_iter()).await?;
+    let mut ids: BTreeMap<ContactId, bool> = due.iter().map(|timer| (timer.contact, false)).collect();
+    for row in &taken {
+        *ids.entry(row.contact).or_default() |= row.is_first();
+    }
+    let mut known = contacts::of_batch(tx, batch.bucket, ids.into_iter()).await?;
     let mut rows: BTreeMap<ContactId, VecDeque<(Timestamp, Vec<Input>)>> = BTreeMap::new();
     let mut forwarded = Vec::new();
     for row in taken {
-        let Some((_, merged_into)) = known.get(&row.contact) else { continue };
+        let Some(Found { merged_into, is_blank, .. }) = known.get(&row.contact) else { continue };
         let parcel = row.open();
         // Word of a merge is for the one who was merged; everything else goes on to who took over.
         if let (Some(winner), false) = (merged_into, matches!(parcel, Ok(Parcel::Merge(_)))) {
@@ -122,7 +125,8 @@ async fn sort_in(
                 continue;
             }
             Ok(Parcel::First(input)) => {
-                batch.begin(row.contact, true);
+                // What came through another process, whose clock is behind, may have begun something before.
+                batch.begin(row.contact, *is_blank);
                 let inputs = vec![Input::Settle { cause: Cause::New }, accepted(input, &row)];
                 // Before all else: ids made by two processes within a millisecond do not say which was earlier.
                 rows.entry(row.contact).or_default().push_front((row.accepted_at, inputs));
@@ -147,7 +151,7 @@ async fn sort_in(
     let all: std::collections::BTreeSet<ContactId> = rows.keys().chain(waiting.keys()).copied().collect();
     for contact in all {
         batch.begin(contact, false);
-        let attributes = known.remove(&contact).map(|(attributes, _)| attributes).unwrap_or_default();
+        let attributes = known.remove(&contact).map(|found| found.attributes).unwrap_or_default();
         let queue =
             in_order(rows.remove(&contact).unwrap_or_default(), waiting.remove(&contact).unwrap_or_default());
         batch.give(contact, attributes, queue);

@@ -335,6 +335,11 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// Whether the contact was created for it.
+    pub(super) fn is_first(&self) -> bool {
+        self.text.starts_with("{\"first\":")
+    }
+
     /// What is in it. A text that cannot be read must not stop the others of its bucket: the caller sets it aside.
     pub(super) fn open(&self) -> Result<Parcel, String> {
         serde_json::from_str(&self.text).map_err(|error| error.to_string())

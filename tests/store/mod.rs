@@ -28,11 +28,6 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Another number for each of the databases that a test runs on: seeds for chance.
-    pub(crate) fn number(&self) -> u16 {
-        self.buckets * 2 + u16::from(self._directory.is_none())
-    }
-
     /// Opens it, creating the schema the first time.
     pub(crate) async fn open(&self) -> Store {
         self.try_open().await.expect("the database opens")
