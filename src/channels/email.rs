@@ -60,6 +60,6 @@ impl Email {
         };
         let bytes = message.write().map_err(Unsendable::Message)?;
         let envelope = Envelope { from: Some(self.return_path.clone()), to: address };
-        Ok(Prepared::new(Some(envelope), bytes))
+        Ok(Prepared::new(envelope, bytes))
     }
 }

@@ -11,13 +11,12 @@
 //! The first two are pure, so a retry repeats them and gets the same bytes; only the third touches the world.
 //!
 //! - `template`: files of handlebars to texts; `message`: texts to the bytes of a mail
-//! - `smtp`: bytes to a relay; `email`: the three together; `recording`: remembers instead
+//! - `smtp`: bytes to a relay; `email`: the three together
 //! - `mailbox`: the built-in mail server of `demo` and tests, never of `serve`
 
 pub mod email;
 pub mod mailbox;
 pub mod message;
-pub mod recording;
 pub mod smtp;
 pub mod template;
 
@@ -30,7 +29,6 @@ use crate::id::DeliveryId;
 use crate::time::Timestamp;
 use email::Email;
 use message::{AddressError, MessageError};
-use recording::{Record, Recording};
 use smtp::{Envelope, SendResult};
 use template::Rendered;
 
@@ -39,8 +37,6 @@ use template::Rendered;
 pub enum Channel {
     /// Mail through a relay.
     Email(Box<Email>),
-    /// Nowhere, remembered.
-    Recording(Recording),
 }
 
 /// One message to one address, rendered, with what stands around it.
@@ -67,16 +63,15 @@ pub struct Outgoing<'a> {
 /// A message as it will be handed over.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    envelope: Option<Envelope>,
+    envelope: Envelope,
     bytes: Vec<u8>,
     hash: [u8; 32],
-    record: Option<Record>,
 }
 
 impl Prepared {
-    fn new(envelope: Option<Envelope>, bytes: Vec<u8>) -> Prepared {
+    fn new(envelope: Envelope, bytes: Vec<u8>) -> Prepared {
         let hash = blake3::hash(&bytes).into();
-        Prepared { envelope, bytes, hash, record: None }
+        Prepared { envelope, bytes, hash }
     }
 
     /// The message itself.
@@ -123,10 +118,8 @@ impl std::error::Error for Unsendable {}
 impl Channel {
     /// Writes the message. Pure, and contained: a panic concerns this message only.
     pub fn prepare(&self, outgoing: &Outgoing<'_>) -> Result<Prepared, Unsendable> {
-        let write = || match self {
-            Channel::Email(email) => email.write(outgoing),
-            Channel::Recording(recording) => Ok(recording.write(outgoing)),
-        };
+        let Channel::Email(email) = self;
+        let write = || email.write(outgoing);
         catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(Unsendable::Panicked))
     }
 
@@ -144,29 +137,19 @@ impl Channel {
         until: Instant,
         still: impl Future<Output = bool>,
     ) -> Option<SendResult> {
-        match (self, &prepared.envelope) {
-            (Channel::Email(email), Some(envelope)) => {
-                email.sender().send_if(envelope, &prepared.bytes, until, still).await
-            }
-            (Channel::Email(_), None) => {
-                let text = "5.6.0 this message was prepared for another channel";
-                Some(SendResult::unsendable(554, text, false))
-            }
-            (Channel::Recording(recording), _) => still.await.then(|| recording.send(prepared)),
-        }
+        let Channel::Email(email) = self;
+        email.sender().send_if(&prepared.envelope, &prepared.bytes, until, still).await
     }
 
     /// Closes what has long been idle; for upkeep.
     pub async fn close_idle(&self) {
-        if let Channel::Email(email) = self {
-            email.sender().close_idle().await;
-        }
+        let Channel::Email(email) = self;
+        email.sender().close_idle().await;
     }
 
     /// Awaits what is under way and takes no more.
     pub async fn close(&self) {
-        if let Channel::Email(email) = self {
-            email.sender().close().await;
-        }
+        let Channel::Email(email) = self;
+        email.sender().close().await;
     }
 }

@@ -3,7 +3,6 @@
 use fahrplan::channels::email::Email;
 use fahrplan::channels::mailbox::{Mailbox, MailboxConfig};
 use fahrplan::channels::message::{AddressError, MessageError, read_mailbox};
-use fahrplan::channels::recording::Recording;
 use fahrplan::channels::smtp::{Reply, SendResult};
 use fahrplan::channels::template::Rendered;
 use fahrplan::channels::{Channel, Outgoing, Unsendable};
@@ -87,20 +86,4 @@ async fn what_cannot_be_sent_is_said_before_anybody_is_asked() {
     assert_eq!(nowhere, Unsendable::Address(AddressError::Malformed));
     assert!(nowhere.is_bad_address());
     assert_eq!(mailbox.traffic().connections, 0);
-}
-
-#[tokio::test]
-async fn a_recording_channel_remembers_and_answers_as_told() {
-    let recording = Recording::answering(2, |number| match number {
-        1 => SendResult::Unknown { reason: "told so".to_owned() },
-        _ => SendResult::Accepted { reply: Reply::new(250, "2.0.0 told so") },
-    });
-    let channel = Channel::Recording(recording.clone());
-    let texts = rendered();
-    let prepared = channel.prepare(&outgoing(&texts)).unwrap();
-    assert!(is_accepted(&channel.send(&prepared, patient()).await));
-    assert!(matches!(channel.send(&prepared, patient()).await, SendResult::Unknown { .. }));
-    assert!(is_accepted(&channel.send(&prepared, patient()).await));
-    assert_eq!((recording.count(), recording.records().len()), (3, 2));
-    assert_eq!(recording.records()[0].subject, "Schöne Grüße");
 }
