@@ -3,7 +3,6 @@
 use fahrplan::channels::email::Email;
 use fahrplan::channels::mailbox::{Mailbox, MailboxConfig};
 use fahrplan::channels::message::{AddressError, MessageError, read_mailbox};
-use fahrplan::channels::smtp::{Reply, SendResult};
 use fahrplan::channels::template::Rendered;
 use fahrplan::channels::{Channel, Outgoing, Unsendable};
 use fahrplan::id::DeliveryId;
