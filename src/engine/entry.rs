@@ -8,7 +8,7 @@ use super::eval::{Heard, Scope};
 use super::facts::{Caused, Facts};
 use super::program::{Entry, EntryHow, Program, Reenter, Runs, Word};
 use super::run::word;
-use super::state::{Rest, State};
+use super::state::{Rest, State, Stays};
 use super::world::{Enrollment, Event, Fields, Need, Note, Outcome, Past, What};
 use crate::id::EnrollmentId;
 use crate::time::Timestamp;
@@ -130,6 +130,9 @@ impl<'a> Call<'_, 'a> {
         let mut state = State::begin(program, at);
         state.since = at.min(occurred_at);
         state.parent = parent;
+        if matches!(entry.how, EntryHow::While { .. }) {
+            state.stays = Stays::While(key.1);
+        }
         state.put(0, Value::Record(fields));
         if !self.is_invited(program, entry, &state)? {
             return Ok(false);

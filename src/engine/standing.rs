@@ -9,6 +9,7 @@ use super::program::{Entry, EntryHow, Expr, Program, Reenter, Word, ZoneRef};
 use super::recheck;
 use super::run::word;
 use super::schedule;
+use super::state::Stays;
 use super::world::{Cause, Fields, Need, Past, Standing};
 use crate::id::EnrollmentId;
 use crate::time::{Timestamp, Zone};
@@ -183,7 +184,7 @@ impl<'a> Call<'_, 'a> {
             self.enter_member(key, program, stays)?;
         }
         if was && !is && stays && look != Look::Quiet {
-            self.left(&key.0)?;
+            self.left(key)?;
         }
         if is && stays {
             let wake_at = self.member_wake(program, condition)?;
@@ -209,11 +210,15 @@ impl<'a> Call<'_, 'a> {
         Ok(!self.active(&program.journey).is_empty())
     }
 
-    /// The contact has left a `while` segment.
-    fn left(&mut self, journey: &Word) -> Result<(), Need> {
+    /// The contact has left a `while` segment: what it brought in ends, and what came another way goes on.
+    fn left(&mut self, (journey, entry): &Key) -> Result<(), Need> {
         self.everybody()?;
         let at = self.turn.facts.now;
         for id in self.active(journey) {
+            let stays = self.enrollment(id).map(|enrollment| enrollment.state.stays);
+            if !matches!(stays, Some(Stays::Unsaid)) && stays != Some(Stays::While(*entry)) {
+                continue;
+            }
             self.step(id, StepInput::Leave { reason: &word!("left_segment"), at })?;
         }
         Ok(())

@@ -40,6 +40,20 @@ pub struct State {
     pub ended: bool,
     /// Who waits for the exit of this one (`run journey`): the enrollment, its step and round.
     pub parent: Option<(crate::id::EnrollmentId, std::sync::Arc<str>, u32)>,
+    /// What it ends with besides its steps.
+    pub stays: Stays,
+}
+
+/// Whether an enrollment lasts only as long as its contact is in a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stays {
+    /// It came in by an event, a date, a start or the like.
+    #[default]
+    Freely,
+    /// It came in by this entry of its journey, an `enter while`.
+    While(u16),
+    /// It was written when that was not kept: it ends with any.
+    Unsaid,
 }
 
 /// The wait or hold in progress.

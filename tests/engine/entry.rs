@@ -86,6 +86,22 @@ fn while_lasts_as_long_as_the_segment_and_comes_again() {
 }
 
 #[test]
+fn leaving_a_segment_ends_only_what_it_has_brought_in() {
+    let rules = catalog();
+    let condition = is(attr("plan"), val(text("trial")));
+    let mut j = stays(EntryHow::While { watch: watch(&rules, &condition), condition });
+    let by_order = stays(EntryHow::Event(vec!["order".into()]));
+    j.program.entries.extend(by_order.program.entries);
+    j.program.reenter = Reenter::WhenFinished;
+    let plan = |plan: &str| [("plan", text(plan))];
+    let mut play = Play::new(rules, &[&j], "2026-05-01T00:00");
+    play.event("2026-05-03T10:00", "order", &[("order_id", text("o1"))]);
+    play.attributes("2026-05-04T10:00", &plan("trial")).attributes("2026-05-05T10:00", &plan("pro"));
+    let story = play.story();
+    assert!(!story.iter().any(|line| line.contains("left_segment")), "{story:?}");
+}
+
+#[test]
 fn clock_schedules_fire_for_each_zone_or_for_all_at_once() {
     let monday = Days { mask: 1, working: false };
     let nine = clock(9, 0);

@@ -413,6 +413,7 @@ prop_compose! {
             undo,
             ended,
             parent: None,
+            stays: fahrplan::engine::state::Stays::While(3),
         }
     }
 }
