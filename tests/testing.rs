@@ -482,3 +482,17 @@ fn every_form_runs_as_it_is_written() {
     let human = report.human(&sources, false);
     assert!(report.passed() && report.plays.len() == 22, "{human}");
 }
+
+#[test]
+fn moments_are_told_as_their_author_writes_them() {
+    let schema = SCHEMA.replace("event order_placed {", "event order_placed { due: moment?,");
+    let body = "  enter on order_placed as order where order.due is known\n  send email a with { due: order.due } as mail\n  exit as done";
+    let tests = "test \"t\" for j {\n  given contact { email: \"ada@example.org\" }\n  \
+                 at 2026-06-01T10:00 event order_placed { order_id: \"o\", value: 1, due: 2026-06-03T18:00 }\n  \
+                 expect send email a with { due: 2026-06-03T19:00 }\n  expect exit as done\n}";
+    let (sources, compilation) = compile_with(&schema, &journey(body, tests));
+    let human = testing::run(&compilation, &sources, &|_| true).human(&sources, false);
+    assert!(human.contains("`due` was 2026-06-03T18:00"), "{human}");
+    assert!(human.contains("with { due: 2026-06-03T18:00 }"), "{human}");
+    assert!(!human.contains("16:00"), "{human}");
+}

@@ -126,9 +126,10 @@ pub(super) fn compare(
     seen: &[Seen],
     answers: &impl Answers,
     constant: &dyn Fn(&ast::Expr) -> Value,
+    zone: &Zone,
 ) -> (Vec<Verdict>, Vec<usize>) {
     let mut matcher =
-        Matcher { journey, seen, used: vec![false; seen.len()], constant, verdicts: Vec::new() };
+        Matcher { journey, seen, used: vec![false; seen.len()], constant, zone, verdicts: Vec::new() };
     let mut from = None;
     for (number, beat) in script.beats.iter().enumerate() {
         matcher.beat((number, beat), from.unwrap_or(beat.at), answers);
@@ -156,6 +157,8 @@ struct Matcher<'a> {
     seen: &'a [Seen],
     used: Vec<bool>,
     constant: &'a dyn Fn(&ast::Expr) -> Value,
+    /// The project's, in which authors write moments.
+    zone: &'a Zone,
     verdicts: Vec<Verdict>,
 }
 
@@ -187,7 +190,7 @@ impl Matcher<'_> {
             }
             let words = match expected.what {
                 Expect::Holds(condition) => answers.written(condition.span),
-                what => words(what, self.constant),
+                what => words(what, self.constant, self.zone),
             };
             let (span, standing) = (expected.span, answers.standing(place).to_owned());
             self.verdicts.push(Verdict { span, words, from, to: until, met, failure, standing });
@@ -280,14 +283,14 @@ impl Matcher<'_> {
         if let Some(wanted) = to.as_ref().map(|to| (self.constant)(to)) {
             let found = whom.clone().map_or(Value::Unknown, |whom| Value::text(&whom));
             if !alike(&wanted, &found) {
-                return Some(format!("it went to {}", shown(&found)));
+                return Some(format!("it went to {}", shown(&found, self.zone)));
             }
         }
         for (name, value) in with.iter().flat_map(|record| &record.pairs) {
             let wanted = (self.constant)(value);
             match data.get(name.text.as_str()) {
                 Some(found) if alike(&wanted, found) => {}
-                Some(found) => return Some(format!("`{}` was {}", name.text, shown(found))),
+                Some(found) => return Some(format!("`{}` was {}", name.text, shown(found, self.zone))),
                 None => return Some(format!("it had no `{}`", name.text)),
             }
         }
@@ -361,16 +364,16 @@ impl What {
 }
 
 /// The expectation in the words of the language.
-fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value) -> String {
+fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value, zone: &Zone) -> String {
     match expect {
         Expect::Send { channel, template, to, with, at } => {
             let mut words = format!("send {} {}", channel.text, dotted(template));
             if let Some(to) = to {
-                words += &format!(" to {}", shown(&constant(to)));
+                words += &format!(" to {}", shown(&constant(to), zone));
             }
             if let Some(with) = with {
                 let pair = |(name, value): &(ast::Name, ast::Expr)| {
-                    format!("{}: {}", name.text, shown(&constant(value)))
+                    format!("{}: {}", name.text, shown(&constant(value), zone))
                 };
                 let pairs: Vec<String> = with.pairs.iter().map(pair).collect();
                 words += &format!(" with {{ {} }}", pairs.join(", "));
@@ -394,22 +397,25 @@ fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value) -> String {
 }
 
 /// A value of that type as an author would write it: listed values are bare words.
-pub(super) fn shown_as(value: &Value, ty: Option<&Type>) -> String {
+pub(super) fn shown_as(value: &Value, ty: Option<&Type>, zone: &Zone) -> String {
     match (value, ty.map(Type::required)) {
         (Value::Text(text), Some(Type::OneOf(_))) => text.to_string(),
-        (value, _) => shown(value),
+        (value, _) => shown(value, zone),
     }
 }
 
-/// A value as an author would write it.
-pub(super) fn shown(value: &Value) -> String {
+/// A value as an author would write it: moments in project time, which is that zone.
+pub(super) fn shown(value: &Value, zone: &Zone) -> String {
     match value {
         Value::Unknown => "unknown".to_owned(),
         Value::Text(text) => format!("\"{text}\""),
-        Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Moment(at) if *at != Timestamp::NEVER => format!("{}T{}", zone.date(*at), zone.time(*at)),
+        Value::List(items) => {
+            format!("[{}]", items.iter().map(|item| shown(item, zone)).collect::<Vec<_>>().join(", "))
+        }
         Value::Record(fields) => {
             let pairs: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name}: {}", shown(value))).collect();
+                fields.iter().map(|(name, value)| format!("{name}: {}", shown(value, zone))).collect();
             format!("{{ {} }}", pairs.join(", "))
         }
         other => match other.to_json() {

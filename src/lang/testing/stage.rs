@@ -95,7 +95,7 @@ pub(super) fn play(
     let constant = |expr: &ast::Expr| constant(compilation, &cast.zone, expr);
     stage.seen.sort_by_key(|seen| seen.at);
     let journey = &cast.journey.journey;
-    let (verdicts, unexpected) = compare(script, journey, &stage.seen, &found, &constant);
+    let (verdicts, unexpected) = compare(script, journey, &stage.seen, &found, &constant, &cast.zone);
     Play {
         title: script.test.title.value.clone(),
         journey: journey.clone(),
@@ -262,7 +262,11 @@ impl<'s, 't> Stage<'s, 't> {
                 let name: Word = path.parts.last().map_or("", |part| part.text.as_str()).into();
                 let ty = self.compilation.catalog.attribute(&name).map(|attribute| &attribute.ty);
                 let value = typed(self.constant(value), ty);
-                self.did(action, at, format!("set contact.{name} = {}", shown_as(&value, ty)));
+                self.did(
+                    action,
+                    at,
+                    format!("set contact.{name} = {}", shown_as(&value, ty, &self.cast.zone)),
+                );
                 self.memory.input(contact, &Input::Attributes { values: [(name, value)].into(), at }, at);
             }
             AtWhat::WorkReturns { task, outcome, with } => {
@@ -279,7 +283,11 @@ impl<'s, 't> Stage<'s, 't> {
                     return self.problems.push((action.span, message));
                 };
                 let arguments = self.fields(with.as_ref(), &types);
-                self.did(action, at, format!("start{}", with_words(&arguments, with.as_ref())));
+                self.did(
+                    action,
+                    at,
+                    format!("start{}", with_words(&arguments, with.as_ref(), &self.cast.zone)),
+                );
                 let journey = self.cast.journey.journey.clone();
                 self.memory.input(contact, &Input::Start { journey, arguments, at }, at);
             }
@@ -316,7 +324,7 @@ impl<'s, 't> Stage<'s, 't> {
         let contact = self.contacts[action.person];
         if let [step, outcome] = event.parts.as_slice() {
             let fields = self.fields(with, &[]);
-            let words = format!("event {}{}", dotted(event), with_words(&fields, with));
+            let words = format!("event {}{}", dotted(event), with_words(&fields, with, &self.cast.zone));
             self.did(action, at, words);
             if !self.memory.outcome(contact, &step.text, &outcome.text, fields, at) {
                 let message = format!("`{}` was not sent before this line", step.text);
@@ -325,7 +333,7 @@ impl<'s, 't> Stage<'s, 't> {
             return;
         }
         let (name, fields) = self.event(event, with);
-        self.did(action, at, format!("event {name}{}", with_words(&fields, with)));
+        self.did(action, at, format!("event {name}{}", with_words(&fields, with, &self.cast.zone)));
         self.memory.event(contact, &name, fields, at);
     }
 
@@ -340,7 +348,11 @@ impl<'s, 't> Stage<'s, 't> {
         let contact = self.contacts[action.person];
         let types = self.compilation.catalog.tasks.get(task).map(|task| task.answers.as_slice());
         let answers = self.fields(with, types.unwrap_or_default());
-        self.did(action, at, format!("{task} returns {outcome}{}", with_words(&answers, with)));
+        self.did(
+            action,
+            at,
+            format!("{task} returns {outcome}{}", with_words(&answers, with, &self.cast.zone)),
+        );
         let resting = self.memory.resting(contact);
         let is_open = |journey: &Word, step: &Word| resting.iter().any(|(j, s)| j == journey && s == step);
         let latest = self.memory.log().iter().rev().find_map(|logged| match &logged.what {

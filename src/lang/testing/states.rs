@@ -110,7 +110,11 @@ impl<'s, 't> Stage<'s, 't> {
                 Expr::Attribute(name) => self.compilation.catalog.attribute(name).map(|a| &a.ty),
                 _ => None,
             };
-            Some(format!(": {} is {}", one_line(self.sources.slice(written.span)), shown_as(&value, ty)))
+            Some(format!(
+                ": {} is {}",
+                one_line(self.sources.slice(written.span)),
+                shown_as(&value, ty, &self.cast.zone)
+            ))
         });
         Err(format!("`{text}` is not true{}", found.unwrap_or_default()))
     }

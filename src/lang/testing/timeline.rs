@@ -59,7 +59,7 @@ impl Play {
         Row {
             at: seen.at,
             person,
-            happened: seen.what.words(&self.zone()),
+            happened: seen.what.words(&self.zone(), &self.project_zone),
             expected,
             line,
             ok,
@@ -166,7 +166,7 @@ impl Verdict {
 
 impl What {
     /// What happened, with its values.
-    fn words(&self, zone: &Zone) -> String {
+    fn words(&self, zone: &Zone, project: &Zone) -> String {
         match self {
             What::Send { to, with, .. } => {
                 let mut words = self.head();
@@ -174,7 +174,7 @@ impl What {
                     words += &format!(" to {to}");
                 }
                 let pairs: Vec<String> =
-                    with.iter().map(|(name, value)| format!("{name}: {}", shown(value))).collect();
+                    with.iter().map(|(name, value)| format!("{name}: {}", shown(value, project))).collect();
                 if !pairs.is_empty() {
                     words += &format!(" with {{ {} }}", pairs.join(", "));
                 }

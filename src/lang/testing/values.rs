@@ -113,10 +113,10 @@ pub(super) fn typed(value: Value, ty: Option<&Type>) -> Value {
 }
 
 /// ` { source: "web" }` in the order of the text, or nothing.
-pub(super) fn with_words(fields: &Fields, written: Option<&ast::Record>) -> String {
+pub(super) fn with_words(fields: &Fields, written: Option<&ast::Record>, zone: &Zone) -> String {
     let pairs = written.map(|record| record.pairs.as_slice()).unwrap_or_default();
     let pair = |(name, _): &(ast::Name, ast::Expr)| {
-        let value = fields.get(name.text.as_str()).map_or_else(String::new, shown);
+        let value = fields.get(name.text.as_str()).map_or_else(String::new, |value| shown(value, zone));
         format!("{}: {value}", name.text)
     };
     match pairs {
