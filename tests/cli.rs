@@ -52,6 +52,49 @@ fn used_wrongly_is_2_and_says_what_was_meant() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_not_in_canonical_layout_and_the_others_are_looked_at() {
+    let dir = empty_dir();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+    write("fahrplan.toml", "[project]\nname = \"test\"\n");
+    write("a.journey", "journey a {\n  enter on signed_up\n  reenter nevr\n}\n");
+    write("b.journey", "event b { id: id }\n");
+    write("c.journey", "event   c { id: id }\n");
+    let ran = fahrplan(dir.path(), &["fmt", "--check"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.out, "c.journey\n1 of 2 files would change\n1 file cannot be read, so nobody can say\n");
+    assert!(ran.err.contains("a.journey:3:11") && ran.err.contains("did you mean `never`?"), "{}", ran.err);
+    write("c.journey", "event c { id: id }\n");
+    assert_eq!(fahrplan(dir.path(), &["fmt", "--check"]).code, 1);
+    assert_eq!(with_input(dir.path(), &["fmt", "--check", "-"], "journey a {\n").code, 1);
+}
+
+#[test]
+fn a_file_whose_name_is_almost_that_of_a_journey_is_told() {
+    let dir = empty_dir();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+    write("fahrplan.toml", "[project]\nname = \"test\"\n");
+    write("a.journey", "# nothing yet\n");
+    for name in ["b.journey.txt", "C.Journey", "d.journey.bak", "e.jorney", "notes.txt", ".f.journey.swp"] {
+        write(name, "event b { id: id }\n");
+    }
+    for command in [&["check"][..], &["fmt", "--check"]] {
+        let ran = fahrplan(dir.path(), command);
+        let told: Vec<&str> =
+            ran.err.lines().filter_map(|line| line.strip_prefix("note: ")?.split(' ').next()).collect();
+        assert_eq!(
+            (ran.code, told),
+            (0, vec!["C.Journey", "b.journey.txt", "d.journey.bak", "e.jorney"]),
+            "{}",
+            ran.err
+        );
+    }
+    assert_eq!(fahrplan(dir.path(), &["check", "--format", "json"]).err, "");
+    let ran = fahrplan(dir.path(), &["check", "b.journey.txt"]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("b.journey.txt is no file of the project that is read"), "{}", ran.err);
+}
+
+#[test]
 fn explain_knows_codes_and_names_and_offers_the_near_miss() {
     let dir = empty_dir();
     let by_code = fahrplan(dir.path(), &["explain", "e0501"]);

@@ -12,6 +12,9 @@ pub fn run(args: &CheckArgs) -> Outcome {
     let project = Project::of(&args.paths)?;
     let compilation = project.compile();
     let selected = project.selected(&args.paths)?;
+    if args.format == CheckFormat::Human {
+        project.tell_near_misses();
+    }
     let mut findings = compilation.diagnostics.clone();
     findings.retain(|finding| selected.contains(&finding.primary.span.file));
     let mut text = written(&project.input.sources, &findings, args.format);

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::check::counted;
 use super::load::{journey_files, read_alone, write};
 use super::{Exit, Failure, FmtArgs, Outcome, print};
-use crate::diagnostic::{Look, render_all};
+use crate::diagnostic::{Diagnostic, FileId, Look, Severity, render_all};
 use crate::lang::format::format;
+use crate::lang::parse::parse;
 
 /// How many equal lines stand around a change in `--diff`.
 const AROUND: usize = 3;
@@ -25,18 +26,24 @@ pub fn run(args: &FmtArgs) -> Outcome {
     if files.is_empty() {
         return Err(Failure::usage("there are no journey files here"));
     }
-    let (mut changed, mut refused, mut out) = (0, 0, String::new());
+    let looked = args.check || args.diff;
+    let (mut changed, mut refused, mut damaged, mut out) = (0, 0, 0, String::new());
     for path in &files {
         match formatted(path)? {
-            Ok((old, new)) if old == new => {}
-            Ok((old, new)) => {
+            Ok(Formatted { told, .. }) if looked && !told.is_empty() => {
+                damaged += 1;
+                eprint_all(&told);
+            }
+            Ok(Formatted { old, new, .. }) if old == new => {}
+            Ok(Formatted { old, new, told }) => {
                 changed += 1;
+                damaged += usize::from(!told.is_empty());
                 if args.diff {
                     out += &diff(&path.display().to_string(), &old, &new);
                 } else {
                     out += &format!("{}\n", path.display());
                 }
-                if !args.check && !args.diff {
+                if !looked {
                     write(path, &new)?;
                 }
             }
@@ -46,14 +53,25 @@ pub fn run(args: &FmtArgs) -> Outcome {
             }
         }
     }
-    let looked = args.check || args.diff;
-    out += &ending(looked, changed, files.len());
+    out += &ending(looked, changed, files.len() - refused - if looked { damaged } else { 0 });
+    match refused + damaged {
+        0 => {}
+        _ if !looked => {
+            out += &format!(
+                "{} cannot be read as a whole: those lines are as they were\n",
+                counted(refused + damaged, "file")
+            )
+        }
+        n => out += &format!("{} cannot be read, so nobody can say\n", counted(n, "file")),
+    }
     print(&out)?;
-    Ok(if refused > 0 || (looked && changed > 0) { Exit::Findings } else { Exit::Fine })
+    let failed = refused > 0 || (looked && changed + damaged > 0);
+    Ok(if failed { Exit::Findings } else { Exit::Fine })
 }
 
 fn ending(looked: bool, changed: usize, files: usize) -> String {
     match (looked, changed) {
+        (_, 0) if files == 0 => String::new(),
         (_, 0) => format!("{} in canonical layout\n", counted(files, "file")),
         (true, _) => format!("{changed} of {} would change\n", counted(files, "file")),
         (false, _) => format!("{changed} of {} changed\n", counted(files, "file")),
@@ -66,6 +84,12 @@ fn standard_input(args: &FmtArgs) -> Outcome {
         .read_to_string(&mut old)
         .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
     let new = format(&old).map_err(|error| Failure::findings(error.to_string()))?;
+    let is_mistake = |finding: &Diagnostic| finding.severity() == Severity::Error;
+    if args.check && parse(FileId(0), &old).1.iter().any(is_mistake) {
+        return Err(
+            Failure::findings("standard input cannot be read as a whole").help("`fahrplan check` says why")
+        );
+    }
     if args.diff {
         print(&diff("standard input", &old, &new))?;
     } else if !args.check {
@@ -75,15 +99,29 @@ fn standard_input(args: &FmtArgs) -> Outcome {
     Ok(if differs { Exit::Findings } else { Exit::Fine })
 }
 
+/// A file before and after.
+struct Formatted {
+    old: String,
+    new: String,
+    /// What is wrong with the lines that cannot be read and stay as they are.
+    told: String,
+}
+
 /// The text of the file and its canonical form; or what stands in the way, as text.
-fn formatted(path: &Path) -> Result<Result<(String, String), String>, Failure> {
+fn formatted(path: &Path) -> Result<Result<Formatted, String>, Failure> {
     let (sources, file, findings) = read_alone(path)?;
     if !findings.is_empty() {
         return Ok(Err(render_all(&sources, &findings, Look { color: true, ..Look::PLAIN })));
     }
     let old = sources.text(file);
+    let mut mistakes = parse(file, old).1;
+    mistakes.retain(|finding| finding.severity() == Severity::Error);
+    let told = match mistakes.is_empty() {
+        true => String::new(),
+        false => render_all(&sources, &mistakes, Look { color: true, ..Look::PLAIN }) + "\n",
+    };
     Ok(format(old)
-        .map(|new| (old.to_owned(), new))
+        .map(|new| Formatted { old: old.to_owned(), new, told })
         .map_err(|error| format!("error: {}: {error}\n", path.display())))
 }
 

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Failure;
 use crate::config::{self, Config, Problem, Secrets};
-use crate::diagnostic::{Code, Diagnostic, FileId, Group, Sources, Span, tidy};
+use crate::diagnostic::{Code, Diagnostic, FileId, Group, Sources, Span, suggest, tidy};
 use crate::lang::{self, Compilation, Input, Settings};
 use crate::time::Holidays;
 
@@ -17,6 +17,9 @@ const LARGEST: u64 = 16 << 20;
 
 /// Spans count files in 16 bits.
 const MOST_FILES: usize = 60_000;
+
+/// Whoever has put more of them there knows.
+const MOST_TOLD: usize = 20;
 
 /// A project as it lies on the disk.
 pub struct Project {
@@ -28,6 +31,8 @@ pub struct Project {
     pub input: Input,
     /// What could not be read as text.
     unreadable: Vec<Diagnostic>,
+    /// Files that are not read and look as if they should be.
+    near_misses: Vec<PathBuf>,
 }
 
 impl Project {
@@ -94,7 +99,8 @@ impl Project {
         };
         let mut input = Input { settings, ..Input::default() };
         let mut unreadable = Vec::new();
-        for path in files(&root)? {
+        let (paths, near_misses) = files(&root)?;
+        for path in paths {
             let (text, mut findings) = read_text(&root, &path, FileId(input.sources.len() as u16))?;
             let shown = shown(&path);
             let file = input.sources.add(shown.clone(), text);
@@ -103,7 +109,7 @@ impl Project {
                 input.templates.insert(template.to_owned(), file);
             }
         }
-        Ok(Project { root, config, environment, input, unreadable })
+        Ok(Project { root, config, environment, input, unreadable, near_misses })
     }
 
     /// Compiles the project; what could not be read as text is among the findings.
@@ -131,10 +137,20 @@ impl Project {
         let mut wanted = Vec::new();
         for path in paths {
             let full = canonical(path)?;
+            let own = full.strip_prefix(&self.root).map(shown).unwrap_or_default();
+            if full.is_file() && own != config::FILE && self.input.sources.find(&own).is_none() {
+                let message = format!("{} is no file of the project that is read", path.display());
+                return Err(Failure::usage(message).help(NAMES));
+            }
             wanted.push(full.strip_prefix(&self.root).map(Path::to_path_buf).unwrap_or_default());
         }
         let is_wanted = |path: &str| wanted.iter().any(|wanted| Path::new(path).starts_with(wanted));
         Ok(all.filter(|(_, path)| is_wanted(path)).map(|(file, _)| file).collect())
+    }
+
+    /// Tells, for people, which files are left out though they look like journeys.
+    pub fn tell_near_misses(&self) {
+        tell_near_misses(&self.near_misses);
     }
 
     /// Whether every byte of the file is in its text, so that writing it back loses nothing.
@@ -174,12 +190,25 @@ pub fn read_alone(path: &Path) -> Result<(Sources, FileId, Vec<Diagnostic>), Fai
     Ok((sources, file, findings))
 }
 
-/// All journey files below the paths, or the paths themselves; in order, each once.
+/// What the name of a file has to be like.
+const NAMES: &str = "the name of a journey file ends in `.journey`, that of a template in `.hbs`";
+
+fn tell_near_misses(paths: &[PathBuf]) {
+    let mut err = anstream::stderr().lock();
+    for path in paths {
+        let _ =
+            writeln!(err, "note: {} is not read: the name of a journey file ends in `.journey`", shown(path));
+    }
+}
+
+/// All journey files below the paths, or the paths themselves; in order, each once. Tells of files that only look like some.
 pub fn journey_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = BTreeSet::new();
     for path in paths {
         if path.is_dir() {
-            let below = files(path)?.into_iter().filter(|file| is_journey(file));
+            let (files, near_misses) = files(path)?;
+            tell_near_misses(&near_misses);
+            let below = files.into_iter().filter(|file| is_journey(file));
             found.extend(below.map(|file| if path == Path::new(".") { file } else { path.join(file) }));
         } else {
             found.insert(path.clone());
@@ -269,10 +298,23 @@ fn is_stray(path: &Path) -> bool {
     path.starts_with("templates") && !name.starts_with('.') && name.split('.').skip(2).any(says_part)
 }
 
-/// The files of a project, relative to it: schema and policies first, then journeys, then templates, each in order.
-fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut found = Vec::new();
-    walk(root, Path::new(""), &mut found)?;
+/// Whether it was probably meant for a journey: `welcome.journey.txt`, `Welcome.Journey`, `welcome.jorney`. What editors
+/// leave behind is no mistake.
+fn is_near_miss(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let left_behind = name.starts_with(['.', '#', '~']) || name.ends_with('~') || name.ends_with(".new");
+    let last = name.rsplit_once('.').map_or("", |(_, last)| last);
+    !left_behind
+        && !is_journey(path)
+        && (name.split('.').skip(1).any(|part| part == "journey") || suggest::is_slip(last, "journey"))
+}
+
+/// The files of a project, relative to it: schema and policies first, then journeys, then templates, each in order; and
+/// those that are no part of it but look like journeys.
+fn files(root: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failure> {
+    let (mut found, mut near_misses) = (Vec::new(), Vec::new());
+    walk(root, Path::new(""), &mut found, &mut near_misses)?;
+    near_misses.sort();
     let rank = |path: &Path| match shown(path).as_str() {
         "schema.journey" => 0,
         "policies.journey" => 1,
@@ -280,11 +322,16 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         _ => 3,
     };
     found.sort_by(|a, b| (rank(a), a).cmp(&(rank(b), b)));
-    Ok(found)
+    Ok((found, near_misses))
 }
 
 /// Hidden directories, build output and projects inside the project are no part of it.
-fn walk(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn walk(
+    root: &Path,
+    below: &Path,
+    found: &mut Vec<PathBuf>,
+    near_misses: &mut Vec<PathBuf>,
+) -> Result<(), Failure> {
     let dir = root.join(below);
     let broken = |error: std::io::Error| Failure::world(format!("{} cannot be read: {error}", dir.display()));
     for entry in fs::read_dir(&dir).map_err(broken)? {
@@ -296,10 +343,12 @@ fn walk(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failu
             let skipped =
                 name.to_string_lossy().starts_with('.') || name == "target" || name == "node_modules";
             if !skipped && !root.join(&path).join(config::FILE).is_file() {
-                walk(root, &path, found)?;
+                walk(root, &path, found, near_misses)?;
             }
         } else if (is_journey(&path) || is_template(&path) || is_stray(&path)) && root.join(&path).is_file() {
             found.push(path);
+        } else if is_near_miss(&path) && near_misses.len() < MOST_TOLD {
+            near_misses.push(path);
         }
         if found.len() > MOST_FILES {
             return Err(Failure::usage(format!("a project has at most {MOST_FILES} files")));
