@@ -82,7 +82,13 @@ fn level(severity: Severity) -> Level<'static> {
 }
 
 fn advice(finding: &Diagnostic) -> Option<&str> {
-    finding.help.as_deref().or(finding.fix.as_ref().map(|fix| fix.title.as_str()))
+    let title = || finding.fix.as_ref().map(|fix| fix.title.as_str());
+    // a label that says the same is read first
+    let is_said = |title: &&str| {
+        let word = title.strip_prefix("write ").unwrap_or(title);
+        finding.primary.text == *title || finding.primary.text == format!("did you mean {word}?")
+    };
+    finding.help.as_deref().or_else(|| title().filter(|title| !is_said(title)))
 }
 
 /// One snippet for each file, that of the primary place first.

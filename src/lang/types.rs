@@ -32,6 +32,26 @@ pub fn calendar(duration: &ast::Duration) -> Calendar {
     sum
 }
 
+/// A part of a calendar unit in whole ones: `1 day and 12 hours` for 1.5 days. `None` where the unit may have parts.
+pub fn whole_duration(value: Decimal, unit: &str) -> Option<String> {
+    let counted = |count: i64, unit: &str| {
+        (count > 0).then(|| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+    };
+    let split = |parts: i64, whole: &str, part: &str| {
+        let all = (value.0.checked_mul(parts)? + Decimal::ONE / 2) / Decimal::ONE;
+        let pieces: Vec<String> =
+            [counted(all / parts, whole), counted(all % parts, part)].into_iter().flatten().collect();
+        (!pieces.is_empty()).then(|| pieces.join(" and "))
+    };
+    match unit.trim_end_matches('s') {
+        "day" => split(24, "day", "hour"),
+        "week" => Some(Decimal(value.0.checked_mul(7)?)).and_then(|days| whole_duration(days, "day")),
+        "month" => split(30, "month", "day"),
+        "year" => split(12, "year", "month"),
+        _ => None,
+    }
+}
+
 /// The days that a word such as `monday` or `weekday` means.
 pub fn days(day: ast::Weekday) -> Days {
     let (mask, working) = match day {

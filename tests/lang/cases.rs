@@ -43,6 +43,20 @@ fn check(cases: &[(&str, &str)]) {
 }
 
 #[test]
+fn an_unreadable_statement_gives_its_own_names_once() {
+    check(&[
+        (
+            "wait 1 day before contact.birthday as eve {\n  send email second as other\n  wait 1 day as rest\n}",
+            "E0001",
+        ),
+        (
+            "wait 1 day before contact.birthday as eve\nsend email second as other\nif eve.late { wait 2 days }",
+            "E0001",
+        ),
+    ]);
+}
+
+#[test]
 fn optional_values_are_narrowed_by_conditions() {
     check(&[
         ("if contact.nps is known { if contact.nps > 3 { wait 1 day } }", ""),

@@ -166,6 +166,9 @@ const RULE: &str = "  consent marketing on email\n";
 fn without_a_rule_of_consent_marketing_goes_to_everybody_and_that_is_told() {
     let words = "no rule asks for consent to marketing on `email`, so `offer` goes to everybody";
     only(&[Text("policies.journey", RULE, "")], &[("E0501 offers.journey:6", words)]);
+    // the ways out that are told
+    let help = "`template offer transactional because \"…\"`, and `for transactional` at the send";
+    only(&[Text("policies.journey", RULE, "")], &[("E0501 offers.journey:6", help)]);
     only(&[Remove("policies.journey")], &[("E0501 offers.journey:6", words)]);
     let meant = "was `consent marketing on email` meant instead of `consent transactional on email`?";
     let wrong = "  consent transactional on email\n";

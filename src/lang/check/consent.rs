@@ -83,12 +83,17 @@ fn without_rule(schema: &Schema, purpose: &str, channel: &str, sends: &[(Span, S
             .related(*line, "asks nobody: transactional messages need no consent")
             .help(format!("was `{rule}` meant instead of `consent {of} on {channel}`?"));
     }
+    let otherwise = format!(
+        "if it needs no consent, such as a receipt, say so in the policies: `template {template} transactional because \"…\"`, \
+         and `for transactional` at the send"
+    );
     match schema.consent_lines.get(purpose) {
         Some(line) => made.related(*line, format!("does not name `{channel}`")).help(format!(
-            "add `{channel}` to the rule: `{rule}` lets a message go only to who has agreed to it"
+            "add `{channel}` to the rule: `{rule}` lets a message go only to who has agreed to it; {otherwise}"
         )),
-        None => made
-            .help(format!("add to a policy: `{rule}`, which lets a message go only to who has agreed to it")),
+        None => made.help(format!(
+            "add to a policy: `{rule}`, which lets a message go only to who has agreed to it; {otherwise}"
+        )),
     }
 }
 

@@ -283,10 +283,19 @@ impl Reader<'_, '_> {
         for (number, unit) in &duration.parts {
             let elapsed = matches!(unit, ast::Unit::Second | ast::Unit::Minute | ast::Unit::Hour);
             if !elapsed && !number.value.is_whole() {
+                let word = match unit {
+                    ast::Unit::Week => "week",
+                    ast::Unit::Month => "month",
+                    ast::Unit::Year => "year",
+                    _ => "day",
+                };
+                let whole = crate::lang::types::whole_duration(number.value, word);
+                let help =
+                    whole.filter(|_| *unit != ast::Unit::WorkingDay).map(|whole| format!("write `{whole}`"));
                 self.report(
                     finding(Code::E0103, number.span, "days, weeks, months and years are counted whole")
                         .label("not a whole number")
-                        .help("write hours for a part of a day"),
+                        .help(help.unwrap_or_else(|| "write whole days".to_owned())),
                 );
                 return None;
             }

@@ -287,7 +287,10 @@ impl Scanner<'_> {
     }
 
     fn mistake(&mut self, span: Span, mistake: &Mistake) {
-        let made = finding(Code::E0807, span, mistake.message.clone());
+        let mut made = finding(Code::E0807, span, mistake.message.clone());
+        for (start, end) in &mistake.quotes {
+            made = made.fix("write straight quotes", Span::new(span.file, *start as u32, *end as u32), "\"");
+        }
         self.tell(match &mistake.help {
             Some(help) => made.help(help.clone()),
             None => made,

@@ -243,6 +243,20 @@ impl<'s> Reader<'s> {
                 insert(format!("`{found}` needs a limit before it: `wait up to …`"), offset, "up to")
             })?;
         }
+        if verb == "wait" && matches!(found, "before" | "after") && gap.wanted.contains(&Expected::End) {
+            let offset = text.len() - text[verb.len()..].trim_start().len();
+            let length = text[offset..at].trim_end();
+            let begin = self.place(start + offset, start + offset);
+            return Some(
+                Diagnostic::new(
+                    Code::E0001,
+                    self.place(start + offset, start + at + found.len()),
+                    format!("`{length} {found} …` is a moment, and one waits until it"),
+                )
+                .label(format!("write `wait until {length} {found} …`"))
+                .fix("add `until`", begin, "until "),
+            );
+        }
         if verb == "exit"
             && before == "exit"
             && wants("as")

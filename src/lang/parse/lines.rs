@@ -82,7 +82,7 @@ impl<'s> Reader<'s> {
         let (start, end) = (bounds(p).0, bounds(tail.unwrap_or(p)).1);
         let span = self.span_between(start, end);
         into.push(Stmt { kind: StmtKind::Error, span });
-        let head = self.head_end(p, end);
+        let head = tail.map_or(end, |tail| self.head_end(tail, end)).min(self.head_end(p, end));
         for (text, at) in names_in(&self.text()[start..head]) {
             let span = self.span_between(start + at, start + at + text.len());
             let name = Name { text: text.to_owned(), span };

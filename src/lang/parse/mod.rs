@@ -1,6 +1,7 @@
 //! Text to tree. A file of any shape gives a tree, and every mistake in it is told once, at its place, with a way out.
 //!
-//! 1. [`scan`] puts right what typewriters and word processors do to a text, and finds the comments.
+//! 1. [`scan`] puts right what typewriters and word processors do to a text, and finds the comments; `figures` knows dates,
+//!    clock times and numbers of other languages.
 //! 2. The grammar (`grammar/journey.pest`) reads the rest. It refuses nothing: what is unreadable stands in its tree as
 //!    a node of its own, in the list in which it was found.
 //! 3. [`Reader`] walks that tree and builds ours: `items`, `journeys`, `lines` (lists of statements), `steps`, `waits`,
@@ -27,6 +28,7 @@ use crate::lang::ast::{
 mod branches;
 mod excerpt;
 mod exprs;
+mod figures;
 mod gap;
 mod items;
 mod journeys;

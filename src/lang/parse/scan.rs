@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::figures::{self, Figure, Way};
+
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 use crate::lang::ast::Comment;
 
@@ -49,6 +51,8 @@ pub(super) fn scan(file: FileId, text: &str) -> Scan<'_> {
         findings: Vec::new(),
         lost: Vec::new(),
         depth: 0,
+        open: Vec::new(),
+        line_start: 0,
         too_deep: None,
         own_line: true,
         line_end: 0,
@@ -71,6 +75,10 @@ struct Scanner<'a> {
     findings: Vec<Diagnostic>,
     lost: Vec<Span>,
     depth: usize,
+    /// The brackets that are open, up to the deepest that is read.
+    open: Vec<u8>,
+    /// Where the line begins.
+    line_start: usize,
     /// Where the bracket that is one too many opens, while it is open.
     too_deep: Option<usize>,
     /// Only blanks since the line began.
@@ -106,6 +114,8 @@ impl<'a> Scanner<'a> {
                 '{' | '[' | '(' => self.open(),
                 '}' | ']' | ')' => self.close(),
                 '\'' => self.apostrophe(),
+                '$' | '€' | '£' => self.currency(c),
+                c if c.is_ascii_alphanumeric() => self.plain_word(),
                 c if c.is_ascii() => self.at += 1,
                 c => self.foreign(c),
             }
@@ -152,6 +162,7 @@ impl<'a> Scanner<'a> {
     /// A new item at the left edge begins with no bracket open, whatever was forgotten before it.
     fn at_line_start(&mut self) {
         self.own_line = true;
+        self.line_start = self.at;
         let rest = &self.text[self.at..];
         self.line_end = self.at + rest.find(['\n', '\r']).unwrap_or(rest.len());
         let line = self.rest_of_line(self.at);
@@ -159,6 +170,7 @@ impl<'a> Scanner<'a> {
         if super::words::ITEMS.contains(&head) {
             self.end_too_deep();
             self.depth = 0;
+            self.open.clear();
         }
     }
 
@@ -291,6 +303,9 @@ impl<'a> Scanner<'a> {
 
     fn open(&mut self) {
         self.depth += 1;
+        if self.depth <= MAX_DEPTH {
+            self.open.push(self.text.as_bytes()[self.at]);
+        }
         if self.depth > MAX_DEPTH && self.too_deep.is_none() {
             self.too_deep = Some(self.at);
         }
@@ -299,6 +314,9 @@ impl<'a> Scanner<'a> {
 
     fn close(&mut self) {
         self.at += 1;
+        if self.depth <= MAX_DEPTH {
+            self.open.pop();
+        }
         self.depth = self.depth.saturating_sub(1);
         if self.depth == MAX_DEPTH {
             self.end_too_deep();
@@ -340,6 +358,59 @@ impl<'a> Scanner<'a> {
         self.at = start;
         self.replace(end - start, inside);
         self.at = at;
+    }
+
+    // ------------------------------------------------------------ figures
+
+    /// A word or number of plain letters and digits, and whether it is one that is written otherwise here.
+    fn plain_word(&mut self) {
+        let start = self.at;
+        let rest = self.rest_of_line(start);
+        let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let end = start + length;
+        if self.text[end..].chars().next().is_some_and(|c| !c.is_ascii() && c.is_alphabetic()) {
+            // the letter that follows takes the whole word
+            self.at = end;
+            return;
+        }
+        let before = self.text[..start].chars().next_back().unwrap_or(' ');
+        if matches!(before, '.' | '_' | '-' | ':' | '/') || self.too_deep.is_some() {
+            self.at = end;
+            return;
+        }
+        let line = tail(&self.text[self.line_start..start]);
+        let rest = head(rest);
+        let figure = if rest.starts_with(|c: char| c.is_ascii_digit()) {
+            figures::number(line, rest, matches!(self.open.last(), Some(b'[' | b'(')))
+        } else {
+            figures::day(line, &self.text[start..end])
+        };
+        match figure {
+            Some(figure) => self.figure(figure),
+            None => self.at = end,
+        }
+    }
+
+    fn currency(&mut self, sign: char) {
+        let rest = head(self.rest_of_line(self.at));
+        match figures::currency(rest).filter(|_| self.too_deep.is_none()) {
+            Some(figure) => self.figure(figure),
+            None => self.at += sign.len_utf8(),
+        }
+    }
+
+    fn figure(&mut self, figure: Figure) {
+        let Figure { length, read, message, way } = figure;
+        let span = self.span(self.at, self.at + length);
+        let finding = Diagnostic::new(Code::E0001, span, message);
+        let title = if read.is_empty() { "leave it out".to_owned() } else { format!("write `{read}`") };
+        self.findings.push(match way {
+            Way::Write => finding.label(title.clone()).fix(title, span, read.clone()),
+            Way::Suggest => finding.label(title.clone()).suggest(title, span, read.clone()),
+            Way::Ask(help) => finding.help(help),
+        });
+        self.lost.push(span);
+        self.replace(length, &read);
     }
 
     // ------------------------------------------------------------ characters from elsewhere
@@ -452,6 +523,17 @@ impl<'a> Scanner<'a> {
                 .fix("take it out", span, ""),
         );
     }
+}
+
+/// As much of a line as a figure is judged by; a line may be as long as a file.
+const AROUND: usize = 160;
+
+fn head(text: &str) -> &str {
+    &text[..text.floor_char_boundary(AROUND)]
+}
+
+fn tail(text: &str) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(AROUND))..]
 }
 
 /// The length of the text up to its closing quote, if it is closed on this line.

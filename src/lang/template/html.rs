@@ -92,13 +92,27 @@ pub(super) struct Html {
     tail: String,
 }
 
+/// Stands for all typographic quotes: read as they are meant, and told.
+const CURLY: char = '“';
+
 /// Attributes that hold one link.
 const LINKS: [&str; 9] =
     ["action", "background", "cite", "data", "formaction", "href", "longdesc", "poster", "src"];
 
 impl Html {
-    pub(super) fn feed(&mut self, text: &str) {
-        text.chars().for_each(|c| self.step(c));
+    /// Goes on over `text`; gives the typographic quotes that stand where an attribute wants straight ones.
+    pub(super) fn feed(&mut self, text: &str) -> Vec<usize> {
+        let mut quotes = Vec::new();
+        for (at, c) in text.char_indices() {
+            let before = self.state;
+            self.step(c);
+            let opened = before == State::BeforeValue && self.state == State::Quoted(CURLY);
+            let closed = before == State::Quoted(CURLY) && self.state == State::InTag;
+            if (opened || closed) && super::is_typographic(c) {
+                quotes.push(at);
+            }
+        }
+        quotes
     }
 
     pub(super) fn value_written(&mut self) {
@@ -166,6 +180,8 @@ impl Html {
             State::InTag | State::AttributeName => self.in_tag(c),
             State::BeforeValue => self.before_value(c),
             State::Quoted(quote) if c == quote => self.state = State::InTag,
+            State::Quoted(CURLY) if c == '"' || super::is_typographic(c) => self.state = State::InTag,
+            State::Quoted(CURLY) if c == '>' => self.in_tag(c),
             State::Quoted(_) => {
                 self.started |= !c.is_whitespace();
                 self.query |= matches!(c, '?' | '#');
@@ -244,6 +260,7 @@ impl Html {
             '"' | '\'' => self.state = State::Quoted(c),
             '>' => self.in_tag(c),
             _ if c.is_whitespace() => {}
+            _ if super::is_typographic(c) => self.state = State::Quoted(CURLY),
             _ => self.state = State::Unquoted,
         }
     }

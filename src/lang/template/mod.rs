@@ -166,6 +166,33 @@ pub struct Mistake {
     pub message: String,
     /// What to do instead, if that can be said.
     pub help: Option<String>,
+    /// Typographic quotes where straight ones are meant, each with its end.
+    pub quotes: Vec<(usize, usize)>,
+}
+
+/// What a word processor makes of `"` and `'`.
+fn is_typographic(c: char) -> bool {
+    matches!(
+        c,
+        '“' | '”'
+            | '„'
+            | '‟'
+            | '″'
+            | '«'
+            | '»'
+            | '＂'
+            | '‘'
+            | '’'
+            | '‚'
+            | '‛'
+            | '′'
+            | '‹'
+            | '›'
+    )
+}
+
+fn typographic(c: char) -> String {
+    format!("`{c}` is a typographic quote: write `\"`")
 }
 
 /// What names mean at a place: the object that plain names belong to and those outside it, and what is known to be

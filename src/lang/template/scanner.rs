@@ -75,7 +75,22 @@ impl<'a> Scanner<'a> {
     fn text(&mut self, start: usize, end: usize, trimmed: &str) {
         let text = &self.source[start..end];
         if let Some(html) = &mut self.html {
-            html.feed(text);
+            let quotes = html.feed(text);
+            let place = |at: usize| {
+                let c = text[at..].chars().next().unwrap_or('”');
+                (c, (start + at, start + at + c.len_utf8()))
+            };
+            for (c, (start, end)) in quotes.into_iter().map(place) {
+                let mut mistake = Mistake {
+                    start,
+                    end,
+                    message: super::typographic(c),
+                    help: None,
+                    quotes: vec![(start, end)],
+                };
+                mistake.help = Some("a link or attribute stands in straight quotes".to_owned());
+                self.scan.mistakes.push(mistake);
+            }
         }
         if text.ends_with('\\') && end < self.source.len() {
             self.mistake((end - 1, end), "a backslash before braces is not available", None);
@@ -89,7 +104,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn mistake(&mut self, (start, end): (usize, usize), message: impl Into<String>, help: Option<String>) {
-        self.scan.mistakes.push(Mistake { start, end, message: message.into(), help });
+        self.scan.mistakes.push(Mistake { start, end, message: message.into(), help, quotes: Vec::new() });
     }
 
     /// Reads the tag at `start` and returns where it ends.
@@ -111,7 +126,12 @@ impl<'a> Scanner<'a> {
         }
         let Some(length) = tag::length(rest) else {
             let end = self.line_end(start, "\n");
-            self.mistake((start, end), "`{{` is not closed by `}}`", None);
+            let line = &self.source[start..end];
+            let inside = &line[..line.find("}}").unwrap_or(0)];
+            match tag::typographic(inside, start) {
+                Some(mistake) => self.scan.mistakes.push(mistake),
+                None => self.mistake((start, end), "`{{` is not closed by `}}`", None),
+            }
             return end;
         };
         let end = start + length;

@@ -79,10 +79,20 @@ pub(super) fn parse_call(text: &str, at: usize) -> Result<Call, Mistake> {
     match parse(text, at)? {
         Expr::Call(call) => Ok(call),
         Expr::Path(path) => Ok(path.as_call()),
-        Expr::Literal((start, end)) => {
-            Err(Mistake { start, end, message: "here a helper is named".to_owned(), help: None })
-        }
+        Expr::Literal((start, end)) => Err(Mistake {
+            start,
+            end,
+            message: "here a helper is named".to_owned(),
+            help: None,
+            quotes: Vec::new(),
+        }),
     }
+}
+
+/// The typographic quotes in a piece of a tag, if there are any.
+pub(super) fn typographic(text: &str, at: usize) -> Option<Mistake> {
+    let (found, c) = text.char_indices().find(|(_, c)| super::is_typographic(*c))?;
+    Some(Reader { text, at: found, base: at }.typographic(c))
 }
 
 struct Reader<'a> {
@@ -94,7 +104,18 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn mistake(&self, start: usize, end: usize, message: impl Into<String>, help: Option<&str>) -> Mistake {
         let (start, end) = (self.base + start, self.base + end);
-        Mistake { start, end, message: message.into(), help: help.map(str::to_owned) }
+        Mistake { start, end, message: message.into(), help: help.map(str::to_owned), quotes: Vec::new() }
+    }
+
+    /// Text between typographic quotes; all of the tag are told as one.
+    fn typographic(&self, c: char) -> Mistake {
+        let begin = self.at;
+        let quotes = self.text[begin..].char_indices().filter(|(_, c)| super::is_typographic(*c));
+        let quotes: Vec<(usize, usize)> =
+            quotes.map(|(at, c)| (self.base + begin + at, self.base + begin + at + c.len_utf8())).collect();
+        let mut mistake = self.mistake(begin, begin + c.len_utf8(), super::typographic(c), None);
+        mistake.help = Some("a text stands in straight quotes, such as `\"text\"`".to_owned());
+        Mistake { quotes, ..mistake }
     }
 
     fn rest(&self) -> &'a str {
@@ -125,6 +146,7 @@ impl<'a> Reader<'a> {
         match self.rest().chars().next() {
             Some('(') => self.group(depth),
             Some(quote @ ('"' | '\'')) => self.quoted(quote),
+            Some(c) if super::is_typographic(c) => Err(self.typographic(c)),
             Some('|') => Err(self.mistake(
                 start,
                 self.text.len(),
@@ -156,6 +178,9 @@ impl<'a> Reader<'a> {
     fn quoted(&mut self, quote: char) -> Result<Expr, Mistake> {
         let start = self.at;
         let Some(length) = self.rest()[1..].find(quote) else {
+            if let Some(mistake) = typographic(self.rest(), self.base + start) {
+                return Err(mistake);
+            }
             return Err(self.mistake(start, self.text.len(), "the text is never closed", None));
         };
         self.at += length + 2;

@@ -155,6 +155,8 @@ fn every_mistake_is_found_once_at_its_place() {
         ("{{@root.a}}", "@root.a|there are only `@index`, `@first` and `@last`"),
         ("{{a/b}}", "a/b|parts of a name are joined by `.`"),
         ("{{a..b}}", "a..b|this is no name"),
+        ("{{default a “x”}}", "“|`“` is a typographic quote: write `\"`"),
+        ("{{default a \"x”}}", "”|`”` is a typographic quote: write `\"`"),
         ("{{a ! b}}", "!|this character has no meaning here"),
         ("{{\"text\"}}", "{{\"text\"}}|this writes a fixed text"),
         ("{{default a \"x}}", "{{default a \"x}}|`{{` is not closed by `}}`"),
