@@ -70,7 +70,8 @@ impl<'a> Reader<'a> {
                 (None, error) => {
                     table = before;
                     let why = error.map_or(String::new(), |error| error.message().to_owned());
-                    self.problems.push(Problem::of_variable(variable, &why));
+                    let near = nearest(variable.strip_prefix(PREFIX).unwrap_or(variable));
+                    self.problems.push(Problem::of_variable(variable, &why, near));
                 }
             }
         }
@@ -111,10 +112,32 @@ fn misspelled_variables(environment: &BTreeMap<String, String>) -> Vec<Problem> 
     };
     let problem = |(name, rest): (&String, &str)| {
         let section = rest.split('_').next().unwrap_or(rest).to_lowercase();
-        let near = did_you_mean(&section, SECTIONS)?;
+        let of_section = || Some(format!("{}_…", did_you_mean(&section, SECTIONS)?.to_uppercase()));
+        let near = nearest(rest).map(str::to_owned).or_else(of_section)?;
         let message = format!("the environment variable `{name}` belongs to no section");
-        let help = format!("did you mean `{PREFIX}{}_…`?", near.to_uppercase());
+        let help = format!("did you mean `{PREFIX}{near}`?");
         Some(Problem { place: None, message, help: Some(help) })
     };
     ours.filter(|(_, rest)| !known(rest)).filter_map(problem).collect()
+}
+
+/// Our variables, without what all begin with; those of `[brand]` and `[secrets]` are named by whoever sets them.
+pub(super) const VARIABLES: [&str; 12] = [
+    "CALENDAR_HOLIDAYS",
+    "CALENDAR_REGION",
+    "DATABASE_URL",
+    "HTTP_LISTEN",
+    "HTTP_PUBLIC_URL",
+    "LOG",
+    "PROJECT_LOCALE",
+    "PROJECT_NAME",
+    "PROJECT_ZONE",
+    "SMTP_CONNECTIONS",
+    "SMTP_FROM",
+    "SMTP_URL",
+];
+
+/// The variable that was meant, if one is near.
+fn nearest(rest: &str) -> Option<&'static str> {
+    did_you_mean(rest, VARIABLES)
 }

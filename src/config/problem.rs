@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::SECTIONS;
+use super::{PREFIX, SECTIONS};
 use crate::diagnostic::did_you_mean;
 
 /// Keys that belong to a later release, with what to do until then.
@@ -51,12 +51,14 @@ impl Problem {
         }
     }
 
-    pub(super) fn of_variable(variable: &str, why: &str) -> Problem {
+    pub(super) fn of_variable(variable: &str, why: &str, near: Option<&str>) -> Problem {
         let message = match why.strip_prefix("unknown field `") {
             Some(_) => format!("the environment variable `{variable}` names no key"),
             None => format!("the environment variable `{variable}` cannot be used: {why}"),
         };
-        Problem { place: None, message, help: None }
+        let is_unknown = why.starts_with("unknown field");
+        let help = near.filter(|_| is_unknown).map(|near| format!("did you mean `{PREFIX}{near}`?"));
+        Problem { place: None, message, help }
     }
 
     /// As shown on a terminal: the line with carets under the place.

@@ -134,6 +134,39 @@ fn a_variable_that_cannot_be_used_is_told_by_its_name() {
 }
 
 #[test]
+fn a_misspelled_variable_is_told_with_the_one_that_was_meant() {
+    for (wrong, meant) in [
+        ("FAHRPLAN_DATABSE_URL", "FAHRPLAN_DATABASE_URL"),
+        ("FAHRPLAN_DATABASE_ULR", "FAHRPLAN_DATABASE_URL"),
+        ("FAHRPLAN_HTTP_LISTN", "FAHRPLAN_HTTP_LISTEN"),
+        ("FAHRPLAN_SMTP_FORM", "FAHRPLAN_SMTP_FROM"),
+        ("FAHRPLAN_HTTP_PUBLICURL", "FAHRPLAN_HTTP_PUBLIC_URL"),
+        ("FAHRPLAN_LOGS", "FAHRPLAN_LOG"),
+    ] {
+        let (_, problems) = Config::read("", &environment(&[(wrong, "x")]));
+        let help = problems.first().and_then(|problem| problem.help.as_deref()).unwrap_or_default();
+        assert_eq!(help, format!("did you mean `{meant}`?"), "{wrong}");
+    }
+}
+
+#[test]
+fn every_key_of_a_section_has_its_variable() {
+    for section in ["project", "calendar", "database", "http", "smtp"] {
+        let text = format!("[{section}]\nxyzzy = 1\n");
+        let (_, problems) = Config::read(&text, &BTreeMap::new());
+        let help = problems[0].help.as_deref().expect("the keys are listed");
+        let keys = help.split_once(" are ").expect("a list").1.split(", ");
+        let listed: Vec<String> = keys.map(|key| format!("{section}_{key}").to_uppercase()).collect();
+        let known = environment::VARIABLES
+            .iter()
+            .filter(|name| name.starts_with(&format!("{}_", section.to_uppercase())));
+        let mut known: Vec<String> = known.map(|name| (*name).to_owned()).collect();
+        known.sort_by_key(|name| listed.iter().position(|listed| listed == name));
+        assert_eq!(known, listed, "{section}");
+    }
+}
+
+#[test]
 fn broken_toml_has_a_place() {
     let text = said("[project\nname = 1\n");
     assert!(text.contains("fahrplan.toml:1:9"), "{text}");
