@@ -28,7 +28,7 @@ use super::compose::{Composer, Refusal};
 use super::shelf::{Shelf, Writing};
 use crate::channels::{Channel, Prepared, smtp};
 use crate::clock::{JourneyClock, machine_now};
-use crate::engine::program::Catalog;
+use crate::engine::program::{Catalog, Word};
 use crate::engine::send_point::{Leave, SendPoint};
 use crate::id::DeliveryId;
 use crate::store::deliveries::{
@@ -161,6 +161,7 @@ async fn round(
         let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
         let deciding = AssertUnwindSafe(|| desk.decide(&catalog, &claimed));
         if let Some(result) = catch_unwind(deciding).unwrap_or_else(|_| Some(panicked(id))) {
+            count(&claimed.delivery.channel, &result);
             decided.push(Finished { id, bucket, epoch, result, tried: None });
             continue;
         }
@@ -169,13 +170,12 @@ async fn round(
             let mut tried = None;
             let sent = AssertUnwindSafe(desk.deliver(&catalog, &claimed, &mut tried)).catch_unwind().await;
             let result = sent.unwrap_or_else(|_| panicked(id));
+            count(&claimed.delivery.channel, &result);
             // The recorder lives as long as anybody holds a sender.
             let _ = results.send(vec![Finished { id, bucket, epoch, result, tried }]).await;
-            metrics::counter!("fahrplan_deliveries_total").increment(1);
             drop(permit);
         });
     }
-    metrics::counter!("fahrplan_deliveries_total").increment(decided.len() as u64);
     if !decided.is_empty() {
         let _ = results.send(decided).await;
     }
@@ -331,6 +331,24 @@ fn later(claimed: &Claimed, reason: String) -> Outcome {
 fn panicked(id: DeliveryId) -> Outcome {
     tracing::error!(delivery = %id, "a delivery panicked; this is a bug");
     refused("the message could not be made")
+}
+
+fn count(channel: &Word, result: &Outcome) {
+    let labels = [("channel", channel.to_string()), ("result", word(result).to_owned())];
+    metrics::counter!("fahrplan_deliveries_total", &labels).increment(1);
+}
+
+/// What became of a delivery, in a word, for the metrics.
+fn word(result: &Outcome) -> &'static str {
+    match result {
+        Outcome::Accepted { .. } | Outcome::Answered { .. } => "accepted",
+        Outcome::Refused { .. } => "refused",
+        Outcome::Deferred { .. } => "deferred",
+        Outcome::Unknown { .. } => "unknown",
+        Outcome::Cancelled { .. } => "cancelled",
+        Outcome::Held { .. } => "held",
+        Outcome::GivenBack => "given_back",
+    }
 }
 
 /// Refused by ourselves, for good.

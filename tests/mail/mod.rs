@@ -336,3 +336,47 @@ async fn closing_awaits_the_message_under_way_and_takes_no_more() {
         SendResult::Deferred { phase: Phase::Connect, .. }
     ));
 }
+
+/// What is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_goes_and_comes_is_told_once_each_and_nobody_is_named() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _here = tracing::subscriber::set_default(subscriber);
+    let first = mailbox().await;
+    let url = first.url();
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    let sender = sender(&url, |config| config.messages_per_connection = 1);
+    assert!(is_accepted(&send(&sender, "anna@example.com").await));
+    drop(first);
+    // Until the system has closed the port.
+    while is_accepted(&send(&sender, "anna@example.com").await) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..3 {
+        assert!(matches!(send(&sender, "anna@example.com").await, SendResult::Deferred { .. }));
+    }
+    let _again = Mailbox::start(MailboxConfig { port, ..MailboxConfig::default() }).await.unwrap();
+    for _ in 0..3 {
+        assert!(is_accepted(&send(&sender, "anna@example.com").await));
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(log.matches("takes nothing").count(), 1, "{log}");
+    assert_eq!(log.matches("is back").count(), 1, "{log}");
+    assert!(log.contains(&format!("port={port}")) && !log.contains("anna"), "{log}");
+}

@@ -15,6 +15,7 @@ mod session;
 mod wire;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -170,6 +171,8 @@ struct Shared {
     slots: Semaphore,
     /// Parked connections, the last used on top. The lock is held for a push or a pop only.
     parked: Mutex<Vec<Session>>,
+    /// Whether the last attempt to open a connection failed: told when it changes, not at each of a thousand messages.
+    away: AtomicBool,
 }
 
 impl SmtpSender {
@@ -182,7 +185,9 @@ impl SmtpSender {
         let tls = wire::tls_config(config.authorities.as_deref())?;
         let slots = Semaphore::new(config.connections);
         let parked = Mutex::new(Vec::with_capacity(config.connections));
-        Ok(SmtpSender { shared: Arc::new(Shared { config, hello, tls, slots, parked }) })
+        Ok(SmtpSender {
+            shared: Arc::new(Shared { config, hello, tls, slots, parked, away: AtomicBool::new(false) }),
+        })
     }
 
     /// Sends one message, in any case ending at `until`. Waits for a free connection; is to be awaited to its end, see
@@ -270,12 +275,31 @@ impl SmtpSender {
         let Shared { config, hello, tls, .. } = &*self.shared;
         loop {
             let Some(session) = self.parked().pop() else {
-                return Session::open(&config.relay, tls, hello, limits).await;
+                let opened = Session::open(&config.relay, tls, hello, limits).await;
+                self.tell(opened.as_ref().err());
+                return opened;
             };
             if !self.is_expired(&session, Instant::now()) {
                 return Ok(session);
             }
             session.quit(&config.timeouts).await;
+        }
+    }
+
+    /// Tells that the relay went away, or came back.
+    fn tell(&self, failed: Option<&SendResult>) {
+        let Relay { host, port, .. } = &self.shared.config.relay;
+        metrics::gauge!("fahrplan_relay_up").set(if failed.is_none() { 1.0 } else { 0.0 });
+        let was_away = self.shared.away.swap(failed.is_some(), Ordering::Relaxed);
+        match failed {
+            // Nobody has been named on the connection yet, so its words name nobody.
+            Some(SendResult::Deferred { reason: why, .. } | SendResult::Refused { text: why, .. })
+                if !was_away =>
+            {
+                tracing::warn!(host, port, why, "the mail server takes nothing: messages wait");
+            }
+            None if was_away => tracing::info!(host, port, "the mail server is back"),
+            _ => {}
         }
     }
 

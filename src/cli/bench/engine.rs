@@ -209,10 +209,10 @@ impl Engine {
             .await
             .map_err(world)?;
         let value = |name: &str| {
-            let line = text
+            let lines = text
                 .lines()
-                .find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
-            line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+                .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).reduce(|sum, n| sum + n)
         };
         #[expect(clippy::cast_possible_truncation, reason = "counts that were whole")]
         let whole = |name: &&str| value(name).unwrap_or(0.0) as i64;
