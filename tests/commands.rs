@@ -49,7 +49,7 @@ fn a_key_is_shown_once_listed_without_itself_and_revoked() {
         .lines()
         .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect())
         .collect();
-    assert_eq!(lines[0], ["id", "name", "scopes", "created", "used"]);
+    assert_eq!(lines[0], ["id", "name", "scopes", "created", "used", "expires"]);
     assert_eq!((lines[1][..3].to_vec(), lines[1][4]), (vec![id, "shop", "ingest, read"], "never"));
     let json = fine(dir, &["key", "list", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
@@ -61,6 +61,27 @@ fn a_key_is_shown_once_listed_without_itself_and_revoked() {
     let again = refused(dir, &["key", "revoke", id]);
     assert!(again.contains(&format!("there is no key `{id}` that could be revoked")), "{again}");
     assert_eq!(fahrplan(dir, &["key", "create", "--scope", "everything"]).code, 2);
+}
+
+#[test]
+fn a_key_may_end_by_itself() {
+    let dir = project();
+    let dir = dir.path();
+    let create = |expires: &[&str]| fine(dir, &[&["key", "create", "--scope", "ingest"], expires].concat());
+    create(&["--expires", "2999-01-31"]);
+    assert!(fine(dir, &["key", "list"]).contains("  2999-01-31\n"), "{}", fine(dir, &["key", "list"]));
+    create(&["--expires", "90d"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&fine(dir, &["key", "list", "--format", "json"])).expect("JSON");
+    let end: fahrplan::time::Timestamp =
+        json[0]["expires_at"].as_str().expect("a text").parse().expect("a moment");
+    let away = end.0 - machine_now().0;
+    assert!((90 * 86_400_000 - 60_000..=90 * 86_400_000).contains(&away), "{json}");
+    let err = refused(dir, &["key", "create", "--scope", "ingest", "--expires", "2020-01-01"]);
+    assert!(err.contains("expired already"), "{err}");
+    assert!(
+        refused(dir, &["key", "create", "--scope", "ingest", "--expires", "soon"]).contains("such as 90d")
+    );
 }
 
 #[test]
@@ -299,6 +320,46 @@ fn a_consent_of_tomorrow_or_for_no_purpose_is_refused() {
         out.contains("line 2: `consent_marketing_email_at`: 2999-01-01T00:00:00Z lies in the future"),
         "{out}"
     );
+}
+
+#[test]
+fn what_was_rejected_can_be_looked_at() {
+    let dir = with_ada();
+    let dir = dir.path();
+    assert_eq!(fine(dir, &["events", "rejected"]), "Nothing was rejected in the last 30 days.\n");
+    in_store(dir, async |store| {
+        let why = |reason: &str| fahrplan::intake::Rejected { code: "wrong-type", reason: reason.to_owned() };
+        let items = vec![(r#"{"a":1}"#.to_owned(), why("first")), ("{".to_owned(), why("second"))];
+        fahrplan::store::rejected::keep(&store, "http", items, machine_now()).await.expect("kept");
+    });
+    let text = fine(dir, &["events", "rejected"]);
+    assert!(
+        text.contains("http  wrong-type: first\n    {\"a\":1}\n") && text.contains("second\n    {\n"),
+        "{text}"
+    );
+    let newest = fine(dir, &["events", "rejected", "--limit", "1"]);
+    assert!(
+        newest.contains("second") && newest.ends_with("newest 1 of 2; --limit shows more.\n"),
+        "{newest}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&fine(dir, &["events", "rejected", "--format", "json"])).expect("JSON");
+    assert_eq!((&json[0]["body"], &json[1]["body"]["a"]), (&"{".into(), &1.into()));
+    assert!(
+        fine(dir, &["status"])
+            .contains("rejected    2 items, or parts of them, could not be read: `fahrplan events rejected`")
+    );
+    assert_eq!(fahrplan(dir, &["events", "rejected", "--retry"]).code, 3);
+}
+
+#[test]
+fn real_mail_does_not_leave_at_a_time_that_is_not_real() {
+    let dir = with_ada();
+    let dir = dir.path();
+    std::fs::write(dir.join("clock"), "2026-05-04T10:00:00Z").expect("written");
+    let err = refused(dir, &["serve", "--clock", "clock"]);
+    assert!(err.contains("--rehearse") && err.contains("--really-send"), "{err}");
+    assert_eq!(fahrplan(dir, &["serve", "--really-send"]).code, 2);
 }
 
 #[test]

@@ -26,10 +26,11 @@ const SOON: Limits = Limits {
 
 /// Doors on a database of their own.
 struct Open {
+    store: Store,
     at: SocketAddr,
     key: String,
     stop: CancellationToken,
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Open {
@@ -45,7 +46,7 @@ impl Open {
         let scopes = [Scope::Ingest].into();
         let (_, key) = keys::create(&store, "test", scopes, None, machine_now()).await.expect("a key");
         let doors = Doors {
-            store,
+            store: store.clone(),
             clock: JourneyClock::Machine,
             link_key: LinkKey::new([7; 32]),
             gatekeeper: Arc::default(),
@@ -57,7 +58,13 @@ impl Open {
         let at = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         tokio::spawn(connections::serve(listener, http::router(doors), limits, stop.clone()));
-        Open { at, key, stop, _directory: directory }
+        Open { store, at, key, stop, directory }
+    }
+
+    /// The address of the SQLite database.
+    fn url(&self) -> String {
+        let directory = self.directory.as_ref().expect("a file of its own");
+        format!("sqlite:{}", directory.path().join("test.db").display())
     }
 
     /// The head of a POST with the key.
@@ -187,6 +194,137 @@ async fn what_is_no_request_gets_a_sentence() {
     is_problem(&doors.say(&get("/u/%ff%fe", "")).await, 400, "unreadable");
     is_problem(&doors.say(&get("/nothing", "")).await, 404, "not-found");
     is_problem(&doors.say(&get("/v1/track", "")).await, 405, "wrong-method");
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes).expect("packed");
+    packer.finish().expect("packed")
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_gets_a_sentence() {
+    let doors = Open::with(Limits::default()).await;
+    let send = async |path: &str, more: &str, body: &[u8]| {
+        let more = format!("connection: close\r\ncontent-length: {}\r\n{more}", body.len());
+        doors.say(&[doors.post(path, &more).as_bytes(), body].concat()).await
+    };
+    let gzip = "content-encoding: gzip\r\n";
+    // Twenty megabytes of blanks in twenty kilobytes.
+    let bomb = packed(&vec![b' '; 20 << 20]);
+    assert!(bomb.len() < 100_000);
+    for path in ["/v1/track", "/v1/batch"] {
+        is_problem(&send(path, gzip, &bomb).await, 413, "too-large");
+        is_problem(&send(path, gzip, b"this is not packed").await, 400, "unreadable");
+        is_problem(&send(path, gzip, &packed(b"{\"a\":1}")[..12]).await, 400, "unreadable");
+        is_problem(&send(path, "content-encoding: br\r\n", b"{}").await, 415, "unsupported");
+        is_problem(&send(path, "", b"\xff\xfe{}").await, 400, "not-json");
+        is_problem(&send(path, "", b"{\"batch\": [{\"userId\": \"\xe4\"}]}").await, 400, "not-json");
+        is_problem(&send(path, "", b"").await, 400, "not-json");
+    }
+    is_problem(&send("/v1/track", "", &b"[".repeat(100_000)).await, 400, "not-json");
+    is_problem(&send("/v1/track", "", &b"{\"a\":".repeat(100_000)).await, 400, "not-json");
+    is_problem(&send("/v1/batch", "", &b"[".repeat(100_000)).await, 400, "not-json");
+    for body in ["[]", "17", "{}", r#"{"batch": 3}"#, r#"{"batch": {}}"#, r#"{"batch": [], "batch": []}"#] {
+        is_problem(&send("/v1/batch", "", body.as_bytes()).await, 400, "no-batch");
+    }
+    is_problem(&send("/v1/journeys/welcome/enroll", "", br#"{"key": "a\u0000b"}"#).await, 404, "not-found");
+    is_problem(&send("/v1/journeys/%00/enroll", "", br#"{"key": "ab"}"#).await, 404, "not-found");
+
+    // A body without a length, in pieces, past the limit.
+    let mut stream = doors.connect().await;
+    let head = doors.post("/v1/track", "transfer-encoding: chunked\r\n");
+    let piece = format!("10000\r\n{}\r\n", " ".repeat(65_536));
+    let mut sent = stream.write_all(head.as_bytes()).await;
+    for _ in 0..40 {
+        if sent.is_ok() {
+            sent = stream.write_all(piece.as_bytes()).await;
+        }
+    }
+    is_problem(&read_to_end(&mut stream).await, 413, "too-large");
+    let chunks = "transfer-encoding: chunked\r\nconnection: close\r\n";
+    let nonsense = format!("{}zz\r\nhello\r\n0\r\n\r\n", doors.post("/v1/track", chunks));
+    is_problem(&doors.say(nonsense.as_bytes()).await, 400, "unreadable");
+}
+
+#[tokio::test]
+async fn an_item_that_is_no_text_costs_the_others_of_its_batch_nothing() {
+    let doors = Open::with(Limits::default()).await;
+    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let good = r#"{"type": "identify", "userId": "u1", "traits": {"plan": "pro"}}"#;
+    let body = format!(
+        r#"{{"sentAt": 5, "context": {{}}, "batch": [{good}, {{"type": "identify", "userId": "half \ud83d"}}, {deep}, {{"n": 1e999}}, {good}]}}"#
+    );
+    let more = format!("connection: close\r\ncontent-length: {}\r\n", body.len());
+    let answer = doors.say(format!("{}{body}", doors.post("/v1/batch", &more)).as_bytes()).await;
+    let (_, json) = answer.split_once("\r\n\r\n").expect("a body");
+    let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!((json["accepted"].as_u64(), json["rejected"].as_u64()), (Some(2), Some(3)), "{json:#}");
+    let mut conn = doors.store.read().await.expect("a connection");
+    let kept = fahrplan::store::rejected::list(&mut conn, None, 9).await.expect("read");
+    assert!(kept.iter().any(|item| item.body.contains(r"half \ud83d")), "as it came: {kept:?}");
+    assert!(kept.iter().all(|item| item.code == "not-json"), "{kept:?}");
+}
+
+// ---------------------------------------------------------------- keys
+
+#[tokio::test]
+async fn a_revoked_key_stays_out_here_at_once_and_of_other_processes_within_a_second() {
+    let doors = Open::with(Limits::default()).await;
+    let body = r#"{"userId": "u1"}"#;
+    let more = format!("connection: close\r\ncontent-length: {}\r\n", body.len());
+    let say = async |doors: &Open| {
+        doors.say(format!("{}{body}", doors.post("/v1/identify", &more)).as_bytes()).await
+    };
+    assert!(say(&doors).await.starts_with("HTTP/1.1 200 "), "{}", say(&doors).await);
+    keys::revoke(&doors.store, &doors.key[..11], machine_now()).await.expect("revoked");
+    is_problem(&say(&doors).await, 401, "unknown-key");
+
+    let doors = Open::with(Limits::default()).await;
+    assert!(say(&doors).await.starts_with("HTTP/1.1 200 "));
+    let other = Store::open(&doors.url()).await.expect("opened");
+    keys::revoke(&other, &doors.key[..11], machine_now()).await.expect("revoked");
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    is_problem(&say(&doors).await, 401, "unknown-key");
+}
+
+// ---------------------------------------------------------------- items
+
+#[tokio::test]
+async fn the_answer_says_exactly_what_was_stored() {
+    let doors = Open::with(Limits::default()).await;
+    let identify = |id: &str, traits: &str| {
+        format!(r#"{{"type": "identify", "messageId": "{id}", "userId": "u1", "traits": {traits}}}"#)
+    };
+    let batch = [
+        identify("a", r#"{"email": "ada@example.com", "points": "many"}"#),
+        identify("b", r#"{"email": "ada@example.com"}"#),
+        r#"{"type": "track", "event": "nothing", "userId": "u1"}"#.to_owned(),
+        "17".to_owned(),
+    ];
+    let body = format!(r#"{{"batch": [{}]}}"#, batch.join(", "));
+    let send = async || {
+        let more = format!("connection: close\r\ncontent-length: {}\r\n", body.len());
+        let answer = doors.say(format!("{}{body}", doors.post("/v1/batch", &more)).as_bytes()).await;
+        let (_, json) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str::<serde_json::Value>(json).expect("JSON")
+    };
+    let counts = |answer: &serde_json::Value| {
+        ["accepted", "partial", "duplicates", "rejected"]
+            .map(|count| answer[count].as_u64().expect("a number"))
+    };
+    let answer = send().await;
+    assert_eq!(counts(&answer), [2, 1, 0, 2], "{answer:#}");
+    let told = |n: usize| {
+        [&answer["rejections"][n]["index"], &answer["rejections"][n]["stored"]].map(ToString::to_string)
+    };
+    assert_eq!(told(0), ["0", "\"the rest\""], "{answer:#}");
+    assert_eq!([told(1), told(2)], [["2", "\"nothing\""], ["3", "\"nothing\""]], "{answer:#}");
+    // A client that sends it again is told what is a repeat, and no part of one is kept again.
+    assert_eq!(counts(&send().await), [0, 0, 2, 2]);
+    let mut conn = doors.store.read().await.expect("a connection");
+    assert_eq!(fahrplan::store::rejected::count(&mut conn).await.expect("counted"), 3 + 2);
 }
 
 // ---------------------------------------------------------------- a database that is away

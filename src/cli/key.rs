@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::load::Project;
 use super::{
-    Exit, Failure, KeyArgs, KeyCommand, Outcome, OutputFormat, Scope, block_on, open, print, progress, table,
-    world,
+    Exit, Expiry, Failure, KeyArgs, KeyCommand, Outcome, OutputFormat, Scope, block_on, open, print,
+    progress, table, world,
 };
 use crate::clock::machine_now;
 use crate::store::keys::{self, Key};
@@ -24,7 +24,9 @@ pub fn run(args: &KeyArgs) -> Outcome {
         };
         let store = open(&Project::of(&[])?, access).await?;
         let outcome = match &args.command {
-            KeyCommand::Create { scopes, name } => create(&store, scopes, name.as_deref()).await,
+            KeyCommand::Create { scopes, name, expires } => {
+                create(&store, scopes, name.as_deref(), *expires).await
+            }
             KeyCommand::List { format } => list(&store, *format).await,
             KeyCommand::Revoke { id } => revoke(&store, id).await,
         };
@@ -34,10 +36,18 @@ pub fn run(args: &KeyArgs) -> Outcome {
 }
 
 /// The key goes to standard output alone, so that a script can take it from there.
-async fn create(store: &Store, scopes: &[Scope], name: Option<&str>) -> Outcome {
+async fn create(store: &Store, scopes: &[Scope], name: Option<&str>, expires: Option<Expiry>) -> Outcome {
+    let now = machine_now();
+    let expires = expires.map(|expiry| match expiry {
+        Expiry::In(ms) => now.plus_ms(ms),
+        Expiry::At(at) => at,
+    });
+    if expires.is_some_and(|at| at <= now) {
+        return Err(Failure::usage("a key that has expired already opens nothing"));
+    }
     let scopes: BTreeSet<keys::Scope> = scopes.iter().map(|scope| scope.stored()).collect();
     let (key, secret) =
-        keys::create(store, name.unwrap_or_default(), scopes, None, machine_now()).await.map_err(world)?;
+        keys::create(store, name.unwrap_or_default(), scopes, expires, now).await.map_err(world)?;
     progress(&format!("The key {} may {}. It is shown this once:", key.prefix, words(&key)));
     print(&format!("{secret}\n"))?;
     Ok(Exit::Fine)
@@ -58,10 +68,19 @@ async fn list(store: &Store, format: OutputFormat) -> Outcome {
             let day = |at: Option<Timestamp>| at.map_or("never".to_owned(), day);
             let row = |key: &Key| {
                 let (created, used) = (day(Some(key.created_at)), day(key.used_at));
-                [key.prefix.clone(), key.name.clone(), words(key), created, used, state(key, now).to_owned()]
+                let expires = day(key.expires_at);
+                [
+                    key.prefix.clone(),
+                    key.name.clone(),
+                    words(key),
+                    created,
+                    used,
+                    expires,
+                    state(key, now).to_owned(),
+                ]
             };
             let rows: Vec<_> = keys.iter().map(row).collect();
-            print(&table(["id", "name", "scopes", "created", "used", ""], &rows))?;
+            print(&table(["id", "name", "scopes", "created", "used", "expires", ""], &rows))?;
         }
     }
     Ok(Exit::Fine)

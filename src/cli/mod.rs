@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::suggest;
 use crate::store::{self, Access, Store};
+use crate::time::Timestamp;
 
 pub mod bench;
 pub mod check;
@@ -18,6 +19,7 @@ pub mod contact;
 pub mod demo;
 pub mod deploy;
 pub mod enroll;
+pub mod events;
 pub mod explain;
 pub mod fmt;
 pub mod import;
@@ -116,6 +118,8 @@ enum Command {
     Import(ImportArgs),
     /// Put one person into a journey that has `enter by start`
     Enroll(EnrollArgs),
+    /// What came in, and what of it could not be read
+    Events(EventsArgs),
     /// What runs: journeys, enrollments, deliveries
     Status(StatusArgs),
     /// Everything we hold on one person
@@ -239,9 +243,12 @@ pub struct ServeArgs {
     /// The project's file; its directory is the project
     #[arg(long, value_name = "FILE", default_value = crate::config::FILE)]
     pub config: PathBuf,
-    /// For rehearsals and tests: journey time stands where FILE says (RFC 3339), not at now
+    /// For rehearsals and tests: journey time stands where FILE says (RFC 3339), not at now; with --rehearse or --really-send
     #[arg(long, value_name = "FILE")]
     pub clock: Option<PathBuf>,
+    /// With --clock: messages leave although the time is not the real one, for tests against a mail server of your own
+    #[arg(long, requires = "clock", conflicts_with = "rehearse")]
+    pub really_send: bool,
     /// For rehearsals: messages count as sent, nothing leaves
     #[arg(long)]
     pub rehearse: bool,
@@ -276,6 +283,27 @@ pub struct EnrollArgs {
     /// The journey's arguments
     #[arg(long, value_name = "JSON")]
     pub with: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    #[command(subcommand)]
+    pub command: EventsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Items that could not be read, or of which a part could not, newest first, with the reason
+    Rejected {
+        #[arg(long, default_value = "human")]
+        format: OutputFormat,
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        /// Try them again
+        #[arg(long)]
+        retry: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -323,6 +351,9 @@ pub enum KeyCommand {
         /// What it is for, to tell keys apart in the list
         #[arg(long)]
         name: Option<String>,
+        /// From when on it is refused: after a time such as 90d, or at a day or moment such as 2027-01-31
+        #[arg(long, value_name = "WHEN", value_parser = expiry)]
+        expires: Option<Expiry>,
     },
     /// List the keys, without the keys themselves
     List {
@@ -356,12 +387,11 @@ pub struct BenchArgs {
 }
 
 /// Commands of later releases, so that they are refused by name.
-const LATER: [&str; 17] = [
+const LATER: [&str; 16] = [
     "backup",
     "completions",
     "deliveries",
     "doctor",
-    "events",
     "exit",
     "graph",
     "lsp",
@@ -404,6 +434,7 @@ fn run(command: Command) -> Outcome {
         Command::Demo(args) => demo::run(&args),
         Command::Deploy(args) => deploy::run(&args),
         Command::Enroll(args) => enroll::run(&args),
+        Command::Events(args) => events::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Import(args) => import::run(&args),
@@ -519,6 +550,22 @@ fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     text
 }
 
+/// When something ends: so many milliseconds from now, or at that moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    In(i64),
+    At(Timestamp),
+}
+
+/// Reads `90d`, a day, which ends it at its beginning in UTC, or a moment.
+fn expiry(text: &str) -> Result<Expiry, String> {
+    let at = || text.parse().or_else(|_| format!("{text}T00:00:00Z").parse::<Timestamp>()).ok();
+    let after = || milliseconds(text).ok().map(Expiry::In);
+    let wrong =
+        "write a time such as 90d, a day such as 2027-01-31, or a moment such as 2027-01-31T18:00:00Z";
+    after().or_else(|| at().map(Expiry::At)).ok_or_else(|| wrong.to_owned())
+}
+
 /// Reads `12h`, `30m`, `45s` or `1d` as milliseconds.
 fn milliseconds(text: &str) -> Result<i64, String> {
     let wrong = || "write a number and a unit: 45s, 30m, 12h or 1d".to_owned();
@@ -541,6 +588,17 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_key_ends_after_a_time_or_at_one() {
+        let moment = |text: &str| Ok(Expiry::At(text.parse().expect("a moment")));
+        assert_eq!(expiry("90d"), Ok(Expiry::In(90 * 86_400_000)));
+        assert_eq!(expiry("2027-01-31"), moment("2027-01-31T00:00:00Z"));
+        assert_eq!(expiry("2027-01-31T18:00:00+01:00"), moment("2027-01-31T17:00:00Z"));
+        for wrong in ["", "90", "soon", "2027-02-31", "-1d"] {
+            assert!(expiry(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -37,6 +37,10 @@ async fn serve(args: &ServeArgs) -> Outcome {
     if !args.rehearse {
         safe_links(&config)?;
     }
+    if args.clock.is_some() && !args.rehearse && !args.really_send {
+        let failure = Failure::usage("real mail would leave at a time that is not the real one");
+        return Err(failure.help("with --clock say --rehearse, and nothing leaves; or --really-send, if the mail server is one for tests"));
+    }
     let store = open(&project.database_url()).await?;
     let clock = args.clock.clone().map_or(JourneyClock::Machine, JourneyClock::File);
     if let Some(path) = &args.clock {

@@ -60,7 +60,7 @@ pub(super) fn in_words(status: &Status) -> String {
         text.push_str(&format!("sent        {}\n", list(&status.sent)));
     }
     if status.rejected > 0 {
-        text.push_str(&format!("rejected    {} items could not be read\n", status.rejected));
+        text.push_str(&format!("rejected    {} items, or parts of them, could not be read: `fahrplan events rejected` shows them\n", status.rejected));
     }
     let waiting = &status.backlog;
     let late = if waiting.lateness_ms > 0 {

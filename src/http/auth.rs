@@ -1,7 +1,8 @@
 //! Who may come in: a key in `Authorization: Basic base64(KEY:)` or `Bearer KEY`, with scopes.
 //!
 //! Default deny: a handler asks for its scope, as its first argument, before the body is read. Keys are looked up in the store once in
-//! a while and remembered for a few seconds, so a revoked key stays out after that.
+//! a while and remembered for a second, so a key that another process revoked stays out after that; one that this process revoked
+//! stays out at once.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -20,14 +21,22 @@ use crate::store::keys::{self, Key, Scope};
 use crate::time::{SECOND, Timestamp};
 
 /// How long a look-up is believed.
-const REMEMBER_MS: i64 = 5 * SECOND;
+const REMEMBER_MS: i64 = SECOND;
 /// The most look-ups remembered; beyond it all are forgotten, so that guessing costs us no memory.
 const REMEMBER_KEYS: usize = 1_024;
 
 /// The keys looked up lately, by their hash.
 #[derive(Default)]
 pub struct Gatekeeper {
-    known: Mutex<HashMap<[u8; 32], (Timestamp, Option<Key>)>>,
+    known: Mutex<HashMap<[u8; 32], Seen>>,
+}
+
+/// What a look-up found.
+struct Seen {
+    at: Timestamp,
+    /// How many keys this process had revoked by then.
+    revoked: u64,
+    key: Option<Key>,
 }
 
 /// Proof that the request came with a key that may send events.
@@ -68,10 +77,12 @@ impl Gatekeeper {
     async fn look_up(&self, store: &Store, secret: &str) -> Result<Option<Key>, Problem> {
         let now = machine_now();
         let hash = *blake3::hash(secret.as_bytes()).as_bytes();
-        if let Some((at, key)) = self.known.lock().expect("nothing panics while holding it").get(&hash)
-            && now.0 - at.0 < REMEMBER_MS
+        let revoked = store.keys_revoked();
+        if let Some(seen) = self.known.lock().expect("nothing panics while holding it").get(&hash)
+            && now.0 - seen.at.0 < REMEMBER_MS
+            && seen.revoked == revoked
         {
-            return Ok(key.clone());
+            return Ok(seen.key.clone().filter(|key| key.is_good(now)));
         }
         let mut conn = store.read().await?;
         let key = keys::find(&mut conn, secret, now).await?;
@@ -83,7 +94,7 @@ impl Gatekeeper {
         if known.len() >= REMEMBER_KEYS {
             known.clear();
         }
-        known.insert(hash, (now, key.clone()));
+        known.insert(hash, Seen { at: now, revoked, key: key.clone() });
         Ok(key)
     }
 }

@@ -4,9 +4,14 @@
 //! answer is 200 with the counts, because the clients drop a batch that is answered with 400. 4xx is only for a request that
 //! cannot be read as a whole.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Doors;
@@ -20,6 +25,8 @@ use crate::time::Timestamp;
 
 /// The most items of one batch.
 const BATCH_ITEMS: usize = 2_000;
+/// The most rejections that are told one by one; all are kept.
+const TOLD: usize = 100;
 
 /// What kind of item a route takes; `batch` items say it themselves.
 #[derive(Clone, Copy, Debug)]
@@ -32,34 +39,71 @@ pub async fn post(
     Extension(Route(kind)): Extension<Route>,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
-    let body: Value = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad("not-json", format!("the body cannot be read as JSON: {error}")))?;
-    let sent_at = body.get("sentAt").and_then(Value::as_str).and_then(|text| text.parse().ok());
-    let items = match kind {
-        Some(_) => vec![body],
-        None => batch(body)?,
+    let (items, sent_at) = match kind {
+        Some(_) => single(&body)?,
+        None => batch(&body)?,
     };
     let clocks = Clocks { sent_at, received_at: doors.clock.now() };
-    take(&doors, items, kind, clocks).await.map(Json)
+    take(&doors, &items, kind, clocks).await.map(Json)
 }
 
-fn batch(mut body: Value) -> Result<Vec<Value>, Problem> {
-    let Some(Value::Array(items)) = body.get_mut("batch").map(Value::take) else {
-        return Err(Problem::bad("no-batch", "the body is an object with a list `batch`"));
-    };
-    if items.len() > BATCH_ITEMS {
+/// An item as it came, and as it was read.
+struct Came<'a> {
+    text: Cow<'a, str>,
+    json: Result<Value, Rejected>,
+}
+
+type Items<'a> = (Vec<Came<'a>>, Option<Timestamp>);
+
+fn single(body: &[u8]) -> Result<Items<'_>, Problem> {
+    let json: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let sent_at = json.get("sentAt").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    Ok((vec![Came { text: String::from_utf8_lossy(body), json: Ok(json) }], sent_at))
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::bad("not-json", format!("the body cannot be read as JSON: {error}"))
+}
+
+/// A body of `/v1/batch`. Its items are read one by one, so that one that cannot be read does not cost the others: half an emoji, which
+/// clients cut off, makes a text that is none.
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    batch: Vec<&'a RawValue>,
+    #[serde(rename = "sentAt", default)]
+    sent_at: Option<&'a RawValue>,
+}
+
+fn batch(body: &[u8]) -> Result<Items<'_>, Problem> {
+    let read: Batch = serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data if std::str::from_utf8(body).is_ok() => {
+            Problem::bad("no-batch", "the body is an object with a list `batch`")
+        }
+        _ => not_json(&error),
+    })?;
+    if read.batch.len() > BATCH_ITEMS {
         return Err(Problem::new(
             axum::http::StatusCode::PAYLOAD_TOO_LARGE,
             "batch-too-long",
             format!("a batch has at most {BATCH_ITEMS} items; send more requests"),
         ));
     }
-    Ok(items)
+    let sent_at = read.sent_at.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()?.parse().ok());
+    Ok((read.batch.into_iter().map(item).collect(), sent_at))
+}
+
+fn item(raw: &RawValue) -> Came<'_> {
+    let json = serde_json::from_str(raw.get()).map_err(|error| Rejected {
+        code: "not-json",
+        reason: format!("the item cannot be read as JSON: {error}"),
+    });
+    Came { text: Cow::Borrowed(raw.get()), json }
 }
 
 async fn take(
     doors: &Doors,
-    items: Vec<Value>,
+    items: &[Came<'_>],
     kind: Option<&str>,
     clocks: Clocks,
 ) -> Result<Value, Problem> {
@@ -73,8 +117,9 @@ async fn take(
         ));
     }
     let (mut incoming, mut places, mut bad) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, json) in items.iter().enumerate() {
-        match intake::read_item(catalog, json, kind, clocks) {
+    for (index, came) in items.iter().enumerate() {
+        let read = came.json.as_ref().map_err(Rejected::clone);
+        match read.and_then(|json| intake::read_item(catalog, json, kind, clocks)) {
             Ok(read) => {
                 bad.extend(read.rejected.into_iter().map(|reason| (index, reason)));
                 incoming.push(to_incoming(read.item, clocks.received_at));
@@ -83,19 +128,21 @@ async fn take(
             Err(reason) => bad.push((index, reason)),
         }
     }
-    let mut duplicates = 0;
+    let (mut taken, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     for (index, accepted) in places.into_iter().zip(doors.store.accept(incoming, clocks.received_at).await?) {
         match accepted {
-            Accepted::Taken(_) => {}
-            Accepted::Repeated => duplicates += 1,
+            Accepted::Taken(_) => drop(taken.insert(index)),
+            Accepted::Repeated => drop(repeated.insert(index)),
             Accepted::Nobody => {
                 bad.push((index, Rejected { code: "no-identity", reason: "nobody is named".to_owned() }))
             }
         }
     }
+    // What came before was told and kept then.
+    bad.retain(|(index, _)| !repeated.contains(index));
     bad.sort_by_key(|(index, _)| *index);
-    keep(doors, &items, &bad, clocks.received_at).await?;
-    Ok(answer(items.len(), duplicates, &bad))
+    keep(doors, items, &bad, clocks.received_at).await?;
+    Ok(answer(items.len(), &taken, repeated.len(), &bad))
 }
 
 /// What the inbox takes for an item.
@@ -111,33 +158,42 @@ pub fn to_incoming(item: Item, accepted_at: Timestamp) -> Incoming {
 
 async fn keep(
     doors: &Doors,
-    items: &[Value],
+    items: &[Came<'_>],
     bad: &[(usize, Rejected)],
     now: Timestamp,
 ) -> Result<(), Problem> {
     if bad.is_empty() {
         return Ok(());
     }
-    let rows = bad.iter().map(|(index, reason)| (items[*index].to_string(), reason.clone())).collect();
-    metrics::counter!("fahrplan_items_rejected_total").increment(bad.len() as u64);
+    let rows = bad.iter().map(|(index, reason)| (items[*index].text.to_string(), reason.clone())).collect();
     Ok(rejected::keep(&doors.store, "http", rows, now).await?)
 }
 
-fn answer(items: usize, duplicates: usize, bad: &[(usize, Rejected)]) -> Value {
-    let rejected: std::collections::BTreeSet<usize> = bad.iter().map(|(index, _)| *index).collect();
-    let rejections: Vec<Value> = bad
-        .iter()
-        .take(100)
-        .map(|(index, reason)| json!({ "index": index, "code": reason.code, "reason": reason.reason }))
-        .collect();
-    let accepted = items - duplicates.min(items) - rejected.len().min(items - duplicates.min(items));
-    metrics::counter!("fahrplan_items_accepted_total").increment(accepted as u64);
-    metrics::counter!("fahrplan_items_duplicate_total").increment(duplicates as u64);
+/// What became of the items: each is accepted, a duplicate, or rejected. An accepted one may be so in part: attributes that do not fit
+/// are rejected alone, the others are stored, and the rejection says `"stored": "the rest"`.
+fn answer(items: usize, taken: &BTreeSet<usize>, duplicates: usize, bad: &[(usize, Rejected)]) -> Value {
+    let partial: BTreeSet<usize> =
+        bad.iter().map(|(index, _)| *index).filter(|index| taken.contains(index)).collect();
+    let rejected = items - taken.len() - duplicates;
+    let rejection = |(index, why): &(usize, Rejected)| {
+        let stored = if partial.contains(index) { "the rest" } else { "nothing" };
+        json!({ "index": index, "code": why.code, "reason": why.reason, "stored": stored })
+    };
+    let rejections: Vec<Value> = bad.iter().take(TOLD).map(rejection).collect();
+    for (name, count) in [
+        ("fahrplan_items_accepted_total", taken.len()),
+        ("fahrplan_items_partial_total", partial.len()),
+        ("fahrplan_items_duplicate_total", duplicates),
+        ("fahrplan_items_rejected_total", rejected),
+    ] {
+        metrics::counter!(name).increment(count as u64);
+    }
     json!({
         "success": true,
-        "accepted": accepted,
+        "accepted": taken.len(),
+        "partial": partial.len(),
         "duplicates": duplicates,
-        "rejected": rejected.len(),
+        "rejected": rejected,
         "rejections": rejections,
     })
 }

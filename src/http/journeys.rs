@@ -14,6 +14,9 @@ use crate::intake;
 use crate::store::contacts;
 use crate::store::inbox::{Incoming, To};
 
+/// No identity is longer, in bytes.
+const LONGEST_KEY: usize = 256;
+
 /// The body: `{ "key": "u1" | "ct_…" | an e-mail address, "with": { … } }`. Answers 202 after the commit; whether the person enters
 /// is decided by the journey's own rules when the row is taken.
 pub async fn enroll(
@@ -31,6 +34,9 @@ pub async fn enroll(
             "say whom: `key` is a user id, an e-mail address or one of our ids",
         ));
     };
+    if key.len() > LONGEST_KEY || key.chars().any(char::is_control) {
+        return Err(Problem::not_found("contact"));
+    }
     let deployed = doors.deployed().await?;
     let program = deployed.current.get(journey.as_str()).ok_or_else(|| Problem::not_found("journey"))?;
     let none = Json_::Null;

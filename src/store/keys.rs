@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -121,7 +122,15 @@ pub async fn revoke(store: &Store, prefix: &str, now: Timestamp) -> Result<bool>
     let mut tx = store.write().await?;
     let revoked = tx.exec(REVOKE, args![now, prefix]).await?;
     tx.commit().await?;
+    store.core.keys_revoked.fetch_add(1, Ordering::Release);
     Ok(revoked == 1)
+}
+
+impl Store {
+    /// How many keys this process has revoked: whoever remembers one looks again when it changes.
+    pub fn keys_revoked(&self) -> u64 {
+        self.core.keys_revoked.load(Ordering::Acquire)
+    }
 }
 
 /// The key with that secret, if it is good at that moment.

@@ -56,6 +56,7 @@ mod workers;
 
 use std::fmt;
 use std::fs::File;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -90,6 +91,8 @@ pub(crate) struct Core {
     settings: OnceLock<Settings>,
     /// Makes all ids of this process; held for the blink that takes.
     ids: Mutex<Ids>,
+    /// Keys that this process has revoked.
+    keys_revoked: AtomicU64,
     /// Counts up when a bucket may have something to do: the advancing loop watches it.
     due: watch::Sender<u64>,
     /// Counts up when a delivery was queued or fell free: the delivering loop watches it.
@@ -296,6 +299,7 @@ impl Store {
             loaded: journeys::Loaded::default(),
             settings: OnceLock::new(),
             ids: Mutex::new(Ids::new(0)),
+            keys_revoked: AtomicU64::new(0),
             due: watch::Sender::new(0),
             owed: watch::Sender::new(0),
         });

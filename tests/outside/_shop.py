@@ -1,6 +1,6 @@
 """The shipped program, run from outside: a copy of the shop in journeys/, a real SMTP server that is not ours, HTTP doors.
 
-The journey clock is a file (`serve --clock FILE`), so a run of weeks takes minutes and comes out the same each time: the driver
+The journey clock is a file (`serve --clock FILE --really-send`), so a run of weeks takes minutes and comes out the same each time: the driver
 posts what happens, waits until the daemon has nothing left to do at that moment, and moves on to the next moment at which
 something happens or falls due.
 """
@@ -80,7 +80,7 @@ class Shop:
         self.now = at
 
     def serve(self):
-        self.process = subprocess.Popen([self.program, "serve", "--clock", str(self.clock)], cwd=self.project, env=self.env,
+        self.process = subprocess.Popen([self.program, "serve", "--clock", str(self.clock), "--really-send"], cwd=self.project, env=self.env,
                                         stdout=self.log, stderr=self.log)
         for _ in range(600):
             try:

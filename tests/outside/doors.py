@@ -61,7 +61,8 @@ def events(shop):
     status, answer = shop.post("/v1/batch", {"batch": [track("good1", "order_placed", 9, order_id="o9", value=1)]}, zipped=True)
     assert status == 200 and answer["accepted"] == 1, answer
     status, answer = shop.post("/v1/identify", {"userId": "good2", "traits": {"first_name": "A\r\nB: c", "last_name": "Neu"}})
-    assert status == 200 and answer["rejected"] == 1, answer
+    assert status == 200 and (answer["accepted"], answer["partial"], answer["rejected"]) == (1, 1, 0), answer
+    assert answer["rejections"][0]["stored"] == "the rest", answer
     shop.settle()
     assert "Neu" in shop.cli("contact", "show", "good2")
 
