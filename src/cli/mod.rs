@@ -384,6 +384,9 @@ pub struct BenchArgs {
     /// The database; a fresh temporary SQLite file where none is given
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
+    /// Only lets the contacts of J enter and wait: what parking them takes in time, memory and space, and at rest
+    #[arg(long)]
+    pub park: bool,
 }
 
 /// Commands of later releases, so that they are refused by name.

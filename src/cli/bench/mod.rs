@@ -11,6 +11,8 @@
 mod engine;
 mod load;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use self::engine::Engine;
@@ -18,6 +20,9 @@ use super::{BenchArgs, Exit, Outcome};
 
 /// Transitions a contact makes in J and J'.
 const TRANSITIONS: u64 = 6;
+/// How long the engine may tidy up after the last contact was parked, and how long it is watched at rest.
+const SETTLING: Duration = Duration::from_secs(40);
+const RESTING: Duration = Duration::from_secs(10);
 /// Single events measured for the latency.
 const SINGLES: u64 = 300;
 
@@ -44,8 +49,12 @@ pub fn run(args: &BenchArgs) -> Outcome {
 
 async fn measure(args: &BenchArgs) -> Outcome {
     let mut results = Vec::new();
-    for workload in [Workload::J, Workload::JPrime] {
-        results.push(workload_figures(workload, args).await?);
+    if args.park {
+        results.push(parking_figures(args).await?);
+    } else {
+        for workload in [Workload::J, Workload::JPrime] {
+            results.push(workload_figures(workload, args).await?);
+        }
     }
     let report = json!({
         "contacts": args.contacts,
@@ -83,6 +92,34 @@ async fn workload_figures(workload: Workload, args: &BenchArgs) -> Result<Value,
         "single_event_to_channel_ms": latency,
         "parked_rss_mib": parked.rss_mib,
         "peak_rss_mib": after.peak_mib,
+        "database_bytes_per_contact": size / n.max(1),
+    });
+    Ok(figures)
+}
+
+/// What it takes to let contacts wait, and what it takes to keep them waiting.
+async fn parking_figures(args: &BenchArgs) -> Result<Value, super::Failure> {
+    let mut engine = Engine::start(Workload::J, args).await?;
+    let n = args.contacts;
+    super::progress(&format!("{n} contacts enter and wait"));
+    let seconds = engine.events("signed_up", n).await?;
+    let entered = engine.usage();
+    tokio::time::sleep(SETTLING).await;
+    super::progress("nothing happens for a while");
+    let before = engine.usage();
+    tokio::time::sleep(RESTING).await;
+    let after = engine.usage();
+    let size = engine.database_bytes();
+    engine.stop().await?;
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let figures = json!({
+        "workload": "J, parked",
+        "seconds": seconds,
+        "contacts_per_second": (n as f64 / seconds).round(),
+        "entered_rss_mib": entered.rss_mib,
+        "rss_mib": after.rss_mib,
+        "peak_rss_mib": after.peak_mib,
+        "idle_cpu_percent": (after.cpu_ms - before.cpu_ms) as f64 / RESTING.as_millis() as f64 * 100.0,
         "database_bytes_per_contact": size / n.max(1),
     });
     Ok(figures)
