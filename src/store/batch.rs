@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::counts::Counts;
 use super::enrollments::{self, Moved};
+use super::hold::Hold;
 use super::journeys::Deployed;
 use super::timers::{self, Place, Pointer, Timer};
 use super::{
@@ -135,8 +136,8 @@ impl Batch {
     }
 
     /// Advances all, writes all.
-    pub(super) async fn run(&mut self, tx: &mut Conn) -> Result<Done> {
-        let core = tx.core.clone();
+    pub(super) async fn run(&mut self, hold: &mut Hold<'_>) -> Result<Done> {
+        let core = hold.read().core.clone();
         let mut rounds = 0;
         loop {
             let (needs, waiting) = self.advance_all(&core);
@@ -148,11 +149,14 @@ impl Batch {
                 self.give_up(&waiting);
                 continue;
             }
-            self.flush(tx, &waiting).await?;
-            self.load(tx, needs).await?;
+            if self.has_changes(&waiting) {
+                self.flush(hold.write().await?, &waiting).await?;
+            }
+            self.load(hold.read(), needs).await?;
         }
         self.keep_unmoved();
         let all: Vec<ContactId> = self.contacts.keys().copied().collect();
+        let tx = hold.write().await?;
         self.flush(tx, &all).await?;
         std::mem::take(&mut self.counts).write(tx, self.bucket).await?;
         merge::run(tx, self.bucket, &self.merges, &self.deployed, self.now).await?;
@@ -290,6 +294,11 @@ impl Batch {
     }
 
     // -------------------------------------------------------------- writing
+
+    fn has_changes(&self, who: &[ContactId]) -> bool {
+        let none = Changes::default();
+        !self.timers.is_empty() || who.iter().any(|contact| self.contacts[contact].changes != none)
+    }
 
     /// Writes the changes of these contacts, and forgets that they are changes.
     async fn flush(&mut self, tx: &mut Conn, who: &[ContactId]) -> Result<()> {

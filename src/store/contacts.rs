@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::identities::{self, Identity};
 use super::sql::args;
-use super::{Conn, Result, Rows, fields};
+use super::{Conn, Result, Row, Rows, fields};
 use crate::engine::world::Fields;
 use crate::id::ContactId;
 use crate::time::Timestamp;
@@ -107,10 +107,12 @@ pub(super) async fn attributes(
     const ATTRIBUTES: &str = "WITH n(id) AS ({I}) SELECT contacts.id, contacts.attributes, contacts.merged_into \
         FROM n CROSS JOIN contacts WHERE contacts.bucket = $1 AND contacts.id = n.id";
     let mut found = HashMap::new();
-    for row in tx.fetch_rows(ATTRIBUTES, rows, &args![bucket]).await? {
+    let read = |row: Row| {
         let merged_into = row.opt_i64(2)?.map(ContactId);
         found.insert(ContactId(row.i64(0)?), (fields::from_text(row.text(1)?)?, merged_into));
-    }
+        Ok(())
+    };
+    tx.read_rows(ATTRIBUTES, rows, &args![bucket], read).await?;
     Ok(found)
 }
 
@@ -140,10 +142,12 @@ pub(super) async fn of_batch(
         ELSE 1 END AS BIGINT) \
         FROM n CROSS JOIN contacts WHERE contacts.bucket = $1 AND contacts.id = n.id";
     let mut found = HashMap::new();
-    for row in tx.fetch_rows(FOUND, rows, &args![bucket]).await? {
+    let read = |row: Row| {
         let (attributes, merged_into) = (fields::from_text(row.text(1)?)?, row.opt_i64(2)?.map(ContactId));
         found.insert(ContactId(row.i64(0)?), Found { attributes, merged_into, is_blank: row.i64(3)? == 1 });
-    }
+        Ok(())
+    };
+    tx.read_rows(FOUND, rows, &args![bucket], read).await?;
     Ok(found)
 }
 

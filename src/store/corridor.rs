@@ -4,7 +4,8 @@
 //! lock the bucket -> take inbox rows and due timers -> for each contact: advance, load what it needs, again -> write -> commit
 //! ```
 //!
-//! - *lock*: who holds the row of the bucket is alone with its contacts; others go elsewhere. A crash gives it back.
+//! - *lock*: who holds the row of the bucket is alone with its contacts; others go elsewhere. A crash gives it back. On SQLite a batch
+//!   is read and advanced before the lock is taken, as far as it has nothing to write: see [`super::hold`].
 //! - *take*: the oldest rows of the inbox, and timers only as far as the inbox was drained, so that an event accepted by a deadline
 //!   comes before it. What is taken is deleted in the same transaction.
 //! - *advance*: pure. It says which fact is missing; facts are loaded for all contacts in one statement a kind.
@@ -14,10 +15,11 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::batch::{Batch, Queued};
 use super::contacts::Found;
+use super::hold::Hold;
 use super::inbox::{self, Parcel, Taken};
 use super::journeys::{self, Deployed};
 use super::sql::args;
-use super::{Conn, Result, Store, contacts, events, timers};
+use super::{Conn, Error, Result, Store, contacts, events, timers};
 use crate::engine::world::{Cause, Event, Input};
 use crate::id::ContactId;
 use crate::time::{MINUTE, Timestamp};
@@ -48,27 +50,41 @@ pub async fn advance_bucket(store: &Store, bucket: i64, now: Timestamp, limit: i
     if idle.next_due > now {
         return Ok(idle);
     }
-    let mut tx = store.write().await?;
-    const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {skip locked}";
-    if tx.fetch_first(LOCK, args![bucket]).await?.is_none() {
-        return Ok(Advanced { locked: true, ..idle });
+    if let Some(hold) = Hold::ahead(store, bucket).await? {
+        match advance(store, hold, bucket, now, limit).await {
+            Err(Error::Moved) => {}
+            advanced => return advanced,
+        }
     }
+    match Hold::lock(store, bucket).await? {
+        Some(hold) => advance(store, hold, bucket, now, limit).await,
+        None => Ok(Advanced { locked: true, ..idle }),
+    }
+}
+
+async fn advance(
+    store: &Store,
+    mut hold: Hold<'_>,
+    bucket: i64,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Advanced> {
     // Not in the statement that locks: what PostgreSQL reads in it may be older than the lock.
-    let deployed = journeys::deployed(&mut tx).await?;
-    let taken = inbox::take(&mut tx, bucket, limit).await?;
+    let deployed = journeys::deployed(hold.read()).await?;
+    let taken = hold.take_inbox(limit).await?;
     let drained = taken.len() < usize::try_from(limit).unwrap_or(usize::MAX);
     let until = match taken.last() {
         Some(last) if !drained => now.min(last.accepted_at.plus_ms(-1)),
         _ => now,
     };
-    let due = timers::take(&mut tx, bucket, until, limit).await?;
+    let due = hold.take_timers(until, limit).await?;
     let counted = taken.len() + due.len();
     let more = !drained || due.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     let mut batch = Batch::new(bucket, now, deployed.clone());
-    sort_in(&mut tx, &mut batch, &deployed, taken, due).await?;
-    let done = batch.run(&mut tx).await?;
-    let next_due = timers::next_due(&mut tx, bucket).await?;
-    tx.commit().await?;
+    sort_in(&mut hold, &mut batch, &deployed, taken, due).await?;
+    let done = batch.run(&mut hold).await?;
+    let next_due = timers::next_due(hold.write().await?, bucket).await?;
+    hold.commit().await?;
     // Thousands of worlds: taken apart only now that nobody waits for the bucket.
     drop(batch);
     if done.owed > 0 {
@@ -98,7 +114,7 @@ async fn next_look(store: &Store, bucket: i64, now: Timestamp) -> Result<Timesta
 
 /// Gives each contact of the batch its inputs, in order; sets aside what is for somebody else or cannot be read.
 async fn sort_in(
-    tx: &mut Conn,
+    hold: &mut Hold<'_>,
     batch: &mut Batch,
     deployed: &Deployed,
     taken: Vec<Taken>,
@@ -108,7 +124,7 @@ async fn sort_in(
     for row in &taken {
         *ids.entry(row.contact).or_default() |= row.is_first();
     }
-    let mut known = contacts::of_batch(tx, batch.bucket, ids.into_iter()).await?;
+    let mut known = contacts::of_batch(hold.read(), batch.bucket, ids.into_iter()).await?;
     let mut rows: BTreeMap<ContactId, VecDeque<(Timestamp, Vec<Input>)>> = BTreeMap::new();
     let mut forwarded = Vec::new();
     for row in taken {
@@ -135,14 +151,16 @@ async fn sort_in(
             Ok(Parcel::Input(input)) => vec![accepted(input, &row)],
             Err(reason) => {
                 tracing::error!(contact = %row.contact, id = row.id, %reason, "an input cannot be read");
-                inbox::set_aside(tx, &row.text, &reason, batch.now).await?;
+                inbox::set_aside(hold.write().await?, &row.text, &reason, batch.now).await?;
                 continue;
             }
         };
         rows.entry(row.contact).or_default().push_back((row.accepted_at, inputs));
     }
-    inbox::forward(tx, forwarded).await?;
-    drop_repeats(tx, batch.bucket, deployed, &mut rows).await?;
+    if !forwarded.is_empty() {
+        inbox::forward(hold.write().await?, forwarded).await?;
+    }
+    drop_repeats(hold.read(), batch.bucket, deployed, &mut rows).await?;
 
     let mut waiting: BTreeMap<ContactId, VecDeque<timers::Timer>> = BTreeMap::new();
     for timer in due.into_iter().filter(|timer| known.contains_key(&timer.contact)) {

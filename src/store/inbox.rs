@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::identities::{Resolved, Resolver};
 use super::sql::args;
-use super::{Conn, Core, Error, Result, Rows, Store};
+use super::{Conn, Core, Error, Result, Row, Rows, Store};
 use crate::clock::machine_now;
 use crate::engine::world::Input;
 use crate::id::ContactId;
@@ -181,9 +181,12 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
 async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Result<Vec<Accepted>> {
     let core = tx.core.clone();
     for _ in 0..5 {
-        if let Some(accepted) = accept_in(&mut tx, items).await? {
+        if let Some((accepted, aside)) = accept_in(&mut tx, items).await? {
             tx.hint_due().await?;
-            tx.commit().await?;
+            match aside {
+                true => tx.commit_unannounced().await?,
+                false => tx.commit().await?,
+            }
             core.wake_due();
             return Ok(accepted);
         }
@@ -193,8 +196,8 @@ async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Resul
     Err(Error::Busy)
 }
 
-/// Accepts items in a transaction; `None` when it must begin anew.
-async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Option<Vec<Accepted>>> {
+/// Accepts items in a transaction, and says whether nobody's facts are changed by that; `None` when it must begin anew.
+async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Option<(Vec<Accepted>, bool)>> {
     let Some(repeated) = note_seen(tx, items).await? else { return Ok(None) };
     let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|((item, _), _)| item);
     let mut resolver = Resolver::load(tx, fresh()).await?;
@@ -222,11 +225,12 @@ async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Opt
     for (contact, now, text) in parcels {
         push(&mut rows, &tx.core, contact, now, text);
     }
+    let aside = resolver.only_creates();
     if !resolver.write(tx).await? {
         return Ok(None);
     }
     insert(tx, rows).await?;
-    Ok(Some(accepted))
+    Ok(Some((accepted, aside)))
 }
 
 /// The input without an attribute that may not be set.
@@ -352,17 +356,34 @@ pub(super) async fn take(tx: &mut Conn, bucket: i64, limit: i64) -> Result<Vec<T
     const TAKE: &str = "DELETE FROM inbox WHERE bucket = $1 AND id IN ( \
         SELECT id FROM inbox WHERE bucket = $2 ORDER BY id LIMIT $3) \
         RETURNING id, contact, accepted_at, input";
-    let mut taken = Vec::new();
-    for row in tx.fetch(TAKE, args![bucket, bucket, limit]).await? {
-        taken.push(Taken {
+    taken(tx.fetch(TAKE, args![bucket, bucket, limit]).await?)
+}
+
+/// The oldest rows of the inbox of a bucket, in order.
+pub(super) async fn oldest(conn: &mut Conn, bucket: i64, limit: i64) -> Result<Vec<Taken>> {
+    const OLDEST: &str =
+        "SELECT id, contact, accepted_at, input FROM inbox WHERE bucket = $1 ORDER BY id LIMIT $2";
+    taken(conn.fetch(OLDEST, args![bucket, limit]).await?)
+}
+
+fn taken(rows: Vec<Row>) -> Result<Vec<Taken>> {
+    let read = |row: Row| {
+        Ok(Taken {
             id: row.i64(0)?,
             contact: ContactId(row.i64(1)?),
             accepted_at: row.at(2)?,
             text: row.text(3)?.to_owned(),
-        });
-    }
+        })
+    };
+    let mut taken: Vec<Taken> = rows.into_iter().map(read).collect::<Result<_>>()?;
     taken.sort_unstable_by_key(|taken| taken.id);
     Ok(taken)
+}
+
+/// Removes the rows of the inbox of a bucket from one to another; how many.
+pub(super) async fn remove(tx: &mut Conn, bucket: i64, first: i64, last: i64) -> Result<u64> {
+    const REMOVE: &str = "DELETE FROM inbox WHERE bucket = $1 AND id >= $2 AND id <= $3";
+    tx.exec(REMOVE, args![bucket, first, last]).await
 }
 
 /// Puts rows that came for a contact who was merged into the inbox of the one who took over.

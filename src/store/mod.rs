@@ -27,6 +27,7 @@ pub mod enrollments;
 pub mod events;
 mod fields;
 pub mod history;
+mod hold;
 pub mod identities;
 pub mod import;
 pub mod inbox;
@@ -87,6 +88,7 @@ pub(crate) struct Core {
     texts: Arc<Texts>,
     names: names::Names,
     loaded: journeys::Loaded,
+    commits: hold::Commits,
     /// Set once, when the schema is up to date.
     settings: OnceLock<Settings>,
     /// Makes all ids of this process; held for the blink that takes.
@@ -176,6 +178,8 @@ pub enum Error {
     Busy,
     /// A lock file cannot be made.
     File(std::io::Error),
+    /// What was read for a batch has changed since: it begins again.
+    Moved,
 }
 
 /// What store functions return.
@@ -207,6 +211,7 @@ impl fmt::Display for Error {
                     error => error.fmt(f),
                 }
             }
+            Error::Moved => f.write_str("what was read has changed meanwhile"),
             Error::OldSqlite(version) => {
                 write!(f, "SQLite {version} may lose commits; 3.51.3 or newer is needed")
             }
@@ -257,7 +262,7 @@ impl Error {
             Error::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
                 true
             }
-            Error::Busy | Error::Silent(_) => true,
+            Error::Busy | Error::Silent(_) | Error::Moved => true,
             Error::Opening { error, .. } => error.is_passing(),
             _ => false,
         }
@@ -297,6 +302,7 @@ impl Store {
             texts,
             names: names::Names::default(),
             loaded: journeys::Loaded::default(),
+            commits: hold::Commits::default(),
             settings: OnceLock::new(),
             ids: Mutex::new(Ids::new(0)),
             keys_revoked: AtomicU64::new(0),

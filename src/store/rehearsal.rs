@@ -16,7 +16,7 @@ pub async fn answer_tasks(store: &Store, now: Timestamp) -> Result<usize> {
     }
     let mut tx = store.write().await?;
     let answered = answer(&mut tx, &open, now).await?;
-    tx.commit().await?;
+    tx.commit_unannounced().await?;
     store.wake();
     Ok(answered)
 }

@@ -189,6 +189,13 @@ impl Conn {
 
     /// Makes the transaction durable; nothing to do after mere reading.
     pub async fn commit(self) -> Result<()> {
+        let core = self.core.clone();
+        let _announced = core.commits.announce();
+        self.commit_unannounced().await
+    }
+
+    /// As [`Conn::commit`], for a transaction that changes nothing that a batch reads while it is advanced: see [`super::hold`].
+    pub(super) async fn commit_unannounced(self) -> Result<()> {
         match self.held {
             Held::ReadSqlite(_) | Held::ReadPostgres(_) => {}
             Held::WriteSqlite(tx) => tx.commit().await?,
@@ -232,15 +239,34 @@ impl Conn {
     /// Runs a batch statement that returns rows. Their order is that of the pieces, not of the batch.
     pub async fn fetch_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<Vec<Row>> {
         let mut found = Vec::new();
+        let keep = |row| {
+            found.push(row);
+            Ok(())
+        };
+        self.read_rows(sql, rows, fixed, keep).await?;
+        Ok(found)
+    }
+
+    /// As [`Conn::fetch_rows`]; each row is read as it comes, those of one piece while the database works on the next.
+    pub(super) async fn read_rows(
+        &mut self,
+        sql: &'static str,
+        rows: Rows,
+        fixed: &[Arg],
+        mut read: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
         let core = self.core.clone();
         let mut pieces = core.texts.pieces(sql, rows, fixed);
-        let mut next = pieces.next();
+        let (mut next, mut came) = (pieces.next(), Vec::new());
         while let Some((text, piece)) = next {
-            let rows;
-            (rows, next) = join(self.query_piece(text, piece), async { pieces.next() }).await;
-            found.extend(rows?);
+            let meanwhile = async {
+                came.drain(..).try_for_each(&mut read)?;
+                Ok::<_, Error>(pieces.next())
+            };
+            let (rows, made) = join(self.query_piece(text, piece), meanwhile).await;
+            (came, next) = (rows?, made?);
         }
-        Ok(found)
+        came.into_iter().try_for_each(read)
     }
 
     /// Runs several statements of a migration, without arguments.

@@ -89,16 +89,31 @@ impl Timer {
 
 /// Takes the timers of a bucket that are due, oldest first. Nobody else touches them while the bucket is locked.
 pub(super) async fn take(tx: &mut Conn, bucket: i64, until: Timestamp, limit: i64) -> Result<Vec<Timer>> {
-    const DUE: &str = "SELECT wake_at, id, contact, kind, program, state FROM timers \
-        WHERE bucket = $1 AND wake_at <= $2 ORDER BY wake_at, id LIMIT $3";
-    const DELETE: &str =
-        "DELETE FROM timers WHERE bucket = $1 AND wake_at <= $2 AND (wake_at, id) <= ($3, $4)";
-    let rows = tx.fetch(DUE, args![bucket, until, limit]).await?;
-    let due: Vec<Timer> = rows.iter().map(Timer::read).collect::<Result<_>>()?;
+    let due = due(tx, bucket, until, limit).await?;
     if let Some(last) = due.last() {
-        tx.exec(DELETE, args![bucket, last.wake_at, last.wake_at, last.id]).await?;
+        remove_until(tx, bucket, last.wake_at, last.id).await?;
     }
     Ok(due)
+}
+
+/// The timers of a bucket that are due, oldest first.
+pub(super) async fn due(conn: &mut Conn, bucket: i64, until: Timestamp, limit: i64) -> Result<Vec<Timer>> {
+    const DUE: &str = "SELECT wake_at, id, contact, kind, program, state FROM timers \
+        WHERE bucket = $1 AND wake_at <= $2 ORDER BY wake_at, id LIMIT $3";
+    let rows = conn.fetch(DUE, args![bucket, until, limit]).await?;
+    rows.iter().map(Timer::read).collect()
+}
+
+/// Removes timers up to that one; how many.
+pub(super) async fn remove_until(
+    tx: &mut Conn,
+    bucket: i64,
+    wake_at: Timestamp,
+    id: EnrollmentId,
+) -> Result<u64> {
+    const DELETE: &str =
+        "DELETE FROM timers WHERE bucket = $1 AND wake_at <= $2 AND (wake_at, id) <= ($3, $4)";
+    tx.exec(DELETE, args![bucket, wake_at, wake_at, id]).await
 }
 
 /// When the next timer of a bucket is due.

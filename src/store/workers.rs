@@ -63,5 +63,5 @@ async fn renew(core: &Arc<Core>, worker: i64) -> Result<()> {
     let mut tx = core.write().await?;
     const RENEW: &str = "UPDATE workers SET leased_until = $1 WHERE worker = $2";
     tx.exec(RENEW, args![machine_now().0 + LEASE_MS, worker]).await?;
-    tx.commit().await
+    tx.commit_unannounced().await
 }

@@ -5,6 +5,7 @@
 
 mod accepting;
 mod advancing;
+mod ahead;
 mod calling;
 mod keeping;
 mod opening;

@@ -99,7 +99,7 @@ pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
         count += rows.len();
         leased.push((head.bucket, rows));
     }
-    tx.commit().await?;
+    tx.commit_unannounced().await?;
     // Read and looked at after the commit, where nobody waits for it: what was withdrawn up to now counts.
     let mut conn = store.read().await?;
     let mut all: Vec<Claimed> = Vec::with_capacity(count);

@@ -171,7 +171,7 @@ pub async fn record_in(mut tx: Conn, finished: Vec<Finished>, now: Timestamp) ->
     if told {
         inbox::enqueue(&mut tx, inputs, now).await?;
     }
-    tx.commit().await?;
+    tx.commit_unannounced().await?;
     if told {
         core.wake_due();
     }

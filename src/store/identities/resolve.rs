@@ -313,6 +313,13 @@ impl Resolver {
         self.lost.iter().map(|(contact, ..)| self.forward(*contact)).filter(is_bereft).collect()
     }
 
+    /// Whether nothing changes for contacts that were there before.
+    pub(in crate::store) fn only_creates(&self) -> bool {
+        let created: HashSet<ContactId> = self.created.iter().map(|(contact, _)| *contact).collect();
+        let linked_are_new = self.linked.iter().all(|(_, contact)| created.contains(contact));
+        linked_are_new && self.moved.is_empty() && self.lost.is_empty() && self.merged.is_empty()
+    }
+
     /// Writes what was created, linked and moved; false when another process came first with one of the identities.
     pub(in crate::store) async fn write(self, tx: &mut Conn) -> Result<bool> {
         let core = tx.core.clone();

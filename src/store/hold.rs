@@ -1,0 +1,160 @@
+//! What a batch holds of its bucket while it is advanced.
+//!
+//! On PostgreSQL: the lock of the bucket, from the beginning. On SQLite the lock is the one connection that writes, and whoever accepts
+//! events, claims or records waits for it. So there a batch is read and advanced on a connection that reads, and takes the lock only
+//! when it has something to write. What it did is good if nothing that it read has changed by then; else it begins again, with the
+//! lock from the beginning. That nothing has changed is known from three things, looked at when the lock is held:
+//!
+//! - Transactions of this process announce themselves before they commit ([`Announced`]). Three kinds do not, since what they change is
+//!   no fact for a batch: those that accept (rows of the inbox), claim and record (deliveries).
+//! - A commit of another process changes the `data_version` of the connection that writes.
+//! - The rows that were taken are deleted as the range they were read as, and must be as many.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::inbox::{self, Taken};
+use super::sql::args;
+use super::timers::{self, Timer};
+use super::{Conn, Dialect, Error, Result, Store};
+use crate::id::EnrollmentId;
+use crate::time::Timestamp;
+
+/// Commits of this process that change what a batch reads.
+#[derive(Debug)]
+pub(super) struct Commits {
+    announced: AtomicU64,
+    ended: AtomicU64,
+    /// The `data_version` that was seen last.
+    version: AtomicI64,
+}
+
+impl Default for Commits {
+    fn default() -> Commits {
+        Commits { announced: AtomicU64::new(0), ended: AtomicU64::new(0), version: AtomicI64::new(-1) }
+    }
+}
+
+impl Commits {
+    /// Says that a commit is about to happen; over when the result is dropped.
+    pub(super) fn announce(&self) -> Announced<'_> {
+        self.announced.fetch_add(1, Ordering::SeqCst);
+        Announced(self)
+    }
+
+    /// How many there were, if none is under way.
+    fn at_rest(&self) -> Option<u64> {
+        let ended = self.ended.load(Ordering::SeqCst);
+        (self.announced.load(Ordering::SeqCst) == ended).then_some(ended)
+    }
+}
+
+/// A commit under way.
+pub(super) struct Announced<'a>(&'a Commits);
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// See the head of this room.
+pub(super) struct Hold<'a> {
+    store: &'a Store,
+    bucket: i64,
+    /// Reads, while there is `ahead`; then the transaction.
+    conn: Conn,
+    ahead: Option<Ahead>,
+}
+
+/// What has to be found unchanged.
+struct Ahead {
+    commits: u64,
+    /// First and last row of the inbox that was taken, and how many.
+    inbox: Option<(i64, i64, usize)>,
+    /// The last timer that was taken, and how many.
+    timers: Option<(Timestamp, EnrollmentId, usize)>,
+}
+
+impl<'a> Hold<'a> {
+    /// Takes the lock; `None`: somebody else has it.
+    pub(super) async fn lock(store: &'a Store, bucket: i64) -> Result<Option<Hold<'a>>> {
+        let mut conn = store.write().await?;
+        const LOCK: &str = "SELECT bucket FROM buckets WHERE bucket = $1 {skip locked}";
+        let held = conn.fetch_first(LOCK, args![bucket]).await?.is_some();
+        Ok(held.then_some(Hold { store, bucket, conn, ahead: None }))
+    }
+
+    /// Begins without the lock, where that is of use.
+    pub(super) async fn ahead(store: &'a Store, bucket: i64) -> Result<Option<Hold<'a>>> {
+        let commits = match store.dialect() {
+            Dialect::Sqlite => store.core.commits.at_rest(),
+            Dialect::Postgres => None,
+        };
+        let Some(commits) = commits else { return Ok(None) };
+        let ahead = Some(Ahead { commits, inbox: None, timers: None });
+        Ok(Some(Hold { store, bucket, conn: store.read().await?, ahead }))
+    }
+
+    /// For looking.
+    pub(super) fn read(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// For changing: takes the lock, if that has not happened yet. [`Error::Moved`]: what was read is no longer true.
+    pub(super) async fn write(&mut self) -> Result<&mut Conn> {
+        if let Some(ahead) = self.ahead.take() {
+            let mut tx = self.store.write().await?;
+            if !ahead.is_true(&mut tx, self.store, self.bucket).await? {
+                return Err(Error::Moved);
+            }
+            self.conn = tx;
+        }
+        Ok(&mut self.conn)
+    }
+
+    /// Makes what was written durable.
+    pub(super) async fn commit(mut self) -> Result<()> {
+        self.write().await?;
+        self.conn.commit().await
+    }
+
+    /// Takes the oldest rows of the inbox.
+    pub(super) async fn take_inbox(&mut self, limit: i64) -> Result<Vec<Taken>> {
+        let Some(ahead) = &mut self.ahead else {
+            return inbox::take(&mut self.conn, self.bucket, limit).await;
+        };
+        let taken = inbox::oldest(&mut self.conn, self.bucket, limit).await?;
+        ahead.inbox = taken.first().zip(taken.last()).map(|(first, last)| (first.id, last.id, taken.len()));
+        Ok(taken)
+    }
+
+    /// Takes the timers that are due, oldest first.
+    pub(super) async fn take_timers(&mut self, until: Timestamp, limit: i64) -> Result<Vec<Timer>> {
+        let Some(ahead) = &mut self.ahead else {
+            return timers::take(&mut self.conn, self.bucket, until, limit).await;
+        };
+        let due = timers::due(&mut self.conn, self.bucket, until, limit).await?;
+        ahead.timers = due.last().map(|last| (last.wake_at, last.id, due.len()));
+        Ok(due)
+    }
+}
+
+impl Ahead {
+    /// Removes what was taken; false when that, or a fact, has changed since it was read.
+    async fn is_true(&self, tx: &mut Conn, store: &Store, bucket: i64) -> Result<bool> {
+        let commits = &store.core.commits;
+        let row = tx.fetch_first("PRAGMA data_version", Vec::new()).await?;
+        let version = row.map_or(Ok(0), |row| row.i64(0))?;
+        let known = commits.version.swap(version, Ordering::SeqCst);
+        if known != version || commits.at_rest() != Some(self.commits) {
+            return Ok(false);
+        }
+        if let Some((first, last, count)) = self.inbox
+            && inbox::remove(tx, bucket, first, last).await? != count as u64
+        {
+            return Ok(false);
+        }
+        let Some((wake_at, id, count)) = self.timers else { return Ok(true) };
+        Ok(timers::remove_until(tx, bucket, wake_at, id).await? == count as u64)
+    }
+}
