@@ -152,9 +152,7 @@ fn parts(rest: &str, sign: char) -> Option<(usize, [u32; 3])> {
     let after = after.strip_prefix(sign)?.trim_start_matches(' ');
     let (year, after) = digits(after, 4..=4).or_else(|| digits(after, 2..=2))?;
     let year = if year < 100 { year + 2000 } else { year };
-    let ends = !after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '%'))
-        && !(after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit()));
-    ends.then_some((rest.len() - after.len(), [a, b, year]))
+    ends(after, &['_', '/', '%']).then_some((rest.len() - after.len(), [a, b, year]))
 }
 
 /// `2026-12-24`, which is ours, and `2026-1-5`, `2026/12/24`, `2026.12.24`.
@@ -217,9 +215,7 @@ fn clock(before: &str, rest: &str) -> Option<Figure> {
         (None, Some(after)) => (0, after),
         (None, None) => (0, after),
     };
-    let ends = !after
-        .starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '%' | '-' | '/' | ','))
-        && !(after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit()));
+    let ends = ends(after, &['_', ':', '%', '-', '/', ',']);
     let next = after.split_whitespace().next().unwrap_or("");
     let is_count = next == "per" || next == "times" || is_unit(next);
     (ends && !is_count).then(|| figure(rest.len() - after.len(), new_time(hour, minute)))?
@@ -365,6 +361,12 @@ fn grouped(written: &str, after: &str, divides: bool) -> Option<Figure> {
 fn digits(text: &str, count: std::ops::RangeInclusive<usize>) -> Option<(u32, &str)> {
     let length = text.bytes().take_while(u8::is_ascii_digit).count();
     count.contains(&length).then(|| Some((text[..length].parse().ok()?, &text[length..])))?
+}
+
+/// Whether a figure ends before this text: no letter, digit or decimal point goes on, nor one of these signs.
+fn ends(after: &str, signs: &[char]) -> bool {
+    let decimals = after.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    !decimals && !after.starts_with(|c: char| c.is_alphanumeric() || signs.contains(&c))
 }
 
 fn last_word(before: &str) -> &str {
