@@ -134,7 +134,7 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
             .max_lifetime(None)
             .test_before_acquire(false)
             .acquire_timeout(options.patience)
-            .connect_with(base.clone().pragma("cache_size", "-49152"))
+            .connect_with(base.clone().pragma("cache_size", "-32768"))
     };
     // Several processes may create the file at once, and the change to a log of writes waits for nobody.
     let mut tries = 0;

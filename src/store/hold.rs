@@ -146,7 +146,12 @@ impl Ahead {
         let row = tx.fetch_first("PRAGMA data_version", Vec::new()).await?;
         let version = row.map_or(Ok(0), |row| row.i64(0))?;
         let known = commits.version.swap(version, Ordering::SeqCst);
-        if known != version || commits.at_rest() != Some(self.commits) {
+        if known != version {
+            // Whoever else is reading ahead in this process has to begin again too.
+            drop(commits.announce());
+            return Ok(false);
+        }
+        if commits.at_rest() != Some(self.commits) {
             return Ok(false);
         }
         if let Some((first, last, count)) = self.inbox

@@ -149,7 +149,9 @@ pub async fn record_consents(
         let stands = &mut standing.entry(*contact).or_default().consents;
         let is_known =
             |(permit, at): &(bool, Timestamp)| *permit == change.permit && (!permit || *at == change.at);
-        if stands.get(&key).is_some_and(is_known) {
+        let repeats = stands.get(&key).is_some_and(is_known);
+        // A refusal that is said again is not noted again, but it counts from its last time: no grant of before may follow it.
+        if repeats && stands.get(&key).is_some_and(|(_, at)| *at >= change.at) {
             continue;
         }
         if stands.get(&key).is_none_or(|(_, at)| change.at >= *at) {
@@ -157,18 +159,20 @@ pub async fn record_consents(
         }
         let purpose = names::intern(tx, &change.purpose).await?;
         let channel = names::intern(tx, &change.channel).await?;
-        let (id, permit) = (tx.core.new_id(), i64::from(change.permit));
-        ledger.push([
-            bucket.into(),
-            id.into(),
-            (*contact).into(),
-            purpose.into(),
-            channel.into(),
-            permit.into(),
-            change.at.into(),
-            (&change.source).into(),
-            change.evidence.clone().into(),
-        ]);
+        let permit = i64::from(change.permit);
+        if !repeats {
+            ledger.push([
+                bucket.into(),
+                tx.core.new_id().into(),
+                (*contact).into(),
+                purpose.into(),
+                channel.into(),
+                permit.into(),
+                change.at.into(),
+                (&change.source).into(),
+                change.evidence.clone().into(),
+            ]);
+        }
         // One statement must not meet the same row twice.
         let kept = latest.entry((*contact, purpose, channel)).or_insert((permit, change.at));
         if change.at >= kept.1 {

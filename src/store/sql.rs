@@ -189,9 +189,16 @@ impl Conn {
 
     /// Makes the transaction durable; nothing to do after mere reading.
     pub async fn commit(self) -> Result<()> {
-        let core = self.core.clone();
-        let _announced = core.commits.announce();
-        self.commit_unannounced().await
+        if self.dialect() == Dialect::Postgres {
+            return self.commit_unannounced().await;
+        }
+        // In a task of its own: SQLite commits even when the caller is gone by then, and the announcement must last as long.
+        let committing = async move {
+            let core = self.core.clone();
+            let _announced = core.commits.announce();
+            self.commit_unannounced().await
+        };
+        tokio::spawn(committing).await.map_err(|_| Error::Database(sqlx::Error::WorkerCrashed))?
     }
 
     /// As [`Conn::commit`], for a transaction that changes nothing that a batch reads while it is advanced: see [`super::hold`].

@@ -318,6 +318,27 @@ fn a_consent_that_is_on_record_is_not_noted_again() {
 }
 
 #[test]
+fn a_grant_of_before_the_last_refusal_does_not_count() {
+    on_all(async |database| {
+        let mut offer = J::new("offer");
+        offer.marketing().on("signed_up").send("deal").exit("done");
+        let store = open(&database, &catalog(), &[&offer], start()).await;
+        let email = [("email", text("ada@example.org"))];
+        import::contacts(&store, &[person(who("ada"), &email)], start()).await.expect("imported");
+        let later = |days: i64| start().plus_ms(days * DAY);
+        // The second refusal says nothing new, and yet it is the last word: the grant is older and only comes late.
+        for (permit, day) in [(true, 1), (false, 2), (false, 4), (true, 3)] {
+            accept(&store, "ada", Input::Consent(consent(permit, later(day))), later(5)).await;
+            advance(&store, later(5)).await;
+        }
+        let ada = accept(&store, "ada", event("signed_up", later(5), &[]), later(5)).await;
+        advance(&store, later(5)).await;
+        let told = story(&store, ada).await;
+        assert!(!told.iter().any(|line| line.ends_with("queued email deal")), "{told:#?}");
+    });
+}
+
+#[test]
 fn the_ledger_keeps_every_change_and_the_latest_counts() {
     on_all(async |database| {
         let mut offer = J::new("offer");

@@ -105,7 +105,7 @@ pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
     let mut all: Vec<Claimed> = Vec::with_capacity(count);
     for (bucket, rows) in leased {
         let mut part = read_all(&mut conn, bucket, &rows, claim.now.plus_ms(claim.lease_ms)).await?;
-        facts::look_up(&mut conn, &deployed.catalog, bucket, &mut part).await?;
+        facts::look_up(&mut conn, &deployed.catalog, &mut part).await?;
         all.append(&mut part);
     }
     drop(conn);
@@ -119,12 +119,7 @@ pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
 /// its commit on.
 pub async fn look_again(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {
     let deployed = journeys::deployed(conn).await?;
-    claimed.sort_by_key(|claimed| claimed.bucket);
-    for part in claimed.chunk_by_mut(|a, b| a.bucket == b.bucket) {
-        let bucket = part[0].bucket;
-        facts::look_up(conn, &deployed.catalog, bucket, part).await?;
-    }
-    Ok(())
+    facts::look_up(conn, &deployed.catalog, claimed).await
 }
 
 /// The earliest unfinished deliveries of a bucket.

@@ -50,25 +50,25 @@ impl Person {
 }
 
 /// Puts the contacts of claimed deliveries beside them, as they are now.
-pub(super) async fn look_up(
-    conn: &mut Conn,
-    catalog: &Catalog,
-    bucket: i64,
-    claimed: &mut [Claimed],
-) -> Result<()> {
+pub(super) async fn look_up(conn: &mut Conn, catalog: &Catalog, claimed: &mut [Claimed]) -> Result<()> {
+    // Who is looked up once more keeps what was frozen.
+    for claimed in claimed.iter_mut().filter(|claimed| claimed.frozen.is_none()) {
+        claimed.frozen = claimed.person.take().map(|person| person.attributes);
+    }
     let mut people: HashMap<ContactId, Person> = HashMap::new();
     let mut merged: HashMap<ContactId, ContactId> = HashMap::new();
-    let contacts: BTreeSet<ContactId> = claimed.iter().map(|claimed| claimed.contact).collect();
-    let mut found = load_people(conn, bucket, &contacts, &mut people).await?;
+    let mut wanted: BTreeSet<ContactId> = claimed.iter().map(|claimed| claimed.contact).collect();
     // Somebody may have been merged into somebody who was merged; a chain longer than this is a mistake.
-    for _ in 0..4 {
-        let mut elsewhere: BTreeMap<i64, BTreeSet<ContactId>> = BTreeMap::new();
-        for (from, into) in std::mem::take(&mut found) {
-            elsewhere.entry(conn.core.bucket_of(into)).or_default().insert(into);
-            merged.insert(from, into);
+    for _ in 0..5 {
+        let mut buckets: BTreeMap<i64, BTreeSet<ContactId>> = BTreeMap::new();
+        for contact in std::mem::take(&mut wanted) {
+            buckets.entry(conn.core.bucket_of(contact)).or_default().insert(contact);
         }
-        for (bucket, contacts) in elsewhere {
-            found.extend(load_people(conn, bucket, &contacts, &mut people).await?);
+        for (bucket, contacts) in buckets {
+            for (from, into) in load_people(conn, bucket, &contacts, &mut people).await? {
+                merged.insert(from, into);
+                wanted.insert(into);
+            }
         }
     }
     for claimed in claimed.iter_mut() {
@@ -78,10 +78,9 @@ pub(super) async fn look_up(
             claimed.contact = *into;
         }
         claimed.person = people.get(&claimed.contact).map(|now| {
-            let mut person = now.clone();
-            if let Some(frozen) = &claimed.frozen {
-                person.attributes = frozen.clone();
-            }
+            let attributes = claimed.frozen.take().unwrap_or_else(|| now.attributes.clone());
+            let permissions = now.permissions.clone();
+            let mut person = Person { attributes, permissions, ..Person::default() };
             person.address = address(catalog, &claimed.delivery, &person);
             person.has_moved = person.address != address(catalog, &claimed.delivery, now);
             person

@@ -142,7 +142,7 @@ pub async fn insert_requests(
 }
 
 const CANCEL: &str = "WITH n(contact, enrollment) AS ({II}) \
-    UPDATE deliveries SET state = 'cancelled', result = 'left', again_at = NULL, settled_at = $1 FROM n \
+    UPDATE deliveries SET state = 'cancelled', result = 'left', again_at = NULL, settled_at = $1, frozen = NULL FROM n \
     WHERE deliveries.bucket = $2 AND deliveries.contact = n.contact \
     AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('queued', 'deferred') \
     AND (deliveries.transactional = 0 OR deliveries.kind = 1) \

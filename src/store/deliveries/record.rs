@@ -151,7 +151,7 @@ const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, 
     generation = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.generation END, \
     first_tried_at = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.first_tried_at END \
     FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
-    AND deliveries.settled_at IS NULL \
+    AND deliveries.state = 'leased' \
     RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose";
 
 /// Records results in one transaction, and tells the enrollments and journeys that want to hear of them.
