@@ -86,7 +86,10 @@ fn advice(finding: &Diagnostic) -> Option<&str> {
     // a label that says the same is read first
     let is_said = |title: &&str| {
         let word = title.strip_prefix("write ").unwrap_or(title);
-        finding.primary.text == *title || finding.primary.text == format!("did you mean {word}?")
+        let missing = title.strip_prefix("add ").map(|word| format!("{word} is missing before this"));
+        missing.is_some_and(|missing| finding.primary.text == missing)
+            || finding.primary.text == *title
+            || finding.primary.text == format!("did you mean {word}?")
     };
     finding.help.as_deref().or_else(|| title().filter(|title| !is_said(title)))
 }

@@ -43,7 +43,8 @@ pub(super) fn uncovered(schema: &Schema, journeys: &BTreeMap<Word, JourneyInfo>,
         super::visit::each_stmt_of(schema.journeys[name].journey, &mut |stmt, _| {
             let StmtKind::Send(send) = &stmt.kind else { return };
             let Some(purpose) = info.purposes.get(&stmt.span) else { return };
-            if schema.is_transactional(purpose) {
+            let is_known = schema.purposes().contains(&&**purpose);
+            if schema.is_transactional(purpose) || !is_known {
                 return;
             }
             for channel in channel_names(&send.channels) {

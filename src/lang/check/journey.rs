@@ -243,7 +243,13 @@ impl<'a> Journey<'_, 'a> {
             return;
         }
         let all: Vec<&str> = self.schema.names(Noun::Event).collect();
-        self.out.push(unknown(Code::E0101, "event", event, all));
+        let mut made = unknown(Code::E0101, "event", event, all);
+        if event.text == "timeout" {
+            made = made.help("write `on timeout { … }`");
+        } else if AWAITED.contains(&event.text.as_str()) {
+            made = made.help(format!("a result stands after the name of its step: `STEP.{}`", event.text));
+        }
+        self.out.push(made);
     }
 
     fn outcome_signal(

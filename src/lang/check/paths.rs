@@ -150,6 +150,13 @@ impl Reader<'_, '_> {
             );
             return None;
         }
+        if let ([field], [one]) = (path.parts.as_slice(), self.holders(&name.text).as_slice()) {
+            let whole = format!("{one}.{}", field.text);
+            let made = finding(Code::E0101, name.span, format!("nothing here is called `{}`", name.text));
+            let made = made.label(format!("a field of `{one}`")).help(format!("write `{whole}`"));
+            self.report(made.suggest(format!("write `{whole}`"), name.span, whole));
+            return None;
+        }
         let mut all: Vec<&str> = vec!["contact"];
         if self.around == Around::Journey {
             all.extend(self.names.slots.iter().map(|slot| &*slot.name));
@@ -164,12 +171,41 @@ impl Reader<'_, '_> {
         let made = match (&made.help, TIMES.iter().find(|(word, _)| *word == name.text)) {
             (Some(_), _) => made,
             (None, Some((_, ours))) => made.help(format!("write `{ours}`")),
-            (None, None) => made.help(
-                "attributes are written `contact.…`; other names come from `as` and `let`, and from the schema",
-            ),
+            (None, None) => made.help(match name.text.as_str() {
+                "happened" | "missed" | "late" | "clicked" | "opened" | "sent" | "failed" | "skipped" => {
+                    format!("a result stands after the name of its step: `STEP.{}`", name.text)
+                }
+                "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday" | "weekday"
+                | "weekend" => format!("days are asked by `today is {}`", name.text),
+                word => {
+                    let text = if word.contains(char::is_uppercase) {
+                        format!("if a text is meant, write `\"{word}\"`; ")
+                    } else {
+                        String::new()
+                    };
+                    format!("{text}attributes are written `contact.…`; other names come from `as` and `let`, and from the schema")
+                }
+            }),
         };
         self.report(made);
         None
+    }
+
+    /// The names whose fields one of that name is among.
+    fn holders(&self, field: &str) -> Vec<Word> {
+        let has = |fields: &Option<Vec<crate::value::FieldType>>| {
+            fields.iter().flatten().any(|one| &*one.name == field)
+        };
+        let rows = self.rows.iter().filter(|row| has(&row.fields)).map(|row| row.name.clone());
+        let in_scope = |number: usize| {
+            self.around == Around::Journey
+                && SlotIx::try_from(number).is_ok_and(|slot| self.facts.is_assigned(slot))
+        };
+        let slots = self.names.slots.iter().enumerate();
+        let slots = slots.filter(|(number, slot)| has(&slot.fields) && in_scope(*number));
+        let mut all: Vec<Word> = rows.chain(slots.map(|(_, slot)| slot.name.clone())).collect();
+        all.dedup();
+        all
     }
 
     /// Whether the word stands in text that could not be read, so that it may be declared there.

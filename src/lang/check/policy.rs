@@ -170,7 +170,13 @@ impl Declarations<'_, '_> {
             return Some(name.text.as_str().into());
         }
         if !self.schema.is_hidden(&name.text) {
-            self.out.push(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
+            let made = unknown(Code::E0101, "purpose", name, self.schema.purposes());
+            let is_channel = self.schema.channels().contains(&name.text.as_str());
+            self.out.push(match is_channel {
+                true => made
+                    .help(format!("`{0}` is a channel; the purpose follows it: `{0} marketing`", name.text)),
+                false => made,
+            });
         }
         None
     }

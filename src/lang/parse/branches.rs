@@ -4,7 +4,7 @@ use super::steps::part_name;
 use super::words::Place;
 use super::{P, Reader, bounds, part, parts};
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::lang::ast::{Block, Case, If, Name, Number, Stmt, StmtKind, Switch, Variant};
+use crate::lang::ast::{Block, Case, Expr, ExprKind, If, Name, Number, Op, Stmt, StmtKind, Switch, Variant};
 use crate::value::Decimal;
 use fahrplan_grammar::Rule;
 
@@ -30,8 +30,8 @@ impl<'s> Reader<'s> {
             let body = self.inner_block(c);
             match (c.as_rule(), body) {
                 (Rule::case, Some(body)) => {
-                    let values =
-                        parts(c).filter(|e| e.as_rule() == Rule::expr).map(|e| self.expr(&e)).collect();
+                    let values = parts(c).filter(|e| e.as_rule() == Rule::expr);
+                    let values = values.flat_map(|e| self.case_values(&e)).collect();
                     cases.push(Case { values, body, span: self.span(c) });
                 }
                 (Rule::else_case, Some(body)) => self.once(&mut otherwise, body, c),
@@ -43,6 +43,29 @@ impl<'s> Reader<'s> {
         }
         let bodies = cases.into_iter().map(|c| c.body).chain(otherwise).collect();
         self.damaged(p, None, bodies, into)
+    }
+
+    /// `case pro or team`: read as `case pro, team`.
+    fn case_values(&mut self, p: &P<'s>) -> Vec<Expr> {
+        fn alternatives(value: Expr, all: &mut Vec<Expr>) {
+            match value.kind {
+                ExprKind::Binary { op: Op::Or, left, right, .. } => {
+                    alternatives(*left, all);
+                    alternatives(*right, all);
+                }
+                kind => all.push(Expr { kind, span: value.span }),
+            }
+        }
+        let mut all = Vec::new();
+        alternatives(self.expr(p), &mut all);
+        if all.len() > 1 {
+            let place = self.place_of(p);
+            let finding = Diagnostic::new(Code::E0001, place, "the values of a case are divided by commas");
+            let written = p.as_str().trim().replace(" or ", ", ");
+            let title = format!("write `{written}`");
+            self.tell_lost(finding.label(title.clone()).suggest(title, place, written));
+        }
+        all
     }
 
     pub(super) fn split(&mut self, p: &P<'s>, into: &mut Vec<Stmt>) -> Option<StmtKind> {

@@ -46,6 +46,21 @@ impl<'s> Reader<'s> {
                     let op = self.operator(&child);
                     pieces.push(Piece::Operator(op, span));
                 }
+                Rule::path if is_null(child.as_str()) && compares(&pieces).is_some() => {
+                    let is_not = compares(&pieces) == Some(Op::IsNot);
+                    let place = self.place_of(&child);
+                    let written = if is_not { "is known" } else { "is unknown" };
+                    self.tell_lost(
+                        Diagnostic::new(
+                            Code::E0101,
+                            place,
+                            format!("there is no `{}`: what is missing is `unknown`", child.as_str()),
+                        )
+                        .label("a word of other languages")
+                        .help(format!("write `{written}` for the whole comparison")),
+                    );
+                    pieces.push(Piece::Operand(Expr { kind: ExprKind::Presence(Presence::Unknown), span }));
+                }
                 _ => {
                     let operand = self.operand(&child);
                     pieces.push(Piece::Operand(operand));
@@ -443,6 +458,19 @@ impl<'s> Reader<'s> {
 }
 
 /// Builds what binds at least as tightly as `least`.
+/// What other languages call a value that is missing.
+fn is_null(word: &str) -> bool {
+    ["null", "nil", "undefined"].iter().any(|null| word.eq_ignore_ascii_case(null))
+}
+
+/// The comparison whose right side comes next.
+fn compares(pieces: &[Piece]) -> Option<Op> {
+    match pieces.last() {
+        Some(Piece::Operator(op @ (Op::Is | Op::IsNot), _)) => Some(*op),
+        _ => None,
+    }
+}
+
 fn climb(pieces: &mut std::iter::Peekable<std::vec::IntoIter<Piece>>, least: u8) -> Option<Expr> {
     let mut left = match pieces.next()? {
         Piece::Operand(expr) => expr,

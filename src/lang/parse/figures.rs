@@ -228,8 +228,8 @@ fn wants_clock(before: &str, rest: &str) -> bool {
     let last = words.next().unwrap_or("");
     match last {
         "at" => before.trim() != "at" && !matches!(head, "cap" | "rate"),
-        "between" => true,
-        "and" => words.nth(1) == Some("between"),
+        "between" => words.next().is_some_and(is_day),
+        "and" => words.nth(1) == Some("between") && words.next().is_some_and(is_day),
         "until" => head == "wait" && !rest.trim_end().contains(" before ") && !rest.contains(" after "),
         "hours" => true,
         "to" => before.split_whitespace().any(|word| word == "hours"),
@@ -237,6 +237,11 @@ fn wants_clock(before: &str, rest: &str) -> bool {
             DAYS.iter().any(|(ours, _)| *ours == day) && before.split_whitespace().any(|word| word == "hours")
         }
     }
+}
+
+/// Whether a window of the day may follow.
+fn is_day(word: &str) -> bool {
+    matches!(word, "weekday" | "weekend" | "day") || DAYS.iter().any(|(ours, _)| *ours == word)
 }
 
 /// `14 Uhr`, `14:30 Uhr`, `9 am`, `9.30 p.m.`: as far as it reaches, and the time if there is one.

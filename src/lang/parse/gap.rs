@@ -37,14 +37,14 @@ pub(super) enum Ends {
 }
 
 /// A place in a line at which the grammar could not go on.
-struct Gap<'a> {
+pub(super) struct Gap<'a> {
     /// Where the line begins in the clean text.
-    start: usize,
-    text: &'a str,
+    pub(super) start: usize,
+    pub(super) text: &'a str,
     /// Where in the line.
-    at: usize,
-    found: &'a str,
-    wanted: Vec<Expected>,
+    pub(super) at: usize,
+    pub(super) found: &'a str,
+    pub(super) wanted: Vec<Expected>,
 }
 
 impl<'s> Reader<'s> {
@@ -86,14 +86,16 @@ impl<'s> Reader<'s> {
             return;
         }
         let finding = self.gap(&gap);
-        let finding = match super::words::test_form(text) {
+        // where the way out is said already, an example would only distract
+        if finding.fix.is_some() || finding.primary.text.starts_with("did you mean") {
+            self.tell(finding);
+            return;
+        }
+        let form = super::words::test_form(text).or_else(|| super::words::longer_form(text));
+        let finding = match form {
             Some(form) if finding.help.is_none() => finding.help(format!("it looks like this: `{form}`")),
             _ => finding,
         };
-        if finding.help.is_none() && is_exit_rule(text) {
-            self.tell(finding.help("it looks like this: `exit as bought on order_placed same cart_id`"));
-            return;
-        }
         self.tell(with_form(finding, first_word(text), place));
     }
 
@@ -127,7 +129,7 @@ impl<'s> Reader<'s> {
                 .help(format!("call it `{better}`, say"))
                 .suggest(format!("call it `{better}`"), here, better);
         }
-        if let Some(finding) = self.habit(gap, here) {
+        if let Some(finding) = self.custom(gap, here).or_else(|| self.habit(gap, here)) {
             return finding;
         }
         if gap.wants_name()
@@ -157,7 +159,9 @@ impl<'s> Reader<'s> {
             return finding.label(format!("did you mean {units}?"));
         }
         let unit = gap.wanted.contains(&Expected::Thing("a unit of time")).then(|| unit_of(found)).flatten();
-        if let Some(meant) = unit.or_else(|| did_you_mean(found, gap.candidates())) {
+        // what is a word of the language is not misspelt
+        let near = || did_you_mean(found, gap.candidates()).filter(|_| !super::words::is_reserved(found));
+        if let Some(meant) = unit.or_else(near) {
             finding.primary.span = here;
             finding = finding.label(format!("did you mean `{meant}`?"));
             let title = format!("write `{meant}`");
@@ -190,7 +194,7 @@ impl<'s> Reader<'s> {
     }
 
     /// The place from a gap to the end of its first line.
-    fn rest(&self, gap: &Gap<'_>) -> Span {
+    pub(super) fn rest(&self, gap: &Gap<'_>) -> Span {
         let rest = &gap.text[gap.at..];
         let line = rest.lines().next().unwrap_or(rest).trim_end();
         self.place(gap.start + gap.at, gap.start + gap.at + line.len())
@@ -259,6 +263,7 @@ impl<'s> Reader<'s> {
         }
         if verb == "exit"
             && before == "exit"
+            && !matches!(found, "on" | "when" | "if")
             && wants("as")
             && found.starts_with(|c: char| c.is_ascii_alphabetic())
         {
@@ -268,7 +273,11 @@ impl<'s> Reader<'s> {
         let is_word =
             !bare.is_empty() && bare.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
         let wants_thing = |part: &str| gap.things().iter().any(|t| t.contains(part));
-        if wants_thing("name") && !wants_thing("a text") && found.starts_with('"') && is_word {
+        if (wants_thing("name") || wants_thing("a purpose"))
+            && !wants_thing("a text")
+            && found.starts_with('"')
+            && is_word
+        {
             return replace("a name stands without quotes".to_owned(), bare);
         }
         if gap.things() == [TITLE] && is_word && bare == found && gap.words().is_empty() {
@@ -402,7 +411,7 @@ impl Gap<'_> {
     }
 
     /// Words that a misspelt one may have been.
-    fn candidates(&self) -> Vec<&'static str> {
+    pub(super) fn candidates(&self) -> Vec<&'static str> {
         let mut words = self.words();
         for one in &self.wanted {
             match one {
@@ -429,6 +438,11 @@ impl Gap<'_> {
     }
 }
 
+/// Whether it is the name of a unit of time.
+pub(super) fn is_unit(word: &str) -> bool {
+    UNITS.iter().any(|unit| *unit == word || unit.trim_end_matches('s') == word)
+}
+
 /// The unit that an abbreviation or a German word means.
 fn unit_of(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
@@ -445,7 +459,7 @@ fn several_units(word: &str) -> Option<&'static str> {
 }
 
 /// Whether a line with `exit` says when, and is thus a rule of the journey.
-fn is_exit_rule(text: &str) -> bool {
+pub(super) fn is_exit_rule(text: &str) -> bool {
     first_word(text) == "exit" && text.split_whitespace().any(|word| word == "on" || word == "when")
 }
 

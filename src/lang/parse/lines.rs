@@ -91,6 +91,13 @@ impl<'s> Reader<'s> {
                 span,
             });
         }
+        // `as miss you` is probably called `miss_you` elsewhere
+        if let Some((text, at)) = two_words_in(&self.text()[start..head]) {
+            let span = self.span_between(start + at, start + at);
+            let name = Name { text, span };
+            let value = Expr { kind: ExprKind::Error, span };
+            into.push(Stmt { kind: StmtKind::Let { name, value }, span });
+        }
     }
 
     /// Where the first block of an unreadable statement begins.
@@ -210,6 +217,9 @@ pub(super) fn is_stmt(rule: Rule) -> bool {
 /// The names that an unreadable statement would have given: the word after `as`, and after `let` at its beginning.
 fn names_in(head: &str) -> Vec<(&str, usize)> {
     let mut names = Vec::new();
+    if head.starts_with("exit") {
+        return names;
+    }
     let mut gives = head.starts_with("let ");
     let mut in_text = false;
     for (at, word) in words_of(head) {
@@ -223,6 +233,19 @@ fn names_in(head: &str) -> Vec<(&str, usize)> {
         }
     }
     names
+}
+
+/// The two words after `as`, if there are two, joined.
+fn two_words_in(head: &str) -> Option<(String, usize)> {
+    let is_name =
+        |word: &str| word.starts_with(|c: char| c.is_ascii_alphabetic()) && !super::words::is_reserved(word);
+    let words: Vec<(usize, &str)> = words_of(head).collect();
+    words.windows(3).find_map(|three| match three {
+        [(_, "as"), (at, first), (_, second)] if is_name(first) && is_name(second) => {
+            Some((format!("{first}_{second}"), *at))
+        }
+        _ => None,
+    })
 }
 
 /// Words and signs with their places.

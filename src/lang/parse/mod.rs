@@ -7,7 +7,8 @@
 //! 3. [`Reader`] walks that tree and builds ours: `items`, `journeys`, `lines` (lists of statements), `steps`, `waits`,
 //!    `branches`, `exprs`, `scenes` (test blocks).
 //! 4. `recover` looks at the unreadable lines one by one, `pairs` at those of records, `loose` at text between items,
-//!    `slips` at what has one obvious reading. `gap` says what was expected, `excerpt` cuts what is shown.
+//!    `slips` at what has one obvious reading. `gap` says what was expected, `habits` knows what people write instead,
+//!    `excerpt` cuts what is shown.
 //!
 //! A statement with a mistake that has one obvious reading is put into the tree as it was meant. Any other leaves
 //! `StmtKind::Error`, then a `let` without a value for each name that it would have given, and an `if` without a
@@ -30,6 +31,7 @@ mod excerpt;
 mod exprs;
 mod figures;
 mod gap;
+mod habits;
 mod items;
 mod journeys;
 mod lines;

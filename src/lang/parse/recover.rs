@@ -115,6 +115,19 @@ impl<'s> Reader<'s> {
         if text.starts_with("for ") && text[4..].trim_start().starts_with("each") {
             return Some(self.later_finding(start, text, "`for each`"));
         }
+        if let Some((target, value)) =
+            text.split_once("+=").filter(|(target, _)| place.has("set") && target.starts_with("contact."))
+        {
+            let written = format!("add {} to {}", value.trim(), target.trim());
+            let whole = self.place(start, start + text.len());
+            let finding =
+                Diagnostic::new(Code::E0006, whole, "what is added to an attribute begins with `add`");
+            return Some(finding.label(format!("write `{written}`")).fix(
+                format!("write `{written}`"),
+                whole,
+                written,
+            ));
+        }
         if assigns(head, text[head.len()..].trim_start()).is_some() && place.has("set") {
             return Some(self.unknown_head(start, text, head, place));
         }
@@ -134,6 +147,17 @@ impl<'s> Reader<'s> {
         }
         if place.has(head) || place == Place::Unknown {
             return None;
+        }
+        if head == "else" && place == Place::Race {
+            return Some(
+                Diagnostic::new(
+                    Code::E0001,
+                    here,
+                    "what happens when nothing comes stands after `on timeout`",
+                )
+                .label("write `on timeout`")
+                .fix("write `on timeout`", here, "on timeout"),
+            );
         }
         if head == "else" {
             return Some(
@@ -265,6 +289,11 @@ impl<'s> Reader<'s> {
             .any(|c| matches!(c.as_rule(), Rule::block | Rule::fields | Rule::props))
             || !is_line(p.as_rule());
         let next = first_word(&self.text()[tail_start..]);
+        if p.as_rule() == Rule::exit && matches!(next, "on" | "when" | "if") {
+            let here = self.place(tail_start, tail_start + next.len());
+            self.tell(super::slips::reason_first(here));
+            return;
+        }
         if place.has(next) && next != "else" && is_line(p.as_rule()) {
             let here = self.place(tail_start, tail_start + next.len());
             let gap = self.text()[..tail_start].trim_end().len();

@@ -75,6 +75,13 @@ impl<'s> Reader<'s> {
     }
 }
 
+/// `exit on order_placed as bought`.
+pub(super) fn reason_first(here: crate::diagnostic::Span) -> Diagnostic {
+    Diagnostic::new(Code::E0001, here, "the reason of an exit comes first")
+        .label("`as REASON` is missing before this")
+        .help("write `exit as REASON on EVENT` or `exit as REASON when CONDITION`")
+}
+
 /// A free name near a reserved word, by what stands before it.
 pub(super) fn better_name(word: &str, before: &str) -> String {
     let first = first_word(before.trim_start());

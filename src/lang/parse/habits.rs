@@ -1,0 +1,326 @@
+//! Ways of saying things that come from other languages and from everyday speech, each with what it is called here.
+
+use super::Reader;
+use super::excerpt::first_word;
+use super::gap::Gap;
+use super::words::{Expected, is_reserved};
+use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::time::Zone;
+
+/// Numbers as words.
+const NUMBERS: [(&str, &str); 25] = [
+    ("one", "1"),
+    ("two", "2"),
+    ("three", "3"),
+    ("four", "4"),
+    ("five", "5"),
+    ("six", "6"),
+    ("seven", "7"),
+    ("eight", "8"),
+    ("nine", "9"),
+    ("ten", "10"),
+    ("twelve", "12"),
+    ("fourteen", "14"),
+    ("thirty", "30"),
+    ("ein", "1"),
+    ("eine", "1"),
+    ("einen", "1"),
+    ("zwei", "2"),
+    ("drei", "3"),
+    ("vier", "4"),
+    ("fünf", "5"),
+    ("sechs", "6"),
+    ("sieben", "7"),
+    ("acht", "8"),
+    ("neun", "9"),
+    ("zehn", "10"),
+];
+
+/// Comparisons that do not exist, with what there is.
+const COMPARISONS: [(&str, &str); 12] = [
+    ("contains", "texts are compared as a whole with `is`, and lists are asked with `has`"),
+    ("includes", "lists are asked with `has`: `contact.tags has \"vip\"`"),
+    ("like", "texts are compared as a whole, with `is`"),
+    ("matches", "texts are compared as a whole, with `is`"),
+    ("starts", "texts are compared as a whole, with `is`"),
+    ("ends", "texts are compared as a whole, with `is`"),
+    ("equals", "write `is`"),
+    ("eq", "write `is`"),
+    ("greater", "write `>`"),
+    ("more", "write `>`"),
+    ("less", "write `<`"),
+    ("between", "write two comparisons: `x >= 100 and x <= 200`"),
+];
+
+/// What a message can report, as one might forget the point before it.
+const OUTCOMES: [&str; 9] =
+    ["sent", "delivered", "opened", "clicked", "bounced", "complained", "replied", "failed", "happened"];
+
+impl<'s> Reader<'s> {
+    /// A habit at the place where a line cannot be read on.
+    pub(super) fn custom(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        self.number_word(gap)
+            .or_else(|| self.limit(gap, here))
+            .or_else(|| self.reason_last(gap, here))
+            .or_else(|| self.superfluous(gap, here))
+            .or_else(|| self.zone_name(gap, here))
+            .or_else(|| self.hyphen(gap))
+            .or_else(|| self.two_words(gap, here))
+            .or_else(|| self.part_missing(gap, here))
+            .or_else(|| self.comparison(gap, here))
+    }
+
+    /// `wait ten days`, `until one day before …`.
+    fn number_word(&self, gap: &Gap<'_>) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        let last = before.rsplit(char::is_whitespace).next()?;
+        let digits = |word: &str| {
+            NUMBERS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, digits)| *digits)
+        };
+        let (at, word) = match (digits(gap.found), digits(last)) {
+            (Some(_), _) if gap.wanted.contains(&Expected::Thing("a number")) => (gap.at, gap.found),
+            (_, Some(_)) if super::gap::is_unit(gap.found) => (before.len() - last.len(), last),
+            _ => return None,
+        };
+        let place = self.place(gap.start + at, gap.start + at + word.len());
+        let number = digits(word)?;
+        Some(
+            Diagnostic::new(Code::E0001, place, format!("numbers are written in digits: `{number}`"))
+                .label(format!("write `{number}`"))
+                .fix(format!("write `{number}`"), place, number),
+        )
+    }
+
+    /// `wait max 7 days`, `wait for x for 7 days`, `enter if x`.
+    fn limit(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        let write = |message: &str, word: &str| {
+            let title = format!("write `{word}`");
+            Some(Diagnostic::new(Code::E0001, here, message).label(title.clone()).fix(title, here, word))
+        };
+        match (before, gap.found) {
+            ("wait" | "lasts" | "repeat", "max" | "maximum" | "maximal" | "most" | "within") => {
+                write("the longest time stands after `up to`", "up to")
+            }
+            ("enter", "if") => write("a condition that lets people in stands after `when`", "when"),
+            (_, "for") if before.starts_with("wait for ") => Some(
+                Diagnostic::new(Code::E0007, self.rest(gap), "the limit of a wait comes first")
+                    .label("left over")
+                    .help(
+                        format!(
+                            "write `wait up to {} {before}`",
+                            gap.text[gap.at + 3..].split(" as ").next()?.trim()
+                        )
+                        .replace(" wait for ", " for "),
+                    ),
+            ),
+            _ => None,
+        }
+    }
+
+    /// `exit on order_placed as bought`, `goal on order_placed`.
+    fn reason_last(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        match (before, gap.found) {
+            ("exit", "on" | "when" | "if") => Some(super::slips::reason_first(here)),
+            ("goal on", _) => {
+                let at = gap.start + "goal ".len();
+                Some(
+                    Diagnostic::new(
+                        Code::E0001,
+                        self.place(at, at + 2),
+                        "a goal has a name, by which it is counted",
+                    )
+                    .label("no name before this")
+                    .help("write `goal NAME on …`"),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// `wait 3 days;`, `if x then {`, `send an email x`.
+    fn superfluous(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        if gap.found == ";" || gap.found == "then" && first_word(gap.text) == "if" {
+            let end = gap.start + gap.at + gap.found.len();
+            let place = self.place(gap.start + before.len(), end);
+            let message = match gap.found {
+                ";" => "a line ends without `;`",
+                _ => "the block stands directly after the condition, without `then`",
+            };
+            return Some(Diagnostic::new(Code::E0007, here, message).label("leave it out").fix(
+                "leave it out",
+                place,
+                "",
+            ));
+        }
+        let article = before.rsplit(' ').find(|word| matches!(*word, "a" | "an" | "the"))?;
+        let at = article.as_ptr() as usize - gap.text.as_ptr() as usize;
+        let place = self.place(gap.start + at, gap.start + at + article.len());
+        let gone = self.place(gap.start + at, gap.start + at + article.len() + 1);
+        Some(
+            Diagnostic::new(Code::E0001, place, format!("`{article}` means nothing here"))
+                .label("leave it out")
+                .suggest("leave it out", gone, ""),
+        )
+    }
+
+    /// `at 09:00 Europe/Berlin`, `in Europe/Berlin`.
+    fn zone_name(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let rest = &gap.text[gap.at..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '/' | '_' | '-' | '+'))
+            .unwrap_or(rest.len());
+        let name = &rest[..end];
+        if !name.contains('/') || Zone::named(name).is_none() {
+            return None;
+        }
+        let place = here.to(self.place(gap.start + gap.at, gap.start + gap.at + end));
+        let says_in = gap.text[..gap.at].trim_end().ends_with(" in");
+        let written = if says_in { format!("\"{name}\"") } else { format!("in \"{name}\"") };
+        let title = format!("write `{written}`");
+        Some(
+            Diagnostic::new(Code::E0001, place, "a time zone stands in quotes, after `in`")
+                .label(title.clone())
+                .fix(title, place, written),
+        )
+    }
+
+    /// `miss-you`.
+    fn hyphen(&self, gap: &Gap<'_>) -> Option<Diagnostic> {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (before, after) = (&gap.text[..gap.at], gap.text[gap.at..].strip_prefix('-')?);
+        let first = &before[before.rfind(|c| !is_part(c)).map_or(0, |at| at + 1)..];
+        let second = &after[..after.find(|c| !is_part(c)).unwrap_or(after.len())];
+        let begins = |word: &str| word.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !begins(first) || second.is_empty() {
+            return None;
+        }
+        let at = gap.start + gap.at;
+        let place = self.place(at - first.len(), at + 1 + second.len());
+        // `e-mail` is called `email`
+        let joined = if first == "e" { format!("{first}{second}") } else { format!("{first}_{second}") };
+        let title = format!("write `{joined}`");
+        Some(
+            Diagnostic::new(Code::E0001, place, format!("a name has no `-`: `{first}-{second}`"))
+                .label(title.clone())
+                .suggest(title, place, joined),
+        )
+    }
+
+    /// A name of two words: `as miss you`, `journey win back`; or a result without its point: `first clicked`.
+    fn two_words(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        let mut words = before.split_whitespace().rev();
+        let (name, head) = (words.next()?, words.next()?);
+        let is_name = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_alphabetic())
+                && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && !is_reserved(word)
+        };
+        let whole =
+            self.place(gap.start + before.len() - name.len(), gap.start + gap.at + gap.found.len()).to(here);
+        let write = |message: String, joined: String| {
+            let title = format!("write `{joined}`");
+            Some(
+                Diagnostic::new(Code::E0001, whole, message)
+                    .label(title.clone())
+                    .suggest(title, whole, joined),
+            )
+        };
+        if is_name(name) && matches!(head, "for" | "on" | "when" | "if") && OUTCOMES.contains(&gap.found) {
+            return write("a result stands after a point".to_owned(), format!("{name}.{}", gap.found));
+        }
+        let names = matches!(
+            head,
+            "as" | "journey" | "event" | "segment" | "stage" | "split" | "variant" | "task" | "team"
+        );
+        let is_word = gap.candidates().iter().any(|word| did_you_mean(gap.found, [*word]).is_some());
+        if !names || !is_name(name) || !is_name(gap.found) || is_word {
+            return None;
+        }
+        write(format!("a name is one word, not `{name} {}`", gap.found), format!("{name}_{}", gap.found))
+    }
+
+    /// `send miss_you as x`, `send email x { a: 1 }`, `with a: 1`, `journey "Win back" {`.
+    fn part_missing(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        let verb = first_word(gap.text);
+        let after = gap.text[gap.at..].trim_start();
+        let words: Vec<&str> = before.split_whitespace().collect();
+        let is_channel =
+            words.get(1).is_some_and(|word| matches!(*word, "email" | "sms" | "letter" | "mail" | "phone"));
+        if let (["send", template], true) = (
+            words.as_slice(),
+            !is_channel && matches!(gap.found, "" | "as" | "with" | "to" | "for" | "before"),
+        ) {
+            let at = gap.start + before.len();
+            return Some(
+                Diagnostic::new(Code::E0001, self.place(at - template.len(), at), "by which channel?")
+                    .label(format!("write `send email {template}`, say")),
+            );
+        }
+        if gap.found == "{"
+            && matches!(verb, "send" | "record" | "request" | "start" | "run" | "call" | "assign")
+        {
+            return Some(
+                Diagnostic::new(Code::E0001, here, "values stand after `with`")
+                    .label("`with` is missing before this")
+                    .fix("add `with`", here.shrink_to_start(), "with "),
+            );
+        }
+        if before.ends_with(" with") && after[gap.found.len()..].trim_start().starts_with(':') {
+            return Some(
+                Diagnostic::new(Code::E0001, self.rest(gap), "values stand in braces")
+                    .label(format!("write `{{ {}: … }}`", gap.found)),
+            );
+        }
+        if verb == "journey" && before == "journey" && gap.found.starts_with('"') {
+            let name: String = (gap.found.trim_matches('"').to_lowercase().chars())
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+                .collect();
+            return Some(
+                Diagnostic::new(Code::E0001, here, "a journey has a name before its title")
+                    .label(format!("write `{name} {}`, say", gap.found)),
+            );
+        }
+        if verb == "enter" && before.starts_with("enter on contact.") {
+            let path = words.get(2)?;
+            let finding = Diagnostic::new(
+                Code::E0001,
+                here,
+                format!("`{path}` is no event, and `enter on` waits for one"),
+            );
+            return Some(finding.help(format!(
+                "for a date, `enter every anniversary of {path} at 09:00 contact time`; \
+                 for a new value, `enter on change of {path} as change`"
+            )));
+        }
+        None
+    }
+
+    /// `title contains "x"`, `points between 1 and 2`, `sku in "a", "b"`.
+    fn comparison(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        if gap.found == ","
+            && before
+                .rsplit(" in ")
+                .next()
+                .is_some_and(|last| last.len() < before.len() && last.starts_with('"'))
+        {
+            return Some(
+                Diagnostic::new(Code::E0001, here, "several values stand in brackets")
+                    .label("a second value begins here")
+                    .help("write `in [\"…\", \"…\"]`"),
+            );
+        }
+        let is_open = gap.wanted.contains(&Expected::Operator);
+        let last = before.rsplit(char::is_whitespace).next()?;
+        let word = if last == "like" { last } else { gap.found };
+        let (_, help) = COMPARISONS.iter().find(|(name, _)| *name == word)?;
+        (is_open || word == last).then(|| {
+            Diagnostic::new(Code::E0001, here, format!("there is no comparison `{word}`")).help(*help)
+        })
+    }
+}
