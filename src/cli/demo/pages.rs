@@ -10,7 +10,7 @@ use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
 use super::Stage;
-use crate::channels::mailbox::Stored;
+use crate::channels::mailbox::{Stored, decoded_words};
 
 /// The newest mails that the first page lists.
 const NEWEST: usize = 40;
@@ -67,7 +67,7 @@ async fn mailbox(State(stage): State<Stage>) -> Response {
 async fn mail(State(stage): State<Stage>, Path(number): Path<u64>) -> Response {
     let Some(stored) = stage.mailbox.message(number) else { return gone() };
     let letter = &stored.letter;
-    let header = |name: &str| letter.header(name).unwrap_or_default().to_owned();
+    let header = |name: &str| decoded_words(letter.header(name).unwrap_or_default());
     let body = html! {
         p { a href="/mailbox" { "← Mailbox" } }
         h2 { (letter.subject) }
