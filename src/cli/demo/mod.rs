@@ -244,7 +244,7 @@ impl JourneyView {
 
 /// What came of it, as `fahrplan status` shows it too.
 async fn summary(stage: &Stage, folder: &std::path::Path, url: &str) -> Result<(), Failure> {
-    let status = status::read(&stage.store, stage.clock.now()).await.map_err(super::world)?;
+    let status = status::read(&stage.store, machine_now()).await.map_err(super::world)?;
     let mails = *stage.mailbox.arrivals().borrow();
     print(&format!(
         "\nThe demo is over. {mails} mails arrived in the mailbox.\n\n{}",
