@@ -15,7 +15,7 @@ use crate::time::{MINUTE, Timestamp};
 use crate::value::{self, Value};
 
 /// How far an event's clock may run ahead of ours before it is set to the moment of acceptance plus this.
-const CLOCK_SKEW: i64 = 5 * MINUTE;
+pub const CLOCK_SKEW: i64 = 5 * MINUTE;
 /// The longest name, id or text of an identity.
 const LONGEST_KEY: usize = 256;
 /// The longest text in an attribute or property.

@@ -52,6 +52,17 @@ impl Project {
         Project { input: Input { settings, ..Input::default() } }
     }
 
+    /// The shared schema, policies and templates with one journey file of this text, `case.journey`.
+    fn case(text: &str) -> Project {
+        let mut project = Project::new();
+        for shared in ["schema.journey", "policies.journey"] {
+            project.file(shared, &lang().join("shared").join(shared));
+        }
+        project.input.sources.add("case.journey".to_owned(), text.to_owned());
+        project.templates(&lang().join("shared/templates"));
+        project
+    }
+
     fn file(&mut self, name: &str, path: &Path) -> FileId {
         let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         self.input.sources.add(name.to_owned(), text)

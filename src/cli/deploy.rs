@@ -12,7 +12,6 @@ use crate::clock::machine_now;
 use crate::diagnostic::Severity;
 use crate::engine::program::{Program, Word};
 use crate::lang::Compilation;
-use crate::lang::template::LocaleChain;
 use crate::store::journeys::{self, Deployed, Refused, Release};
 use crate::store::templates::Templates;
 use crate::store::{Access, Store};
@@ -73,8 +72,7 @@ pub(super) fn templates(project: &Project) -> Templates {
 
 /// What is deployed can be written with.
 fn must_compile(templates: &Templates) -> Result<(), Failure> {
-    let chain = LocaleChain { project: templates.locale.clone(), fallbacks: templates.fallbacks.clone() };
-    let (_, errors) = template::Templates::compile(templates.files.clone(), chain);
+    let (_, errors) = template::Templates::compile(templates.files.clone(), templates.chain());
     match errors.first() {
         None => Ok(()),
         Some(error) => Err(Failure::findings(format!("templates/{}: {}", error.path, error.message))

@@ -14,6 +14,7 @@ use csv::ByteRecord;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::check::counted;
 use super::load::Project;
 use super::{Exit, Failure, ImportArgs, ImportWhat, Outcome, block_on, open, print, progress, world};
 use crate::clock::machine_now;
@@ -24,11 +25,8 @@ use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
 use crate::store::import::{self as quiet, Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
 use crate::store::{Access, Store, consents, identities, journeys};
-use crate::time::{MINUTE, Timestamp};
+use crate::time::Timestamp;
 use crate::value::{self, Type, Value};
-
-/// How far the clock of a source may be ahead of ours.
-const SKEW: i64 = 5 * MINUTE;
 
 /// Rows that share a transaction.
 const TOGETHER: usize = 2_000;
@@ -277,13 +275,11 @@ fn columns(
         let name = map.get(name).map_or(name, String::as_str).to_owned();
         let column = column(catalog, &name);
         if let Column::Consent(purpose, _) | Column::ConsentAt(purpose, _) = &column
-            && !is_purpose(catalog, purpose)
+            && !catalog.is_purpose(purpose)
         {
             // A consent that is filed under a misspelled purpose would be lost without a word.
-            let known =
-                ["marketing", "transactional"].into_iter().chain(catalog.purposes.keys().map(|p| &**p));
             return Err(Failure::usage(format!("the column `{name}` names no purpose: `{purpose}`"))
-                .help(format!("there are {}", known.collect::<Vec<_>>().join(", "))));
+                .help(format!("there are {}", catalog.purpose_names().join(", "))));
         }
         columns.push((name, column));
     }
@@ -305,10 +301,6 @@ fn columns(
         print(&format!("left out, since the schema has no such attribute: {}\n", unknown.join(", ")))?;
     }
     Ok(columns)
-}
-
-fn is_purpose(catalog: &Catalog, name: &str) -> bool {
-    matches!(name, "marketing" | "transactional") || catalog.purposes.contains_key(name)
 }
 
 fn column(catalog: &Catalog, name: &str) -> Column {
@@ -360,7 +352,7 @@ fn person(columns: &[(String, Column)], record: &ByteRecord, now: Timestamp) -> 
                     .parse()
                     .map_err(|_| format!("`{name}`: expected a moment such as 2026-12-24T10:00:00Z"))?;
                 // The newest decision holds, so one of tomorrow would outlast a withdrawal of today.
-                if at > now.plus_ms(SKEW) {
+                if at > now.plus_ms(intake::CLOCK_SKEW) {
                     return Err(format!("`{name}`: {text} lies in the future"));
                 }
                 times.insert((purpose.clone(), channel.clone()), at);
@@ -554,8 +546,4 @@ impl Report {
         print(&text)?;
         Ok(if self.rejected > 0 { Exit::Findings } else { Exit::Fine })
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

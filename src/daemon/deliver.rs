@@ -200,17 +200,20 @@ impl Desk {
 
     /// The decision from facts; `None`: the message shall leave.
     fn decide(&self, catalog: &Catalog, claimed: &Claimed) -> Option<Outcome> {
-        let rehearsing = matches!(self.outlet.way, Way::Rehearse);
-        let sends = || Some(&*catalog.channels.get(&claimed.delivery.channel)?.sends);
-        match claimed.kind {
-            Kind::Request if !rehearsing => Some(refused("requests are not available yet")),
-            Kind::Message => withdrawn(catalog, claimed, self.now),
-            Kind::Request => None,
+        if claimed.kind == Kind::Message
+            && let Some(withdrawn) = withdrawn(catalog, claimed, self.now)
+        {
+            return Some(withdrawn);
         }
-        .or_else(|| rehearsing.then_some(Outcome::Accepted { reply: None }))
-        .or_else(|| {
-            (sends() != Some("smtp")).then(|| refused("channels other than e-mail are not available yet"))
-        })
+        let channel = catalog.channels.get(&claimed.delivery.channel);
+        match (&self.outlet.way, claimed.kind) {
+            (Way::Rehearse, _) => Some(Outcome::Accepted { reply: None }),
+            (Way::Channel(_), Kind::Request) => Some(refused("requests are not available yet")),
+            (Way::Channel(_), Kind::Message) if channel.is_none_or(|channel| &*channel.sends != "smtp") => {
+                Some(refused("channels other than e-mail are not available yet"))
+            }
+            (Way::Channel(_), Kind::Message) => None,
+        }
     }
 
     /// The act.
@@ -229,7 +232,7 @@ impl Desk {
                 return Outcome::Refused { code: None, text, bad_address };
             }
         };
-        let hash: String = prepared.hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = blake3::Hash::from_bytes(prepared.hash()).to_hex()[..32].to_owned();
         if claimed.tried.as_ref().is_some_and(|tried| *tried != hash) {
             return refused("it may have arrived already, and would not come out the same");
         }

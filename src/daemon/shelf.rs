@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::channels::template;
-use crate::lang::template::LocaleChain;
 use crate::store::{Result, Store, templates};
 
 /// Deploys whose templates are kept.
@@ -61,7 +60,7 @@ impl Shelf {
             return Ok(Arc::clone(writing));
         }
         let stored = templates::load(&mut store.read().await?, generation).await?;
-        let chain = LocaleChain { project: stored.locale, fallbacks: stored.fallbacks };
+        let chain = stored.chain();
         let (templates, errors) = template::Templates::compile(stored.files, chain);
         if let Some(error) = errors.first() {
             // A deploy refuses what cannot be compiled; another version of this program may see it otherwise.

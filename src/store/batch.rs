@@ -4,6 +4,7 @@
 //! all go on. A contact that has changes already and needs something is written first, so that what is loaded is never older than
 //! what it did.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -337,21 +338,21 @@ impl Batch {
 
     async fn write_facts(&mut self, tx: &mut Conn, changed: &[(ContactId, Changes)]) -> Result<()> {
         let bucket = self.bucket;
-        let (mut attributes, mut refusing) = (Vec::new(), Vec::new());
+        let mut attributes: Vec<(ContactId, Cow<'_, Fields>)> = Vec::new();
         for (contact, changes) in changed {
             let Some(values) = &changes.attributes else { continue };
-            attributes.push((*contact, values));
-            let (now_called, member) = (called(values), self.member(*contact));
+            let (mut values, now_called) = (Cow::Borrowed(values), called(values));
+            let member = self.member(*contact);
             let before = std::mem::replace(&mut member.called, now_called.clone());
             if before != now_called {
                 let refused = identities::rename(tx, *contact, &before, &now_called).await?;
                 if refused.contains(&true) {
-                    refusing.push((*contact, member.keep_called(values, before, refused)));
-                    attributes.pop();
+                    values = Cow::Owned(member.keep_called(&values, before, refused));
                 }
             }
+            attributes.push((*contact, values));
         }
-        attributes.extend(refusing.iter().map(|(contact, values)| (*contact, values)));
+        let attributes: Vec<_> = attributes.iter().map(|(contact, values)| (*contact, &**values)).collect();
         contacts::set_attributes(tx, bucket, &attributes).await?;
         events::insert(tx, bucket, &self.deployed.catalog, &all(changed, |c| &c.events)).await?;
         permissions::record_consents(tx, bucket, &all(changed, |c| &c.consents)).await?;
@@ -427,8 +428,10 @@ impl Member {
     /// Attributes without what may not change, since it belongs to another contact: that stays as it was before.
     fn keep_called(&mut self, values: &Fields, before: [Option<Arc<str>>; 2], refused: [bool; 2]) -> Fields {
         let mut values = values.clone();
-        for (name, before) in CALLED.into_iter().zip(before).zip(refused).filter(|(_, r)| *r).map(|(n, _)| n)
-        {
+        for ((name, before), refused) in CALLED.into_iter().zip(before).zip(refused) {
+            if !refused {
+                continue;
+            }
             for fields in [&mut values, &mut self.world.attributes] {
                 match &before {
                     Some(text) => fields.insert(name.into(), Value::Text(text.clone())),

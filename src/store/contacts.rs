@@ -94,34 +94,21 @@ pub(super) async fn follow<T>(conn: &mut Conn, rows: &mut [(ContactId, T)]) -> R
     }
 }
 
-/// What a batch of contacts of one bucket has: attributes, and who took over.
-pub(super) async fn attributes(
-    tx: &mut Conn,
-    bucket: i64,
-    ids: impl Iterator<Item = ContactId>,
-) -> Result<HashMap<ContactId, (Fields, Option<ContactId>)>> {
-    let mut rows = Rows::default();
-    for id in ids {
-        rows.push([id.into()]);
-    }
-    const ATTRIBUTES: &str = "WITH n(id) AS ({I}) SELECT contacts.id, contacts.attributes, contacts.merged_into \
-        FROM n CROSS JOIN contacts WHERE contacts.bucket = $1 AND contacts.id = n.id";
-    let mut found = HashMap::new();
-    let read = |row: Row| {
-        let merged_into = row.opt_i64(2)?.map(ContactId);
-        found.insert(ContactId(row.i64(0)?), (fields::from_text(row.text(1)?)?, merged_into));
-        Ok(())
-    };
-    tx.read_rows(ATTRIBUTES, rows, &args![bucket], read).await?;
-    Ok(found)
-}
-
 /// A contact of a batch as it is found.
 pub(super) struct Found {
     pub(super) attributes: Fields,
     pub(super) merged_into: Option<ContactId>,
     /// Nothing began for it yet: no enrollment, membership or errand. Only looked at where asked.
     pub(super) is_blank: bool,
+}
+
+/// What a batch of contacts of one bucket has.
+pub(super) async fn attributes(
+    conn: &mut Conn,
+    bucket: i64,
+    ids: impl Iterator<Item = ContactId>,
+) -> Result<HashMap<ContactId, Found>> {
+    of_batch(conn, bucket, ids.map(|id| (id, false))).await
 }
 
 /// The same, with a look at whether anything began for those of whom it is asked.

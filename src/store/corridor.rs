@@ -22,10 +22,8 @@ use super::sql::args;
 use super::{Conn, Error, Result, Store, contacts, events, timers};
 use crate::engine::world::{Cause, Event, Input};
 use crate::id::ContactId;
-use crate::time::{MINUTE, Timestamp};
-
-/// How far the clock of a source may be ahead of ours.
-const SKEW: i64 = 5 * MINUTE;
+use crate::intake::CLOCK_SKEW;
+use crate::time::Timestamp;
 
 /// What one call did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,15 +119,16 @@ async fn sort_in(
     due: Vec<timers::Timer>,
 ) -> Result<()> {
     let mut ids: BTreeMap<ContactId, bool> = due.iter().map(|timer| (timer.contact, false)).collect();
-    for row in &taken {
-        *ids.entry(row.contact).or_default() |= row.is_first();
+    let opened = taken.into_iter().map(|row| (row.open(), row));
+    let taken: Vec<(Result<Parcel, String>, Taken)> = opened.collect();
+    for (parcel, row) in &taken {
+        *ids.entry(row.contact).or_default() |= matches!(parcel, Ok(Parcel::First(_)));
     }
     let mut known = contacts::of_batch(hold.read(), batch.bucket, ids.into_iter()).await?;
     let mut rows: BTreeMap<ContactId, VecDeque<(Timestamp, Vec<Input>)>> = BTreeMap::new();
     let mut forwarded = Vec::new();
-    for row in taken {
+    for (parcel, row) in taken {
         let Some(Found { merged_into, is_blank, .. }) = known.get(&row.contact) else { continue };
-        let parcel = row.open();
         // Word of a merge is for the one who was merged; everything else goes on to who took over.
         if let (Some(winner), false) = (merged_into, matches!(parcel, Ok(Parcel::Merge(_)))) {
             forwarded.push((*winner, row));
@@ -183,7 +182,7 @@ fn accepted(input: Input, row: &Taken) -> Input {
         Input::Event(event) => Input::Event(Event {
             id: row.id,
             accepted_at: row.accepted_at,
-            occurred_at: event.occurred_at.min(row.accepted_at.plus_ms(SKEW)),
+            occurred_at: event.occurred_at.min(row.accepted_at.plus_ms(CLOCK_SKEW)),
             ..event
         }),
         other => other,

@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Postgres, Sqlite, Transaction};
 
 use super::sql::{Arg, Held, Piece, Rows, postgres_columns, sqlite_arguments};
-use super::{Error, Options, Result, Synchronous};
+use super::{Error, Options, Result, Synchronous, reach};
 
 /// The two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +46,12 @@ pub(super) enum Pools {
 }
 
 impl Pools {
-    /// Opens the database, creating a SQLite file that does not exist.
+    /// Opens the database, creating a SQLite file that does not exist. The URL is one that [`reach::place`] has read.
     pub(super) async fn open(url: &str, options: &Options) -> Result<Pools> {
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return open_sqlite(Path::new(path), options).await;
+        match reach::sqlite_path(url) {
+            Some(path) => open_sqlite(Path::new(path), options).await,
+            None => open_postgres(url, options).await,
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return open_postgres(url, options).await;
-        }
-        Err(Error::Url(url.split_once("://").map_or(url, |(scheme, _)| scheme).to_owned()))
     }
 
     pub(super) fn dialect(&self) -> Dialect {

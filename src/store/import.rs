@@ -139,13 +139,12 @@ async fn set(
     now: Timestamp,
 ) -> Result<Option<usize>> {
     let mut attributes: BTreeMap<ContactId, Fields> = BTreeMap::new();
-    for (contact, (fields, merged_into)) in
-        contacts::attributes(tx, bucket, rows.iter().map(|(contact, _)| *contact)).await?
-    {
-        if merged_into.is_some() {
+    let found = contacts::attributes(tx, bucket, rows.iter().map(|(contact, _)| *contact)).await?;
+    for (contact, found) in found {
+        if found.merged_into.is_some() {
             return Ok(None);
         }
-        attributes.insert(contact, fields);
+        attributes.insert(contact, found.attributes);
     }
     for (contact, Row { person, left_out, .. }) in rows {
         let fields = attributes.entry(*contact).or_default();

@@ -202,7 +202,7 @@ async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Opt
     let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|((item, _), _)| item);
     let mut resolver = Resolver::load(tx, fresh()).await?;
     let mut accepted = Vec::with_capacity(items.len());
-    let mut parcels = Vec::with_capacity(items.len());
+    let mut rows = Rows::with_capacity(items.len() * 5);
     for ((item, now), repeated) in items.iter().zip(repeated) {
         if repeated {
             accepted.push(Accepted::Repeated);
@@ -214,16 +214,12 @@ async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Opt
         };
         let Resolved { contact, new, merged, without_address } = resolved;
         for loser in merged {
-            parcels.push((loser, *now, ParcelRef::Merge(contact).to_text()));
+            push(&mut rows, &tx.core, loser, *now, ParcelRef::Merge(contact).to_text());
         }
         let input = if without_address { without(&item.input, "email") } else { Cow::Borrowed(&item.input) };
         let parcel = if new { ParcelRef::First(&input) } else { ParcelRef::Input(&input) };
-        parcels.push((contact, *now, parcel.to_text()));
+        push(&mut rows, &tx.core, contact, *now, parcel.to_text());
         accepted.push(Accepted::Taken(contact));
-    }
-    let mut rows = Rows::with_capacity(parcels.len() * 5);
-    for (contact, now, text) in parcels {
-        push(&mut rows, &tx.core, contact, now, text);
     }
     let aside = resolver.only_creates();
     if !resolver.write(tx).await? {
@@ -339,11 +335,6 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Whether the contact was created for it.
-    pub(super) fn is_first(&self) -> bool {
-        self.text.starts_with("{\"first\":")
-    }
-
     /// What is in it. A text that cannot be read must not stop the others of its bucket: the caller sets it aside.
     pub(super) fn open(&self) -> Result<Parcel, String> {
         serde_json::from_str(&self.text).map_err(|error| error.to_string())

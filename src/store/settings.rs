@@ -20,20 +20,15 @@ pub(super) async fn load(store: &Store, options: &Options) -> Result<Settings> {
         None => {}
     }
     let mut tx = store.write().await?;
-    let buckets = match get(&mut tx, "buckets").await? {
-        Some(buckets) => number(&buckets)?,
-        None => create_buckets(&mut tx, options).await?,
-    };
-    let link_secret = match get(&mut tx, "link_secret").await? {
-        Some(text) => from_hex(&text)?,
-        None => {
-            let secret = random_bytes()?;
-            set(&mut tx, "link_secret", &to_hex(&secret)).await?;
-            secret
-        }
-    };
+    if get(&mut tx, "buckets").await?.is_none() {
+        create_buckets(&mut tx, options).await?;
+    }
+    if get(&mut tx, "link_secret").await?.is_none() {
+        set(&mut tx, "link_secret", &to_hex(&random_bytes()?)).await?;
+    }
+    let made = look(&mut tx).await?;
     tx.commit().await?;
-    Ok(Settings { buckets, link_secret })
+    Ok(made.expect("both were made above"))
 }
 
 /// The settings, where they were made.
@@ -57,7 +52,7 @@ pub async fn set(conn: &mut Conn, key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-async fn create_buckets(tx: &mut Conn, options: &Options) -> Result<i64> {
+async fn create_buckets(tx: &mut Conn, options: &Options) -> Result<()> {
     let default = match tx.dialect() {
         Dialect::Sqlite => 1,
         Dialect::Postgres => 16,
@@ -68,7 +63,7 @@ async fn create_buckets(tx: &mut Conn, options: &Options) -> Result<i64> {
         const CREATE: &str = "INSERT INTO buckets (bucket) VALUES ($1) ON CONFLICT DO NOTHING";
         tx.exec(CREATE, args![bucket]).await?;
     }
-    Ok(buckets)
+    Ok(())
 }
 
 fn number(text: &str) -> Result<i64> {

@@ -214,14 +214,14 @@ impl Conn {
 
     /// Runs a statement; the number of rows it changed.
     pub async fn exec(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64> {
-        let sql = self.core.texts.single(sql);
-        self.run(sql, args).await
+        let (sql, args) = (self.core.texts.single(sql), self.piece(args));
+        self.run_piece(sql, args).await
     }
 
     /// Runs a statement that returns rows.
     pub async fn fetch(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>> {
-        let sql = self.core.texts.single(sql);
-        self.query(sql, args).await
+        let (sql, args) = (self.core.texts.single(sql), self.piece(args));
+        self.query_piece(sql, args).await
     }
 
     /// The first row, if there is one.
@@ -336,22 +336,15 @@ impl Conn {
         }
     }
 
-    async fn run(&mut self, sql: Arc<str>, args: Vec<Arg>) -> Result<u64> {
-        match self.driver() {
-            Driver::Sqlite(conn) => run_sqlite(conn, sql, sqlite_arguments(args)).await,
-            Driver::Postgres(conn) => run_postgres(conn, sql, postgres_arguments(args)).await,
-        }
-    }
-
-    async fn query(&mut self, sql: Arc<str>, args: Vec<Arg>) -> Result<Vec<Row>> {
-        match self.driver() {
-            Driver::Sqlite(conn) => query_sqlite(conn, sql, sqlite_arguments(args)).await,
-            Driver::Postgres(conn) => query_postgres(conn, sql, postgres_arguments(args)).await,
+    fn piece(&self, args: Vec<Arg>) -> Piece {
+        match self.dialect() {
+            Dialect::Sqlite => Piece::Sqlite(sqlite_arguments(args)),
+            Dialect::Postgres => Piece::Postgres(postgres_arguments(args)),
         }
     }
 }
 
-/// The bound values of one piece of a batch.
+/// The bound values of a statement, or of one piece of a batch.
 pub(super) enum Piece {
     Sqlite(SqliteArguments),
     Postgres(PgArguments),

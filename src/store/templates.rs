@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sql::args;
 use super::{Conn, Error, Result, Rows};
+use crate::lang::template::LocaleChain;
 use crate::time::Timestamp;
 
 /// Everything that the texts of messages are made of, beside the contact and the journey.
@@ -34,6 +35,11 @@ pub struct Manifest {
 }
 
 impl Templates {
+    /// Which languages are tried for a contact.
+    pub fn chain(&self) -> LocaleChain {
+        LocaleChain { project: self.locale.clone(), fallbacks: self.fallbacks.clone() }
+    }
+
     /// The list of them.
     pub fn manifest(&self) -> Manifest {
         Manifest {

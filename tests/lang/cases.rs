@@ -1,6 +1,6 @@
 //! One line for each rule: statements in a journey, and the codes of errors and warnings that they get, in order.
 
-use super::{Project, lang};
+use super::Project;
 use fahrplan::diagnostic::Severity;
 
 /// Before the statements of a case stands this head; after them `exit as done`.
@@ -12,18 +12,8 @@ const HEAD: &str = "journey sample {
   send email hello as hello_mail
 ";
 
-fn project(text: &str) -> Project {
-    let mut project = Project::new();
-    for shared in ["schema.journey", "policies.journey"] {
-        project.file(shared, &lang().join("shared").join(shared));
-    }
-    project.input.sources.add("case.journey".to_owned(), text.to_owned());
-    project.templates(&lang().join("shared/templates"));
-    project
-}
-
 fn codes(text: &str) -> String {
-    let found = project(text).compile().diagnostics;
+    let found = Project::case(text).compile().diagnostics;
     let told = found.iter().filter(|d| d.severity() != Severity::Note).map(|d| d.code.as_str());
     told.collect::<Vec<_>>().join(" ")
 }
@@ -34,7 +24,7 @@ fn check(cases: &[(&str, &str)]) {
         let text = format!("{HEAD}{statements}\n  exit as done\n}}\n");
         let found = codes(&text);
         if found != *expected {
-            let project = project(&text);
+            let project = Project::case(&text);
             let shown = super::shown(&project.input.sources, &project.compile().diagnostics);
             wrong.push(format!("{statements}\nexpected {expected:?}, found {found:?}\n{shown}"));
         }

@@ -8,7 +8,7 @@ use fahrplan::lang::mend::mend;
 use fahrplan::lang::{Compilation, Input, compile};
 
 use super::damage::damages;
-use super::{Project, fixtures, lang, real};
+use super::{Project, fixtures, real};
 
 const HEAD: &str = "journey sample {
   purpose marketing
@@ -17,18 +17,8 @@ const HEAD: &str = "journey sample {
   lasts up to 300 days
 ";
 
-fn project(text: &str) -> Project {
-    let mut project = Project::new();
-    for shared in ["schema.journey", "policies.journey"] {
-        project.file(shared, &lang().join("shared").join(shared));
-    }
-    project.input.sources.add("case.journey".to_owned(), text.to_owned());
-    project.templates(&lang().join("shared/templates"));
-    project
-}
-
 fn mended(text: &str) -> String {
-    let input = project(text).input;
+    let input = Project::case(text).input;
     let file = input.sources.find("case.journey").expect("just added");
     mend(&input, &|_| true).texts.remove(&file).unwrap_or_else(|| text.to_owned())
 }
@@ -105,7 +95,7 @@ fn what_may_have_been_meant_otherwise_is_left_to_its_author() {
 fn a_fix_whose_mistake_remains_is_held_back_and_the_others_go_in() {
     let text =
         format!("{HEAD}  if contact.plan == pro {{ wait 1 dyas }}\n  wiat 3 days for\n  exit as done\n}}\n");
-    let input = project(&text).input;
+    let input = Project::case(&text).input;
     let mended = mend(&input, &|_| true);
     assert_eq!((mended.applied, mended.held_back), (3, 1));
     let new = mended.texts.values().next().expect("three are in");

@@ -169,6 +169,16 @@ pub enum Then {
 }
 
 impl Catalog {
+    /// Whether it is `marketing`, `transactional` or declared.
+    pub fn is_purpose(&self, name: &str) -> bool {
+        self.purpose_names().contains(&name)
+    }
+
+    /// All purposes, the built-in ones first.
+    pub fn purpose_names(&self) -> Vec<&str> {
+        ["marketing", "transactional"].into_iter().chain(self.purposes.keys().map(|name| &**name)).collect()
+    }
+
     /// A schema that declares nothing, in UTC.
     pub fn empty() -> Catalog {
         Catalog {

@@ -43,7 +43,7 @@ pub(super) fn uncovered(schema: &Schema, journeys: &BTreeMap<Word, JourneyInfo>,
         super::visit::each_stmt_of(schema.journeys[name].journey, &mut |stmt, _| {
             let StmtKind::Send(send) = &stmt.kind else { return };
             let Some(purpose) = info.purposes.get(&stmt.span) else { return };
-            let is_known = schema.purposes().contains(&&**purpose);
+            let is_known = schema.catalog.purpose_names().contains(&&**purpose);
             if schema.is_transactional(purpose) || !is_known {
                 return;
             }

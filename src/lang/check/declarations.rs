@@ -106,9 +106,14 @@ impl<'a> Declarations<'_, 'a> {
     fn purpose_parents(&mut self, files: &[(FileId, ast::File)]) {
         for item in files.iter().flat_map(|(_, tree)| &tree.items) {
             let ItemKind::Purpose { name, parent, .. } = &item.kind else { continue };
-            if !self.schema.is_purpose(&parent.text) {
+            if !self.schema.catalog.is_purpose(&parent.text) {
                 if !self.schema.is_hidden(&parent.text) {
-                    self.out.push(unknown(Code::E0101, "purpose", parent, self.schema.purposes()));
+                    self.out.push(unknown(
+                        Code::E0101,
+                        "purpose",
+                        parent,
+                        self.schema.catalog.purpose_names(),
+                    ));
                 }
                 self.schema.catalog.purposes.remove(name.text.as_str());
                 continue;
@@ -351,8 +356,8 @@ impl<'a> Declarations<'_, 'a> {
         if !self.declare(Noun::Template, &whole) {
             return;
         }
-        if !self.schema.is_purpose(&class.text) {
-            self.out.push(unknown(Code::E0101, "purpose", class, self.schema.purposes()));
+        if !self.schema.catalog.is_purpose(&class.text) {
+            self.out.push(unknown(Code::E0101, "purpose", class, self.schema.catalog.purpose_names()));
             return;
         }
         if !self.schema.is_transactional(&class.text.as_str().into()) {

@@ -77,8 +77,8 @@ impl<'a> Journey<'_, 'a> {
         if self.purpose.is_some() {
             return;
         }
-        if !self.schema.is_purpose(&name.text) && !self.schema.is_hidden(&name.text) {
-            self.out.push(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
+        if !self.schema.catalog.is_purpose(&name.text) && !self.schema.is_hidden(&name.text) {
+            self.out.push(unknown(Code::E0101, "purpose", name, self.schema.catalog.purpose_names()));
         }
         self.purpose = Some(name.text.as_str().into());
         self.because =

@@ -258,11 +258,11 @@ impl Reader<'_, '_> {
 
     /// A declared purpose, or E0101.
     pub(super) fn purpose(&mut self, name: &ast::Name) -> Option<Word> {
-        if self.schema.is_purpose(&name.text) {
+        if self.schema.catalog.is_purpose(&name.text) {
             return Some(name.text.as_str().into());
         }
         if !self.is_hidden(&name.text) {
-            self.report(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
+            self.report(unknown(Code::E0101, "purpose", name, self.schema.catalog.purpose_names()));
         }
         None
     }

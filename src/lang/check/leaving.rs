@@ -52,9 +52,9 @@ impl<'a> Journey<'_, 'a> {
         let template = Word::from(joined(&send.template));
         let own_reason = self.schema.catalog.transactional_templates.contains_key(&template);
         match &send.purpose {
-            Some(name) if !self.schema.is_purpose(&name.text) => {
+            Some(name) if !self.schema.catalog.is_purpose(&name.text) => {
                 if !self.schema.is_hidden(&name.text) {
-                    self.out.push(unknown(Code::E0101, "purpose", name, self.schema.purposes()));
+                    self.out.push(unknown(Code::E0101, "purpose", name, self.schema.catalog.purpose_names()));
                 }
                 None
             }

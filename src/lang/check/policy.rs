@@ -166,11 +166,11 @@ impl Declarations<'_, '_> {
     }
 
     fn known_purpose(&mut self, name: &Name) -> Option<Word> {
-        if self.schema.is_purpose(&name.text) {
+        if self.schema.catalog.is_purpose(&name.text) {
             return Some(name.text.as_str().into());
         }
         if !self.schema.is_hidden(&name.text) {
-            let made = unknown(Code::E0101, "purpose", name, self.schema.purposes());
+            let made = unknown(Code::E0101, "purpose", name, self.schema.catalog.purpose_names());
             let is_channel = self.schema.channels().contains(&name.text.as_str());
             self.out.push(match is_channel {
                 true => made

@@ -155,19 +155,9 @@ impl<'a> Schema<'a> {
         self.parsed.iter().any(|(_, error)| within(*error))
     }
 
-    /// `marketing`, `transactional` and what is declared.
-    pub(super) fn is_purpose(&self, name: &str) -> bool {
-        name == "marketing" || name == "transactional" || self.catalog.purposes.contains_key(name)
-    }
-
-    /// All purposes, the built-in ones first.
-    pub(super) fn purposes(&self) -> Vec<&str> {
-        ["marketing", "transactional"].into_iter().chain(self.catalog.purposes.keys().map(|p| &**p)).collect()
-    }
-
     /// The purpose itself and all that are refined from it.
     pub(super) fn family(&self, purpose: &str) -> Vec<Word> {
-        let all = self.purposes().into_iter().map(Word::from);
+        let all = self.catalog.purpose_names().into_iter().map(Word::from);
         all.filter(|p| self.catalog.lineage(p).any(|above| &**above == purpose)).collect()
     }
 
@@ -215,7 +205,7 @@ impl<'a> Schema<'a> {
 
     /// The type of a purpose as a value.
     pub(super) fn purpose_type(&self) -> Type {
-        types::one_of(self.purposes())
+        types::one_of(self.catalog.purpose_names())
     }
 
     /// The address attribute of a channel and whether it may be missing.

@@ -132,7 +132,7 @@ impl<'a> Journey<'_, 'a> {
 
     pub(super) fn grant(&mut self, consent: &ast::ConsentOf, evidence: Option<&Name>, facts: Facts) {
         self.reader(facts).consent_words(consent);
-        if consent.channels.is_empty() && self.schema.is_purpose(&consent.purpose.text) {
+        if consent.channels.is_empty() && self.schema.catalog.is_purpose(&consent.purpose.text) {
             let line = self.schema.catalog.policy.consent.get(consent.purpose.text.as_str());
             let all = line.map_or_else(|| "email".to_owned(), |line| line.join(", "));
             self.out.push(

@@ -107,7 +107,8 @@ async fn load_people(
 ) -> Result<Vec<(ContactId, ContactId)>> {
     let mut merged = Vec::new();
     let mut there = Vec::new();
-    for (id, (attributes, merged_into)) in contacts::attributes(conn, bucket, ids.iter().copied()).await? {
+    for (id, found) in contacts::attributes(conn, bucket, ids.iter().copied()).await? {
+        let contacts::Found { attributes, merged_into, .. } = found;
         match merged_into {
             Some(into) => merged.push((id, into)),
             None => {
