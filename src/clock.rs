@@ -3,14 +3,29 @@
 //!
 //! This is the only place that reads the machine's clock.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
+thread_local! {
+    /// See [`stand_at`].
+    static STANDS: Cell<Option<Timestamp>> = const { Cell::new(None) };
+}
+
+/// Lets the machine's clock stand at that moment for this thread, or run again: for simulations, which have all of a process on one
+/// thread.
+pub fn stand_at(moment: Option<Timestamp>) {
+    STANDS.set(moment);
+}
+
 /// What the machine's clock shows.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
 pub fn machine_now() -> Timestamp {
+    if let Some(moment) = STANDS.get() {
+        return moment;
+    }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -22,6 +22,9 @@ pub mod template;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -37,6 +40,18 @@ use template::Rendered;
 pub enum Channel {
     /// Mail through a relay.
     Email(Box<Email>),
+    /// The same mail, taken over by somebody else: in a simulation.
+    StandIn(Box<Email>, Arc<dyn StandIn>),
+}
+
+/// Who takes mail over in place of a relay.
+pub trait StandIn: Send + Sync {
+    /// Takes a message over, or not, within that time.
+    fn take<'a>(
+        &'a self,
+        prepared: &'a Prepared,
+        left: Duration,
+    ) -> Pin<Box<dyn Future<Output = SendResult> + Send + 'a>>;
 }
 
 /// One message to one address, rendered, with what stands around it.
@@ -118,7 +133,7 @@ impl std::error::Error for Unsendable {}
 impl Channel {
     /// Writes the message. Pure, and contained: a panic concerns this message only.
     pub fn prepare(&self, outgoing: &Outgoing<'_>) -> Result<Prepared, Unsendable> {
-        let Channel::Email(email) = self;
+        let (Channel::Email(email) | Channel::StandIn(email, _)) = self;
         let write = || email.write(outgoing);
         catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(Unsendable::Panicked))
     }
@@ -137,19 +152,28 @@ impl Channel {
         until: Instant,
         still: impl Future<Output = bool>,
     ) -> Option<SendResult> {
-        let Channel::Email(email) = self;
-        email.sender().send_if(&prepared.envelope, &prepared.bytes, until, still).await
+        match self {
+            Channel::Email(email) => {
+                email.sender().send_if(&prepared.envelope, &prepared.bytes, until, still).await
+            }
+            Channel::StandIn(_, relay) => match still.await {
+                true => Some(relay.take(prepared, until.saturating_duration_since(Instant::now())).await),
+                false => None,
+            },
+        }
     }
 
     /// Closes what has long been idle; for upkeep.
     pub async fn close_idle(&self) {
-        let Channel::Email(email) = self;
-        email.sender().close_idle().await;
+        if let Channel::Email(email) = self {
+            email.sender().close_idle().await;
+        }
     }
 
     /// Awaits what is under way and takes no more.
     pub async fn close(&self) {
-        let Channel::Email(email) = self;
-        email.sender().close().await;
+        if let Channel::Email(email) = self {
+            email.sender().close().await;
+        }
     }
 }

@@ -43,8 +43,8 @@ const LEASE_MS: i64 = 12 * MINUTE;
 const LOOK: Duration = Duration::from_secs(5);
 /// The pause after the database failed.
 const PAUSE: Duration = Duration::from_millis(250);
-/// For how long the facts that came with the claim are good.
-const FRESH: Duration = Duration::from_millis(250);
+/// For how many milliseconds the facts that came with the claim are good.
+const FRESH_MS: i64 = 250;
 /// Lists of results that may wait to be recorded.
 const RESULTS: usize = 16;
 /// Results that share a transaction.
@@ -136,8 +136,6 @@ async fn round(
     first: OwnedSemaphorePermit,
     results: &mpsc::Sender<Vec<Finished>>,
 ) -> Result<bool, crate::store::Error> {
-    let deployed = journeys::deployed(&mut store.read().await?).await?;
-    let catalog = deployed.catalog.clone();
     let answered = match outlet.way {
         Way::Rehearse => rehearsal::answer_tasks(store, clock.now()).await?,
         Way::Channel(_) => 0,
@@ -146,33 +144,20 @@ async fn round(
     while let Ok(permit) = room.clone().try_acquire_owned() {
         permits.push(permit);
     }
-    let claim = Claim {
-        owner: store.worker(),
-        limit: permits.len(),
-        now: machine_now(),
-        journey_now: clock.now(),
-        lease_ms: LEASE_MS,
-    };
-    let claimed = deliveries::claim(store, claim).await?;
+    let (desk, claimed) = Desk::claim(store, clock, outlet, permits.len()).await?;
     let any = answered > 0 || !claimed.is_empty();
-    let desk = Arc::new(Desk::new(store, clock, outlet));
+    let desk = Arc::new(desk);
     let mut decided = Vec::new();
     for (claimed, permit) in claimed.into_iter().zip(permits) {
-        let (id, bucket, epoch) = (claimed.delivery.id, claimed.bucket, claimed.epoch);
-        let deciding = AssertUnwindSafe(|| desk.decide(&catalog, &claimed));
-        if let Some(result) = catch_unwind(deciding).unwrap_or_else(|_| Some(panicked(id))) {
-            count(&claimed.delivery.channel, &result);
-            decided.push(Finished { id, bucket, epoch, result, tried: None });
+        if let Some(finished) = desk.decided(&claimed) {
+            decided.push(finished);
             continue;
         }
-        let (desk, catalog, results) = (desk.clone(), catalog.clone(), results.clone());
+        let (desk, results) = (desk.clone(), results.clone());
         tokio::spawn(async move {
-            let mut tried = None;
-            let sent = AssertUnwindSafe(desk.deliver(&catalog, &claimed, &mut tried)).catch_unwind().await;
-            let result = sent.unwrap_or_else(|_| panicked(id));
-            count(&claimed.delivery.channel, &result);
+            let finished = desk.delivered(&claimed).await;
             // The recorder lives as long as anybody holds a sender.
-            let _ = results.send(vec![Finished { id, bucket, epoch, result, tried }]).await;
+            let _ = results.send(vec![finished]).await;
             drop(permit);
         });
     }
@@ -182,30 +167,62 @@ async fn round(
     Ok(any)
 }
 
-/// Where the deliveries of one claim are looked after.
-struct Desk {
+/// Where the deliveries of one claim are looked after. The loop above takes these steps side by side, a simulation one by one.
+pub struct Desk {
     store: Store,
     clock: JourneyClock,
     outlet: Arc<Outlet>,
+    catalog: Arc<Catalog>,
     /// When they were claimed, on both clocks.
-    since: Instant,
+    since: Timestamp,
     now: Timestamp,
 }
 
 impl Desk {
-    fn new(store: &Store, clock: &JourneyClock, outlet: &Arc<Outlet>) -> Desk {
-        let (since, now) = (Instant::now(), clock.now());
-        Desk { store: store.clone(), clock: clock.clone(), outlet: outlet.clone(), since, now }
+    /// Claims at most so many.
+    pub async fn claim(
+        store: &Store,
+        clock: &JourneyClock,
+        outlet: &Arc<Outlet>,
+        limit: usize,
+    ) -> Result<(Desk, Vec<Claimed>), crate::store::Error> {
+        let deployed = journeys::deployed(&mut store.read().await?).await?;
+        let claim = Claim {
+            owner: store.worker(),
+            limit,
+            now: machine_now(),
+            journey_now: clock.now(),
+            lease_ms: LEASE_MS,
+        };
+        let claimed = deliveries::claim(store, claim).await?;
+        let (store, outlet, catalog) = (store.clone(), outlet.clone(), deployed.catalog.clone());
+        let (since, now) = (machine_now(), clock.now());
+        Ok((Desk { store, clock: clock.clone(), outlet, catalog, since, now }, claimed))
+    }
+
+    /// The result of what shall not leave, or not now.
+    pub fn decided(&self, claimed: &Claimed) -> Option<Finished> {
+        let deciding = AssertUnwindSafe(|| self.decide(claimed));
+        let result = catch_unwind(deciding).unwrap_or_else(|_| Some(panicked(claimed.delivery.id)))?;
+        Some(finished(claimed, result, None))
+    }
+
+    /// Sends what shall leave; its result.
+    pub async fn delivered(&self, claimed: &Claimed) -> Finished {
+        let mut tried = None;
+        let sent = AssertUnwindSafe(self.deliver(claimed, &mut tried)).catch_unwind().await;
+        let result = sent.unwrap_or_else(|_| panicked(claimed.delivery.id));
+        finished(claimed, result, tried)
     }
 
     /// The decision from facts; `None`: the message shall leave.
-    fn decide(&self, catalog: &Catalog, claimed: &Claimed) -> Option<Outcome> {
+    fn decide(&self, claimed: &Claimed) -> Option<Outcome> {
         if claimed.kind == Kind::Message
-            && let Some(withdrawn) = withdrawn(catalog, claimed, self.now)
+            && let Some(withdrawn) = withdrawn(&self.catalog, claimed, self.now)
         {
             return Some(withdrawn);
         }
-        let channel = catalog.channels.get(&claimed.delivery.channel);
+        let channel = self.catalog.channels.get(&claimed.delivery.channel);
         match (&self.outlet.way, claimed.kind) {
             (Way::Rehearse, _) => Some(Outcome::Accepted { reply: None }),
             (Way::Channel(_), Kind::Request) => Some(refused("requests are not available yet")),
@@ -217,14 +234,14 @@ impl Desk {
     }
 
     /// The act.
-    async fn deliver(&self, catalog: &Catalog, claimed: &Claimed, tried: &mut Option<Tried>) -> Outcome {
+    async fn deliver(&self, claimed: &Claimed, tried: &mut Option<Tried>) -> Outcome {
         let outlet = &self.outlet;
         let Way::Channel(channel) = &outlet.way else { return Outcome::GivenBack };
         let writing = match self.writing(claimed).await {
             Ok(writing) => writing,
             Err(outcome) => return outcome,
         };
-        let prepared = match outlet.composer.compose(channel, catalog, &writing, claimed) {
+        let prepared = match outlet.composer.compose(channel, &self.catalog, &writing, claimed) {
             Ok(prepared) => prepared,
             Err(Refusal { text, bad_address }) => {
                 tracing::warn!(delivery = %claimed.delivery.id, template = &*claimed.delivery.template, why = text, "a message cannot be made");
@@ -274,7 +291,7 @@ impl Desk {
 
     /// What has withdrawn permission since the claim, if that is a while ago.
     async fn look_again(&self, claimed: &Claimed) -> Option<Outcome> {
-        if self.since.elapsed() < FRESH {
+        if (0..FRESH_MS).contains(&(machine_now().0 - self.since.0)) {
             return None;
         }
         let mut again = [claimed.clone()];
@@ -297,6 +314,12 @@ impl Desk {
             }
         }
     }
+}
+
+fn finished(claimed: &Claimed, result: Outcome, tried: Option<Tried>) -> Finished {
+    count(&claimed.delivery.channel, &result);
+    let Claimed { bucket, epoch, delivery, .. } = claimed;
+    Finished { id: delivery.id, bucket: *bucket, epoch: *epoch, result, tried }
 }
 
 fn address(claimed: &Claimed) -> Option<Arc<str>> {

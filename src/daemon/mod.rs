@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::compose::Composer;
-pub use self::deliver::{Outlet, Way};
+pub use self::deliver::{Desk, Outlet, Way};
 pub use self::shelf::Shelf;
 use crate::clock::JourneyClock;
 use crate::http::{self, Doors, connections};

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::boundary::Point;
 use super::counts::Counts;
 use super::enrollments::{self, Moved};
 use super::hold::Hold;
@@ -157,6 +158,7 @@ impl Batch {
         }
         self.keep_unmoved();
         let all: Vec<ContactId> = self.contacts.keys().copied().collect();
+        core.pass(Point::Write).await?;
         let tx = hold.write().await?;
         self.flush(tx, &all).await?;
         std::mem::take(&mut self.counts).write(tx, self.bucket).await?;

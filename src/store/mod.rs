@@ -13,10 +13,12 @@
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
+//! - `boundary`: fault points, for simulations
 //! - `deliveries`, `tasks`: the outbox; `keys`: who may come in; `rejected`: what could not be read
 
 pub mod backlog;
 mod batch;
+pub mod boundary;
 pub mod consents;
 pub mod contacts;
 mod corridor;
@@ -85,6 +87,7 @@ pub(crate) struct Core {
     /// With the password, so it is told to nobody; `place` is what people read.
     url: String,
     place: String,
+    boundary: Option<Arc<dyn boundary::Boundary>>,
     texts: Arc<Texts>,
     names: names::Names,
     loaded: journeys::Loaded,
@@ -114,6 +117,8 @@ pub struct Options {
     pub connections: u32,
     /// How long to wait for a free connection.
     pub patience: Duration,
+    /// Who is asked before and after each commit; nobody, but in a simulation.
+    pub boundary: Option<Arc<dyn boundary::Boundary>>,
 }
 
 impl Default for Options {
@@ -124,6 +129,7 @@ impl Default for Options {
             buckets: None,
             connections: 10,
             patience: Duration::from_secs(30),
+            boundary: None,
         }
     }
 }
@@ -299,6 +305,7 @@ impl Store {
             pools,
             url: url.to_owned(),
             place,
+            boundary: options.boundary.clone(),
             texts,
             names: names::Names::default(),
             loaded: journeys::Loaded::default(),
@@ -424,6 +431,7 @@ impl Core {
     }
 
     async fn write(self: &Arc<Core>) -> Result<Conn> {
+        self.pass(boundary::Point::Begin).await?;
         Ok(Conn::new(self.pools.write().await?, self))
     }
 

@@ -14,6 +14,7 @@ use sqlx::{
     Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction,
 };
 
+use super::boundary::Point;
 use super::dialect::Dialect;
 use super::{Core, Error, Result};
 use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
@@ -192,17 +193,27 @@ impl Conn {
         if self.dialect() == Dialect::Postgres {
             return self.commit_unannounced().await;
         }
+        let core = self.core.clone();
+        core.pass(Point::Commit).await?;
         // In a task of its own: SQLite commits even when the caller is gone by then, and the announcement must last as long.
         let committing = async move {
             let core = self.core.clone();
             let _announced = core.commits.announce();
-            self.commit_unannounced().await
+            self.make_durable().await
         };
-        tokio::spawn(committing).await.map_err(|_| Error::Database(sqlx::Error::WorkerCrashed))?
+        tokio::spawn(committing).await.map_err(|_| Error::Database(sqlx::Error::WorkerCrashed))??;
+        core.pass(Point::Committed).await
     }
 
     /// As [`Conn::commit`], for a transaction that changes nothing that a batch reads while it is advanced: see [`super::hold`].
     pub(super) async fn commit_unannounced(self) -> Result<()> {
+        let core = self.core.clone();
+        core.pass(Point::Commit).await?;
+        self.make_durable().await?;
+        core.pass(Point::Committed).await
+    }
+
+    async fn make_durable(self) -> Result<()> {
         match self.held {
             Held::ReadSqlite(_) | Held::ReadPostgres(_) => {}
             Held::WriteSqlite(tx) => tx.commit().await?,
