@@ -10,7 +10,7 @@ use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Reaction};
 use fahrplan::channels::message::read_mailbox;
 use fahrplan::channels::smtp::SmtpConfig;
 use fahrplan::clock::{JourneyClock, machine_now};
-use fahrplan::daemon::{self, Composer, Daemon, Outlet, Way};
+use fahrplan::daemon::{self, Brakes, Composer, Daemon, Outlet, Way};
 use fahrplan::engine::world::{ConsentChange, Delivery, Fields, Suppression};
 use fahrplan::id::{DeliveryId, EnrollmentId};
 use fahrplan::intake::Who;
@@ -56,7 +56,13 @@ impl Running {
         let daemon = Daemon {
             store: store.clone(),
             clock: JourneyClock::Machine,
-            outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel: 4 }),
+            outlet: Arc::new(Outlet {
+                way,
+                composer,
+                shelf: daemon::Shelf::default(),
+                parallel: 4,
+                brakes: Brakes::default(),
+            }),
             confirm_event: "confirmed".into(),
             sender: "Shop".into(),
             listener,

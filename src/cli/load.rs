@@ -76,6 +76,11 @@ impl Project {
         }
     }
 
+    /// The file that stops all sending from this machine while it is there.
+    pub fn switch(&self) -> PathBuf {
+        self.root.join(&self.config.brakes.file)
+    }
+
     /// The templates: path below `templates/`, text.
     pub fn templates(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let text = |file: FileId| self.input.sources.text(file).to_owned();

@@ -26,6 +26,7 @@ pub mod import;
 pub mod init;
 pub mod key;
 pub mod load;
+pub mod pause;
 pub mod serve;
 mod shop;
 pub mod status;
@@ -122,6 +123,10 @@ enum Command {
     Events(EventsArgs),
     /// What runs: journeys, enrollments, deliveries
     Status(StatusArgs),
+    /// Stop sending, within two seconds and at every worker: all of it, or what a journey, a channel or a step sends
+    Pause(BrakeArgs),
+    /// Let it go on: all that is paused, or one of it
+    Resume(BrakeArgs),
     /// Everything we hold on one person
     Contact(ContactArgs),
     /// Keys for the HTTP interface, shown once and stored hashed
@@ -319,6 +324,23 @@ pub enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
+pub struct BrakeArgs {
+    #[arg(value_enum)]
+    pub what: Option<BrakeWhat>,
+    /// The journey, the channel, or the step as JOURNEY.STEP
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BrakeWhat {
+    All,
+    Journey,
+    Channel,
+    Step,
+}
+
+#[derive(Debug, Args)]
 pub struct ContactArgs {
     #[command(subcommand)]
     pub command: ContactCommand,
@@ -390,7 +412,7 @@ pub struct BenchArgs {
 }
 
 /// Commands of later releases, so that they are refused by name.
-const LATER: [&str; 16] = [
+const LATER: [&str; 14] = [
     "backup",
     "completions",
     "deliveries",
@@ -399,9 +421,7 @@ const LATER: [&str; 16] = [
     "graph",
     "lsp",
     "migrate",
-    "pause",
     "plan",
-    "resume",
     "retire",
     "send-test",
     "simulate",
@@ -443,6 +463,8 @@ fn run(command: Command) -> Outcome {
         Command::Import(args) => import::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Key(args) => key::run(&args),
+        Command::Pause(args) => pause::pause(&args),
+        Command::Resume(args) => pause::resume(&args),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),

@@ -18,7 +18,7 @@ use crate::channels::message::read_mailbox;
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
 use crate::config::Config;
-use crate::daemon::{self, Composer, Daemon, Outlet, Way};
+use crate::daemon::{self, Brakes, Composer, Daemon, Outlet, Way};
 use crate::link::LinkKey;
 use crate::store::{Options, Store, journeys};
 
@@ -33,7 +33,8 @@ pub fn run(args: &ServeArgs) -> Outcome {
 
 async fn serve(args: &ServeArgs) -> Outcome {
     let project = Project::of_config(&args.config)?;
-    let config = project.config.clone();
+    let mut config = project.config.clone();
+    config.brakes.file = project.switch();
     if !args.rehearse {
         safe_links(&config)?;
     }
@@ -147,11 +148,12 @@ pub(super) fn daemon(
     };
     let sender =
         config.brand.get("name").cloned().or(from.name).unwrap_or_else(|| config.project.name.clone());
+    let brakes = Brakes::new(config.brakes.file.clone());
     let parallel = if rehearse { REHEARSED } else { 2 * usize::from(config.smtp.connections) };
     Ok(Daemon {
         store: store.clone(),
         clock,
-        outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel }),
+        outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel, brakes }),
         confirm_event: CONFIRM_EVENT.into(),
         sender: sender.into(),
         listener,

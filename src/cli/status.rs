@@ -21,6 +21,8 @@ async fn show(args: &StatusArgs) -> Outcome {
     if deployed.generation > 0 {
         status.not_deployed = deployed.templates.changes(&templates(&project).manifest());
     }
+    let switch = project.switch();
+    status.stopped_by = switch.symlink_metadata().is_ok().then(|| switch.display().to_string());
     store.close().await;
     match args.format {
         OutputFormat::Human => print(&in_words(&status))?,
@@ -48,6 +50,17 @@ pub(super) fn in_words(status: &Status) -> String {
     }
     for journey in &status.journeys {
         text.push_str(&journey_in_words(journey));
+    }
+    if let Some(file) = &status.stopped_by {
+        text.push_str(&format!("stopped     nothing leaves this machine while {file} is there\n"));
+    }
+    for paused in &status.paused {
+        let what = if paused.what == "all" {
+            "everything".to_owned()
+        } else {
+            format!("{} `{}`", paused.what, paused.name)
+        };
+        text.push_str(&format!("paused      {what}, since {} by {}\n", paused.since, paused.by));
     }
     let list = |counts: &std::collections::BTreeMap<String, i64>| {
         counts.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")

@@ -45,6 +45,7 @@ pub struct Config {
     pub database: Database,
     pub http: Http,
     pub smtp: Smtp,
+    pub brakes: Brakes,
     /// `crm_file = "keys/crm"` answers `"secret:crm"` in the schema; relative to the project.
     pub secrets: BTreeMap<String, PathBuf>,
     /// Free texts about the sender, which templates write as `{{brand.name}}`.
@@ -109,6 +110,20 @@ pub struct Smtp {
     pub connections: u16,
 }
 
+/// What stops sending without the database.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Brakes {
+    /// While there is a file of that name, relative to the project, nothing leaves this machine.
+    pub file: PathBuf,
+}
+
+impl Default for Brakes {
+    fn default() -> Self {
+        Brakes { file: "fahrplan.paused".into() }
+    }
+}
+
 impl Default for Project {
     fn default() -> Self {
         Project { name: "project".to_owned(), zone: "UTC".to_owned(), locale: "en".to_owned() }
@@ -157,6 +172,7 @@ impl Config {
         config.database = reader.section("database");
         config.http = reader.section("http");
         config.smtp = reader.section("smtp");
+        config.brakes = reader.section("brakes");
         config.secrets = reader.section::<SecretFiles>("secrets").0;
         config.brand = reader.section("brand");
         let mut problems = reader.end();
@@ -184,8 +200,8 @@ impl Config {
     }
 }
 
-const SECTIONS: [&str; 8] =
-    ["project", "locales", "calendar", "database", "http", "smtp", "secrets", "brand"];
+const SECTIONS: [&str; 9] =
+    ["project", "locales", "calendar", "database", "http", "smtp", "brakes", "secrets", "brand"];
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,9 @@
 //! reason, frees its cap slot, and is an outcome. A failure of one delivery is its own: a template that does not render, or a panic,
 //! refuses that message, and the others go on.
 //!
+//! What is paused is not claimed and stays in the queue; what was claimed before is given back, since the pauses are looked at right
+//! before each send.
+//!
 //! The facts are those of the claim. Where the sending begins later than that, since all connections were busy or the relay was
 //! slow, they are read once more right before it: a withdrawal holds from its commit on.
 
@@ -24,6 +27,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::brakes::{Brakes, Standing};
 use super::compose::{Composer, Refusal};
 use super::shelf::{Shelf, Writing};
 use crate::channels::{Channel, Prepared, smtp};
@@ -43,6 +47,8 @@ const LEASE_MS: i64 = 12 * MINUTE;
 const LOOK: Duration = Duration::from_secs(5);
 /// The pause after the database failed.
 const PAUSE: Duration = Duration::from_millis(250);
+/// While something is paused it is looked so often whether it still is.
+const PAUSED: Duration = Duration::from_millis(500);
 /// For how many milliseconds the facts that came with the claim are good.
 const FRESH_MS: i64 = 250;
 /// Lists of results that may wait to be recorded.
@@ -57,6 +63,7 @@ pub struct Outlet {
     pub shelf: Shelf,
     /// How many messages are on their way at once. All of them may have to be repeated after a crash, so no more than needed.
     pub parallel: usize,
+    pub brakes: Brakes,
 }
 
 /// How messages leave.
@@ -93,9 +100,9 @@ pub(super) async fn run(
             permit = room.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
         };
         match round(&store, &clock, &outlet, &room, permit, &results).await {
-            Ok(true) => {}
-            Ok(false) => {
-                let pause = look(&store, &clock).await;
+            Ok(Round { any: true, .. }) => {}
+            Ok(Round { standing, .. }) => {
+                let pause = look(&store, &clock, &standing).await;
                 tokio::select! {
                     () = stop.cancelled() => {}
                     _ = owed.changed() => {}
@@ -118,16 +125,26 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// How long until something falls due, on either clock.
-async fn look(store: &Store, clock: &JourneyClock) -> Duration {
-    let next = async { deliveries::next(&mut store.read().await?).await };
+/// How long until something falls due, on either clock, or a pause may have been lifted.
+async fn look(store: &Store, clock: &JourneyClock, standing: &Standing) -> Duration {
+    if standing.all {
+        return PAUSED;
+    }
+    let longest = if standing.any() { PAUSED } else { LOOK };
+    let next = async { deliveries::next_open(&mut store.read().await?, &standing.closed).await };
     let Ok(next) = next.await else { return PAUSE };
     let due = next.due_at.map_or(LOOK, |at| clock.until(at, LOOK));
     let again = next.again_at.map_or(LOOK, |at| JourneyClock::Machine.until(at, LOOK));
-    due.min(again)
+    due.min(again).min(longest)
 }
 
-/// Claims what fits and sends it on its way; whether there was anything.
+/// What a look at the outbox found.
+struct Round {
+    any: bool,
+    standing: Arc<Standing>,
+}
+
+/// Claims what fits and sends it on its way.
 async fn round(
     store: &Store,
     clock: &JourneyClock,
@@ -135,7 +152,7 @@ async fn round(
     room: &Arc<Semaphore>,
     first: OwnedSemaphorePermit,
     results: &mpsc::Sender<Vec<Finished>>,
-) -> Result<bool, crate::store::Error> {
+) -> Result<Round, crate::store::Error> {
     let answered = match outlet.way {
         Way::Rehearse => rehearsal::answer_tasks(store, clock.now()).await?,
         Way::Channel(_) => 0,
@@ -145,7 +162,7 @@ async fn round(
         permits.push(permit);
     }
     let (desk, claimed) = Desk::claim(store, clock, outlet, permits.len()).await?;
-    let any = answered > 0 || !claimed.is_empty();
+    let (any, standing) = (answered > 0 || !claimed.is_empty(), desk.standing.clone());
     let desk = Arc::new(desk);
     let mut decided = Vec::new();
     for (claimed, permit) in claimed.into_iter().zip(permits) {
@@ -164,7 +181,7 @@ async fn round(
     if !decided.is_empty() {
         let _ = results.send(decided).await;
     }
-    Ok(any)
+    Ok(Round { any, standing })
 }
 
 /// Where the deliveries of one claim are looked after. The loop above takes these steps side by side, a simulation one by one.
@@ -173,13 +190,14 @@ pub struct Desk {
     clock: JourneyClock,
     outlet: Arc<Outlet>,
     catalog: Arc<Catalog>,
+    standing: Arc<Standing>,
     /// When they were claimed, on both clocks.
     since: Timestamp,
     now: Timestamp,
 }
 
 impl Desk {
-    /// Claims at most so many.
+    /// Claims at most so many of what is not paused.
     pub async fn claim(
         store: &Store,
         clock: &JourneyClock,
@@ -194,10 +212,14 @@ impl Desk {
             journey_now: clock.now(),
             lease_ms: LEASE_MS,
         };
-        let claimed = deliveries::claim(store, claim).await?;
+        let standing = outlet.brakes.now(store).await?;
+        let claimed = match standing.all {
+            true => Vec::new(),
+            false => deliveries::claim_open(store, claim, &standing.closed).await?,
+        };
         let (store, outlet, catalog) = (store.clone(), outlet.clone(), deployed.catalog.clone());
         let (since, now) = (machine_now(), clock.now());
-        Ok((Desk { store, clock: clock.clone(), outlet, catalog, since, now }, claimed))
+        Ok((Desk { store, clock: clock.clone(), outlet, catalog, standing, since, now }, claimed))
     }
 
     /// The result of what shall not leave, or not now.
@@ -281,11 +303,26 @@ impl Desk {
         let mut withdrawn = None;
         let still = async {
             withdrawn = self.look_again(claimed).await;
+            // The pauses last: nothing lies between them and the sending.
+            if withdrawn.is_none() && self.is_paused(claimed).await {
+                withdrawn = Some(Outcome::GivenBack);
+            }
             withdrawn.is_none()
         };
         match channel.send_if(prepared, Instant::now() + left, still).await {
             Some(result) => outcome(result, claimed),
             None => withdrawn.unwrap_or(Outcome::GivenBack),
+        }
+    }
+
+    /// Whether it has to stay. Where nobody can tell, it stays.
+    async fn is_paused(&self, claimed: &Claimed) -> bool {
+        match self.outlet.brakes.now(&self.store).await {
+            Ok(standing) => standing.stops(&claimed.delivery),
+            Err(error) => {
+                tracing::warn!(%error, "a delivery is put off: nobody can tell whether it is paused");
+                true
+            }
         }
     }
 

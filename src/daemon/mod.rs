@@ -16,6 +16,7 @@
 //! awaited to their result, leases of what was not begun are given back.
 
 mod advance;
+mod brakes;
 mod compose;
 mod deliver;
 pub mod retention;
@@ -30,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::brakes::Brakes;
 pub use self::compose::Composer;
 pub use self::deliver::{Desk, Outlet, Way};
 pub use self::shelf::Shelf;

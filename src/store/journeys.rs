@@ -51,6 +51,11 @@ impl Deployed {
         self.programs.get(&number)
     }
 
+    /// Every program ever deployed.
+    pub fn programs(&self) -> impl Iterator<Item = &Arc<Program>> {
+        self.programs.values()
+    }
+
     /// The number of a program that came from here.
     pub fn number_of(&self, program: &Arc<Program>) -> Option<i64> {
         self.numbers.get(&Arc::as_ptr(program).addr()).copied()

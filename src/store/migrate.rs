@@ -27,7 +27,7 @@ macro_rules! migrations {
 }
 
 /// All of them, oldest first.
-const MIGRATIONS: &[Migration] = migrations![1 "0001_first", 2 "0002_outbox"];
+const MIGRATIONS: &[Migration] = migrations![1 "0001_first", 2 "0002_outbox", 3 "0003_brakes"];
 
 /// Runs what is missing, if that is wanted.
 pub(super) async fn run(store: &Store, access: Access) -> Result<()> {

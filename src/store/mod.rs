@@ -14,11 +14,12 @@
 //! - `history`, `counts`: what was decided, and how often
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
-//! - `deliveries`, `tasks`: the outbox; `keys`: who may come in; `rejected`: what could not be read
+//! - `deliveries`, `tasks`: the outbox; `brakes`: what is paused; `keys`: who may come in; `rejected`: what could not be read
 
 pub mod backlog;
 mod batch;
 pub mod boundary;
+pub mod brakes;
 pub mod consents;
 pub mod contacts;
 mod corridor;

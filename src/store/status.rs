@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::backlog::{self, Backlog};
 use super::counts::{self, Counted};
 use super::journeys;
-use super::{Result, Store, contacts, deliveries, rejected};
+use super::{Result, Store, brakes, contacts, deliveries, rejected};
 use crate::engine::program::Program;
 use crate::time::Timestamp;
 
@@ -18,6 +18,10 @@ pub struct Status {
     pub deployment: i64,
     /// Templates in which the project's folder differs from what is deployed; filled by who knows the folder.
     pub not_deployed: Vec<String>,
+    /// What does not leave until somebody resumes it.
+    pub paused: Vec<Paused>,
+    /// The file that stops all sending from this machine, if it is there; filled by who knows the folder.
+    pub stopped_by: Option<String>,
     pub contacts: i64,
     pub journeys: Vec<Journey>,
     /// Deliveries by state: queued, leased, deferred, accepted, refused, cancelled, unknown.
@@ -29,6 +33,18 @@ pub struct Status {
     /// Items that could not be read, kept.
     pub rejected: i64,
     pub backlog: Waiting,
+}
+
+/// A pause.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Paused {
+    /// `all journey channel step`.
+    pub what: &'static str,
+    /// Of a step, `journey.step`.
+    pub name: String,
+    /// RFC 3339.
+    pub since: String,
+    pub by: String,
 }
 
 /// One journey, over all its versions.
@@ -79,6 +95,7 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
         contacts: contacts::count(&mut conn).await?,
         journeys: journeys.into_values().map(settled).collect(),
         rejected: rejected::count(&mut conn).await?,
+        paused: brakes::standing(&mut conn).await?.into_iter().map(paused).collect(),
         ..Status::default()
     };
     for count in deliveries::counts(&mut conn).await? {
@@ -92,6 +109,11 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
     }
     status.backlog = waiting(backlog::backlog(&mut conn, now).await?, now);
     Ok(status)
+}
+
+fn paused(paused: brakes::Paused) -> Paused {
+    let (what, name) = paused.brake.words();
+    Paused { what, name, since: paused.since.to_string(), by: paused.author }
 }
 
 fn journey(program: &Program, current: bool) -> Journey {

@@ -34,6 +34,15 @@ impl Database {
         self.try_open().await.expect("the database opens")
     }
 
+    /// Where it is, for the program itself.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
     pub(crate) async fn try_open(&self) -> Result<Store, fahrplan::store::Error> {
         let options = Options { buckets: Some(self.buckets), connections: 4, ..Options::default() };
         Store::open_with(&self.url, options).await
@@ -42,12 +51,21 @@ impl Database {
 
 /// Runs a test on SQLite with one bucket and with eight, and on PostgreSQL with eight.
 pub(crate) fn on_all<F: Future<Output = ()>>(test: impl Fn(Database) -> F) {
+    on_these(&[1, 8], test);
+}
+
+/// Runs a test that starts the program itself: on SQLite, and on PostgreSQL.
+pub(crate) fn on_both<F: Future<Output = ()>>(test: impl Fn(Database) -> F) {
+    on_these(&[1], test);
+}
+
+fn on_these<F: Future<Output = ()>>(sqlite: &[u16], test: impl Fn(Database) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime starts");
-    for buckets in [1, 8] {
+    for buckets in sqlite.iter().copied() {
         let directory = tempfile::tempdir().expect("a directory for the database");
         let url = format!("sqlite:{}", directory.path().join("test.db").display());
         runtime.block_on(test(Database { url, buckets, _directory: Some(directory) }));

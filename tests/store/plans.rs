@@ -1,16 +1,19 @@
 //! The plans of all statements that a busy store runs: what runs for each contact finds its rows by a key.
 
 use fahrplan::clock::machine_now;
-use fahrplan::store::deliveries::{self, Claim, Finished, SendResult};
-use fahrplan::store::{Dialect, Store, advance_bucket};
+use fahrplan::store::deliveries::{self, Claim, Closed, Finished, Kept, SendResult};
+use fahrplan::store::{Dialect, Store, advance_bucket, brakes};
 use fahrplan::time::{DAY, MINUTE};
 
 use super::advancing::{feed, open, run_to, script, shop};
 use super::on_all;
 
 /// Tables that stay small, and lists that a statement brings along.
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 15] = [
     "n",
+    "closed",
+    "brakes",
+    "rates",
     "due",
     "CONSTANT",
     "buckets",
@@ -42,6 +45,14 @@ async fn be_busy(store: &Store) {
     tx.exec("UPDATE deliveries SET state = 'queued'", Vec::new()).await.expect("queued again");
     tx.commit().await.expect("committed");
     let claim = Claim { owner: 1, limit: 100, now: machine_now(), journey_now: end, lease_ms: MINUTE };
+    let mut closed = Closed::default();
+    let mut conn = store.read().await.expect("a connection");
+    let nobody = Kept { channel: Some(&"email".into()), journey: Some(&"welcome".into()), ..Kept::default() };
+    closed.close(&mut conn, nobody).await.expect("closed");
+    brakes::standing(&mut conn).await.expect("read");
+    drop(conn);
+    let few = Claim { limit: 1, ..claim };
+    deliveries::claim_open(store, few, &closed).await.expect("claimed");
     let claimed = deliveries::claim(store, claim).await.expect("claimed");
     assert!(!claimed.is_empty(), "since {start} nothing was sent");
     let sent = |one: deliveries::Claimed| Finished {

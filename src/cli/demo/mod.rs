@@ -289,6 +289,7 @@ fn daemon_for(stage: &Stage, project: &Project, listener: TcpListener) -> Result
     let mut config = project.config.clone();
     config.smtp.url = stage.mailbox.url();
     config.http.public_url = Some(stage.url.clone());
+    config.brakes.file = project.switch();
     let mut daemon = super::serve::daemon(&stage.store, &config, stage.clock.clone(), listener, false)?;
     daemon.pages = Some(pages::router(stage.clone()));
     Ok(daemon)

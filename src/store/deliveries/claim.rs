@@ -57,12 +57,16 @@ pub struct Claimed {
     pub person: Option<Person>,
 }
 
-/// Leases the rows that a query finds and returns all that [`claimed`] reads.
+/// Leases the rows that a condition finds, in that order, and returns all that [`claimed`] reads.
 macro_rules! lease {
-    ($due:literal) => {
+    ($with:expr, $due:expr, $order:literal) => {
         concat!(
-            "WITH due AS (SELECT id FROM deliveries WHERE ",
+            "WITH ",
+            $with,
+            "due AS (SELECT id FROM deliveries WHERE ",
             $due,
+            " ORDER BY ",
+            $order,
             " LIMIT $2 {skip locked}) \
             UPDATE deliveries SET state = 'leased', owner = $3, epoch = epoch + 1, attempts = attempts + 1, \
             first_tried_at = COALESCE(first_tried_at, $4), again_at = $5, \
@@ -77,11 +81,21 @@ macro_rules! lease {
     };
 }
 
+// After the macro, which it uses.
+mod closed;
+
+pub use self::closed::{Closed, Kept};
+
 /// Takes what is due, oldest first, transactional messages before others. What a worker took and never told of is due again when
 /// its lease has ended.
 pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
+    claim_open(store, claim, &Closed::default()).await
+}
+
+/// The same, but for what is closed.
+pub async fn claim_open(store: &Store, claim: Claim, closed: &Closed) -> Result<Vec<Claimed>> {
     let mut conn = store.read().await?;
-    let (heads, generation) = heads(&mut conn).await?;
+    let (heads, generation) = heads(&mut conn, closed).await?;
     drop(conn);
     let due: Vec<Head> = heads.into_iter().filter(|head| head.is_due(&claim)).collect();
     if due.is_empty() {
@@ -95,7 +109,7 @@ pub async fn claim(store: &Store, claim: Claim) -> Result<Vec<Claimed>> {
         if room == 0 {
             break;
         }
-        let rows = lease(&mut tx, &head, room, &claim, generation).await?;
+        let rows = lease(&mut tx, &head, room, &claim, generation, closed).await?;
         count += rows.len();
         leased.push((head.bucket, rows));
     }
@@ -139,7 +153,7 @@ impl Head {
 }
 
 /// The heads of all buckets, each found at the beginning of an index, and the newest generation of what is deployed.
-async fn heads(conn: &mut Conn) -> Result<(Vec<Head>, i64)> {
+async fn heads(conn: &mut Conn, closed: &Closed) -> Result<(Vec<Head>, i64)> {
     const HEADS: &str = "WITH n(bucket) AS ({I}) SELECT n.bucket, \
         (SELECT MIN(due_at) FROM deliveries \
             WHERE deliveries.bucket = n.bucket AND state = 'queued' AND transactional = 1), \
@@ -147,6 +161,10 @@ async fn heads(conn: &mut Conn) -> Result<(Vec<Head>, i64)> {
             WHERE deliveries.bucket = n.bucket AND state = 'queued' AND transactional = 0), \
         (SELECT MIN(again_at) FROM deliveries WHERE deliveries.bucket = n.bucket AND again_at IS NOT NULL), \
         (SELECT MAX(generation) FROM deployments) FROM n";
+    if !closed.is_empty() {
+        let (heads, generation) = closed.heads(conn).await?;
+        return Ok((in_order(heads), generation));
+    }
     let mut rows = Rows::default();
     for bucket in 0..conn.core.settings().buckets {
         rows.push([bucket.into()]);
@@ -157,11 +175,16 @@ async fn heads(conn: &mut Conn) -> Result<(Vec<Head>, i64)> {
         let (transactional, other, again) = (row.opt_at(1)?, row.opt_at(2)?, row.opt_at(3)?);
         Ok(Head { bucket: row.i64(0)?, transactional, other, again })
     };
-    let mut heads: Vec<Head> =
+    let heads: Vec<Head> =
         conn.fetch_rows(HEADS, rows, &[]).await?.into_iter().map(read).collect::<Result<_>>()?;
+    Ok((in_order(heads), generation))
+}
+
+/// Those with something to do, the earliest first.
+fn in_order(mut heads: Vec<Head>) -> Vec<Head> {
     heads.retain(|head| head.transactional.or(head.other).or(head.again).is_some());
     heads.sort_unstable_by_key(|head| head.transactional.into_iter().chain(head.other).min());
-    Ok((heads, generation))
+    heads
 }
 
 /// When the delivering loop has to look again.
@@ -175,17 +198,32 @@ pub struct Next {
 
 /// When something is due next.
 pub async fn next(conn: &mut Conn) -> Result<Next> {
-    let (heads, _) = heads(conn).await?;
+    next_open(conn, &Closed::default()).await
+}
+
+/// The same, but for what is closed.
+pub async fn next_open(conn: &mut Conn, closed: &Closed) -> Result<Next> {
+    let (heads, _) = heads(conn, closed).await?;
     let due_at = heads.iter().flat_map(|head| [head.transactional, head.other]).flatten().min();
     Ok(Next { due_at, again_at: heads.iter().filter_map(|head| head.again).min() })
 }
 
-async fn lease(tx: &mut Conn, head: &Head, room: usize, claim: &Claim, generation: i64) -> Result<Vec<Row>> {
+async fn lease(
+    tx: &mut Conn,
+    head: &Head,
+    room: usize,
+    claim: &Claim,
+    generation: i64,
+    closed: &Closed,
+) -> Result<Vec<Row>> {
     const TRANSACTIONAL: &str =
-        lease!("bucket = $1 AND state = 'queued' AND transactional = 1 AND due_at <= $6 ORDER BY due_at");
+        lease!("", "bucket = $1 AND state = 'queued' AND transactional = 1 AND due_at <= $6", "due_at");
     const OTHER: &str =
-        lease!("bucket = $1 AND state = 'queued' AND transactional = 0 AND due_at <= $6 ORDER BY due_at");
-    const AGAIN: &str = lease!("bucket = $1 AND again_at IS NOT NULL AND again_at <= $6 ORDER BY again_at");
+        lease!("", "bucket = $1 AND state = 'queued' AND transactional = 0 AND due_at <= $6", "due_at");
+    const AGAIN: &str = lease!("", "bucket = $1 AND again_at IS NOT NULL AND again_at <= $6", "again_at");
+    if !closed.is_empty() {
+        return closed.lease(tx, head, room, claim, generation).await;
+    }
     let parts = [
         (TRANSACTIONAL, head.transactional, claim.journey_now),
         (AGAIN, head.again, claim.now),

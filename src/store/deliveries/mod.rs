@@ -29,7 +29,7 @@ mod facts;
 mod list;
 mod record;
 
-pub use self::claim::{Claim, Claimed, Next, claim, look_again, next};
+pub use self::claim::{Claim, Claimed, Closed, Kept, Next, claim, claim_open, look_again, next, next_open};
 pub use self::counts::{Count, counts};
 pub use self::facts::Person;
 pub use self::list::{Line, of_contact};
