@@ -71,7 +71,7 @@ macro_rules! lease {
             UPDATE deliveries SET state = 'leased', owner = $3, epoch = epoch + 1, attempts = attempts + 1, \
             first_tried_at = COALESCE(first_tried_at, $4), again_at = $5, \
             generation = COALESCE(generation, $7), frozen = COALESCE(frozen, (SELECT contacts.attributes FROM contacts \
-                WHERE contacts.bucket = deliveries.bucket AND contacts.id = deliveries.contact)), \
+                WHERE contacts.bucket = deliveries.bucket AND contacts.id = deliveries.contact AND contacts.merged_into IS NULL)), \
             doubtful = doubtful + CASE WHEN state = 'leased' THEN 1 ELSE 0 END \
             FROM due WHERE deliveries.bucket = $1 AND deliveries.id = due.id \
             RETURNING deliveries.id, contact, enrollment, journey, step, round, arm, kind, channel, template, \

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Claimed;
+use crate::engine::policy;
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{Delivery, Fields, Permissions};
 use crate::id::ContactId;
@@ -19,7 +20,8 @@ pub struct Person {
     pub has_moved: bool,
     /// Where the message goes: the address given by the step, or that of the channel's attribute.
     pub address: Option<Arc<str>>,
-    /// Latest consents, suppressions of this address, pauses. No cap slots: caps were decided in the transition.
+    /// Latest consents and pauses, where the message asks for them, and suppressions of this address. No cap slots: caps were
+    /// decided in the transition.
     pub permissions: Permissions,
 }
 
@@ -50,24 +52,42 @@ impl Person {
 }
 
 /// Puts the contacts of claimed deliveries beside them, as they are now.
+///
+/// At the first try that is how the lease has just frozen them, so they are not read again.
 pub(super) async fn look_up(conn: &mut Conn, catalog: &Catalog, claimed: &mut [Claimed]) -> Result<()> {
+    let (mut first, mut others): (Vec<&mut Claimed>, Vec<&mut Claimed>) =
+        claimed.iter_mut().partition(|one| one.attempts == 1 && one.person.is_none() && one.frozen.is_some());
+    for claimed in &mut first {
+        let attributes = claimed.frozen.take().unwrap_or_default();
+        let mut person = Person { attributes, ..Person::default() };
+        person.address = address(catalog, &claimed.delivery, &person);
+        claimed.person = Some(person);
+    }
+    look_for(conn, catalog, &mut others).await?;
+    load_permissions(conn, catalog, claimed).await?;
+    load_suppressions(conn, claimed).await
+}
+
+/// Looks for the contacts of deliveries that were tried before, or claimed a while ago.
+async fn look_for(conn: &mut Conn, catalog: &Catalog, claimed: &mut [&mut Claimed]) -> Result<()> {
     // Who is looked up once more keeps what was frozen.
     for claimed in claimed.iter_mut().filter(|claimed| claimed.frozen.is_none()) {
         claimed.frozen = claimed.person.take().map(|person| person.attributes);
     }
-    let mut people: HashMap<ContactId, Person> = HashMap::new();
+    let mut people: HashMap<ContactId, Fields> = HashMap::new();
     let mut merged: HashMap<ContactId, ContactId> = HashMap::new();
     let mut wanted: BTreeSet<ContactId> = claimed.iter().map(|claimed| claimed.contact).collect();
     // Somebody may have been merged into somebody who was merged; a chain longer than this is a mistake.
     for _ in 0..5 {
-        let mut buckets: BTreeMap<i64, BTreeSet<ContactId>> = BTreeMap::new();
-        for contact in std::mem::take(&mut wanted) {
-            buckets.entry(conn.core.bucket_of(contact)).or_default().insert(contact);
-        }
-        for (bucket, contacts) in buckets {
-            for (from, into) in load_people(conn, bucket, &contacts, &mut people).await? {
-                merged.insert(from, into);
-                wanted.insert(into);
+        for (bucket, contacts) in by_bucket(conn, std::mem::take(&mut wanted)) {
+            for (id, found) in contacts::attributes(conn, bucket, contacts.into_iter()).await? {
+                match found.merged_into {
+                    Some(into) => {
+                        merged.insert(id, into);
+                        wanted.insert(into);
+                    }
+                    None => _ = people.insert(id, found.attributes),
+                }
             }
         }
     }
@@ -78,15 +98,48 @@ pub(super) async fn look_up(conn: &mut Conn, catalog: &Catalog, claimed: &mut [C
             claimed.contact = *into;
         }
         claimed.person = people.get(&claimed.contact).map(|now| {
-            let attributes = claimed.frozen.take().unwrap_or_else(|| now.attributes.clone());
-            let permissions = now.permissions.clone();
-            let mut person = Person { attributes, permissions, ..Person::default() };
+            let now = Person { attributes: now.clone(), ..Person::default() };
+            let mut person = match claimed.frozen.take() {
+                Some(attributes) => Person { attributes, ..Person::default() },
+                None => now.clone(),
+            };
             person.address = address(catalog, &claimed.delivery, &person);
-            person.has_moved = person.address != address(catalog, &claimed.delivery, now);
+            person.has_moved = person.address != address(catalog, &claimed.delivery, &now);
             person
         });
     }
-    load_suppressions(conn, claimed).await
+    Ok(())
+}
+
+fn by_bucket(
+    conn: &Conn,
+    contacts: impl IntoIterator<Item = ContactId>,
+) -> BTreeMap<i64, BTreeSet<ContactId>> {
+    let mut buckets: BTreeMap<i64, BTreeSet<ContactId>> = BTreeMap::new();
+    for contact in contacts {
+        buckets.entry(conn.core.bucket_of(contact)).or_default().insert(contact);
+    }
+    buckets
+}
+
+/// Consents and pauses, of those whose message asks for them.
+async fn load_permissions(conn: &mut Conn, catalog: &Catalog, claimed: &mut [Claimed]) -> Result<()> {
+    let asks = |one: &Claimed| {
+        one.person.is_some()
+            && !one.delivery.transactional
+            && !policy::is_transactional(catalog, &one.delivery.purpose)
+    };
+    let contacts: BTreeSet<ContactId> =
+        claimed.iter().filter(|one| asks(one)).map(|one| one.contact).collect();
+    for (bucket, contacts) in by_bucket(conn, contacts) {
+        let found = permissions::standing(conn, bucket, contacts.into_iter()).await?;
+        for claimed in claimed.iter_mut().filter(|one| asks(one)) {
+            if let (Some(person), Some(permissions)) = (&mut claimed.person, found.get(&claimed.contact)) {
+                person.permissions = permissions.clone();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where a message goes.
@@ -96,33 +149,6 @@ fn address(catalog: &Catalog, delivery: &Delivery, person: &Person) -> Option<Ar
         person.attribute(catalog, attribute).as_text().map(Arc::from)
     };
     delivery.to.clone().or_else(of_channel)
-}
-
-/// Loads contacts of one bucket; returns those that were merged, with who took over.
-async fn load_people(
-    conn: &mut Conn,
-    bucket: i64,
-    ids: &BTreeSet<ContactId>,
-    people: &mut HashMap<ContactId, Person>,
-) -> Result<Vec<(ContactId, ContactId)>> {
-    let mut merged = Vec::new();
-    let mut there = Vec::new();
-    for (id, found) in contacts::attributes(conn, bucket, ids.iter().copied()).await? {
-        let contacts::Found { attributes, merged_into, .. } = found;
-        match merged_into {
-            Some(into) => merged.push((id, into)),
-            None => {
-                people.insert(id, Person { attributes, ..Person::default() });
-                there.push(id);
-            }
-        }
-    }
-    for (id, permissions) in permissions::standing(conn, bucket, there.into_iter()).await? {
-        if let Some(person) = people.get_mut(&id) {
-            person.permissions = permissions;
-        }
-    }
-    Ok(merged)
 }
 
 async fn load_suppressions(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {
