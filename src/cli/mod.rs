@@ -406,6 +406,9 @@ pub struct BenchArgs {
     /// The database; a fresh temporary SQLite file where none is given
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
+    /// How many processes serve the database; on PostgreSQL two where none is given, on SQLite always one
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u16>,
     /// Only lets the contacts of J enter and wait: what parking them takes in time, memory and space, and at rest
     #[arg(long)]
     pub park: bool,

@@ -1,7 +1,7 @@
 //! What is left to do at this moment, cheaply: for `/metrics`, readiness and rehearsals.
 
 use super::sql::args;
-use super::{Conn, Result, deliveries, timers};
+use super::{Conn, Result, Rows, deliveries, timers};
 use crate::time::Timestamp;
 
 /// How much waits where.
@@ -39,6 +39,22 @@ pub async fn backlog(conn: &mut Conn, now: Timestamp) -> Result<Backlog> {
     next = next.min(owed);
     backlog.next_due = (next != Timestamp::NEVER).then_some(next);
     Ok(backlog)
+}
+
+/// Whether nothing is left to do at that moment, found without counting.
+pub async fn is_idle(conn: &mut Conn, now: Timestamp) -> Result<bool> {
+    const BUSY: &str = "WITH n(bucket) AS ({I}) SELECT n.bucket FROM n WHERE \
+        EXISTS (SELECT 1 FROM inbox WHERE inbox.bucket = n.bucket) \
+        OR EXISTS (SELECT 1 FROM timers WHERE timers.bucket = n.bucket AND timers.wake_at <= $1) \
+        OR EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bucket = n.bucket AND state = 'queued' AND due_at <= $2) \
+        OR EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bucket = n.bucket AND again_at IS NOT NULL) \
+        OR EXISTS (SELECT 1 FROM tasks WHERE tasks.bucket = n.bucket AND state = 'open' AND due_at <= $3) \
+        OR EXISTS (SELECT 1 FROM jobs WHERE jobs.bucket = n.bucket AND ended_at IS NULL) LIMIT 1";
+    let mut rows = Rows::default();
+    for bucket in 0..conn.core.settings().buckets {
+        rows.push([bucket.into()]);
+    }
+    Ok(conn.fetch_rows(BUSY, rows, &args![now, now, now]).await?.is_empty())
 }
 
 async fn count(conn: &mut Conn, sql: &'static str, args: Vec<super::Arg>) -> Result<i64> {

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::super::load::Project;
 use super::super::{BenchArgs, Failure, deploy, import, world};
+use super::server::Server;
 use super::{Workload, load};
 use crate::clock::machine_now;
-use crate::store::{Store, keys};
+use crate::store::{Access, Arg, Options, Store, backlog, bucket_of, contacts, keys};
 use crate::time::Timestamp;
 
 /// How often the engine is asked whether it is through.
@@ -20,19 +22,29 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// The running engine.
 pub(super) struct Engine {
-    folder: PathBuf,
     /// A folder that was made here and goes with it.
-    child: Child,
-    url: String,
+    folder: PathBuf,
+    /// The schema on a server, which goes too.
+    server: Option<Server>,
+    children: Vec<Child>,
+    urls: Vec<String>,
+    /// Counts the doors that were handed out: each process gets its share.
+    doors: AtomicUsize,
     key: String,
     client: reqwest::Client,
     contacts: u64,
+    /// For looking at what is left to do.
+    store: Store,
+    /// What the journey clock shows.
+    now: AtomicI64,
 }
 
-/// What the system says of the engine's process.
-#[derive(Clone, Copy, Debug)]
+/// What the system says of the engine's processes: CPU of all of them, memory of the largest.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     pub cpu_ms: u64,
+    /// Of the database server, where there is one on this machine.
+    pub server_cpu_ms: Option<u64>,
     pub rss_mib: u64,
     pub peak_mib: u64,
 }
@@ -71,8 +83,13 @@ impl Engine {
     pub(super) async fn start(workload: Workload, args: &BenchArgs) -> Result<Engine, Failure> {
         let folder =
             std::env::temp_dir().join(format!("fahrplan-bench-{}-{}", std::process::id(), machine_now().0));
+        let server = match &args.database {
+            Some(url) => Server::prepare(url).await?,
+            None => None,
+        };
+        let file = || format!("sqlite:{}", folder.join("bench.db").display());
         let database =
-            args.database.clone().unwrap_or_else(|| format!("sqlite:{}", folder.join("bench.db").display()));
+            server.as_ref().map(Server::url).or_else(|| args.database.clone()).unwrap_or_else(file);
         write_project(&folder, workload)
             .map_err(|error| Failure::world(format!("{}: {error}", folder.display())))?;
         let project = Project::at(folder.clone())?;
@@ -84,39 +101,52 @@ impl Engine {
         let scopes = [keys::Scope::Ingest].into();
         let (_, key) = keys::create(&store, "bench", scopes, None, machine_now()).await.map_err(world)?;
         store.close().await;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .map_err(|e| Failure::world(e.to_string()))?
-            .port();
-        let log =
-            std::fs::File::create(folder.join("log")).map_err(|error| Failure::world(error.to_string()))?;
-        let program = std::env::current_exe().map_err(|error| Failure::world(error.to_string()))?;
         set_clock(&folder, load::BEGINNING)?;
+        let look = Options { access: Access::Look, ..Options::default() };
+        let mut engine = Engine {
+            children: Vec::new(),
+            urls: Vec::new(),
+            doors: AtomicUsize::new(0),
+            key,
+            client: reqwest::Client::new(),
+            contacts: args.contacts,
+            store: Store::open_with(&database, look).await.map_err(world)?,
+            now: AtomicI64::new(beginning.0),
+            server,
+            folder,
+        };
+        for number in 0..super::workers(args) {
+            engine.serve(&database, number)?;
+        }
+        engine.until_ready().await?;
+        Ok(engine)
+    }
+
+    /// Starts one process.
+    fn serve(&mut self, database: &str, number: usize) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::world(error.to_string());
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(failed)?;
+        let log = std::fs::File::create(self.folder.join(format!("log{number}"))).map_err(failed)?;
+        let program = std::env::current_exe().map_err(failed)?;
         let child = Command::new(program)
             .args(["serve", "--rehearse", "--clock"])
-            .arg(folder.join("clock"))
-            .current_dir(&folder)
-            .env("FAHRPLAN_DATABASE_URL", &database)
-            .env("FAHRPLAN_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+            .arg(self.folder.join("clock"))
+            .current_dir(&self.folder)
+            .env("FAHRPLAN_DATABASE_URL", database)
+            .env("FAHRPLAN_HTTP_LISTEN", free.to_string())
             .env("FAHRPLAN_LOG", "warn")
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .map_err(|error| Failure::world(format!("the engine cannot be started: {error}")))?;
-        let engine = Engine {
-            folder,
-            child,
-            url: format!("http://127.0.0.1:{port}"),
-            key,
-            client: reqwest::Client::new(),
-            contacts: args.contacts,
-        };
-        engine.until_ready().await?;
-        Ok(engine)
+        self.children.push(child);
+        self.urls.push(format!("http://{free}"));
+        Ok(())
     }
 
     pub(super) fn door(&self) -> Door {
-        Door { url: self.url.clone(), key: self.key.clone(), client: self.client.clone() }
+        let turn = self.doors.fetch_add(1, Ordering::Relaxed) % self.urls.len();
+        Door { url: self.urls[turn].clone(), key: self.key.clone(), client: self.client.clone() }
     }
 
     /// One event of that name for each contact, until nothing is left of it; how many seconds that took.
@@ -130,6 +160,7 @@ impl Engine {
     /// Sets the clock forward and waits until everything that fell due is done.
     pub(super) async fn forward(&self, to: &str) -> Result<f64, Failure> {
         let begun = Instant::now();
+        self.now.store(moment(to).0, Ordering::Relaxed);
         set_clock(&self.folder, to)?;
         self.until_idle().await?;
         Ok(begun.elapsed().as_secs_f64())
@@ -140,11 +171,17 @@ impl Engine {
         let mut times = Vec::new();
         for n in 0..count {
             let new = self.contacts + n;
-            let sent = self.sent().await?;
+            let (mut conn, door) = (self.store.read().await.map_err(world)?, self.door());
+            let contact = contacts::by_key(&mut conn, &format!("u{new}")).await.map_err(world)?;
+            let Some(contact) = contact else { return Err(Failure::world("a contact is missing")) };
+            let place = [bucket_of(contact.id, self.store.settings().buckets), contact.id.0];
+            const CLAIMED: &str =
+                "SELECT id FROM deliveries WHERE bucket = $1 AND contact = $2 AND attempts > 0";
             let begun = Instant::now();
-            self.door().post(&json!({ "batch": [load::item("signed_up", new)] })).await?;
+            door.post(&json!({ "batch": [load::item("signed_up", new)] })).await?;
             let answered = begun.elapsed();
-            while self.sent().await? == sent && begun.elapsed() < Duration::from_secs(5) {
+            let mut claimed = async || conn.fetch(CLAIMED, place.map(Arg::I64).into()).await.map_err(world);
+            while claimed().await?.is_empty() && begun.elapsed() < Duration::from_secs(5) {
                 tokio::time::sleep(Duration::from_micros(300)).await;
             }
             times.push((answered, begun.elapsed()));
@@ -165,19 +202,22 @@ impl Engine {
     }
 
     pub(super) fn usage(&self) -> Usage {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
-        };
-        let status = read("status");
-        let kib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
-            line.split_whitespace().find_map(|word| word.parse::<u64>().ok()).unwrap_or(0) / 1_024
-        };
-        // Fields 14 and 15 of stat, counted behind the name in brackets; a tick is 10 ms on Linux.
-        let stat = read("stat");
-        let ticks = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11).take(2);
-        let cpu_ms = ticks.filter_map(|word| word.parse::<u64>().ok()).sum::<u64>() * 10;
-        Usage { cpu_ms, rss_mib: kib("VmRSS:"), peak_mib: kib("VmHWM:") }
+        let mut usage = Usage::default();
+        for child in &self.children {
+            let read = |file: &str| {
+                std::fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap_or_default()
+            };
+            let status = read("status");
+            let mib = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+                line.split_whitespace().find_map(|word| word.parse::<u64>().ok()).unwrap_or(0) / 1_024
+            };
+            usage.cpu_ms += ticks(&read("stat"), 11);
+            usage.rss_mib = usage.rss_mib.max(mib("VmRSS:"));
+            usage.peak_mib = usage.peak_mib.max(mib("VmHWM:"));
+        }
+        usage.server_cpu_ms = self.server.as_ref().and_then(Server::cpu_ms);
+        usage
     }
 
     pub(super) fn database_bytes(&self) -> u64 {
@@ -187,55 +227,39 @@ impl Engine {
 
     /// Ends the engine and removes what it left.
     pub(super) async fn stop(&mut self) -> Result<(), Failure> {
-        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        for child in &self.children {
+            let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+        }
         let deadline = Instant::now() + Duration::from_secs(40);
-        while Instant::now() < deadline && self.child.try_wait().is_ok_and(|status| status.is_none()) {
+        let running = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_none());
+        while Instant::now() < deadline && self.children.iter_mut().any(running) {
             tokio::time::sleep(ASK).await;
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
+        self.kill();
+        self.store.clone().close().await;
+        if let Some(server) = &self.server {
+            server.remove().await?;
+        }
         Ok(())
     }
 
-    async fn metric(&self, wanted: &[&str]) -> Result<Vec<i64>, Failure> {
-        let text = self
-            .client
-            .get(format!("{}/metrics", self.url))
-            .send()
-            .await
-            .map_err(world)?
-            .text()
-            .await
-            .map_err(world)?;
-        let value = |name: &str| {
-            let lines = text
-                .lines()
-                .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
-            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).reduce(|sum, n| sum + n)
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "counts that were whole")]
-        let whole = |name: &&str| value(name).unwrap_or(0.0) as i64;
-        if wanted == ["fahrplan_backlog"] {
-            let lines = text.lines().filter(|line| line.starts_with("fahrplan_backlog{"));
-            #[expect(clippy::cast_possible_truncation, reason = "counts that were whole")]
-            let counts =
-                lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|n| n as i64);
-            return Ok(vec![counts.sum()]);
+    fn kill(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
         }
-        Ok(wanted.iter().map(whole).collect())
-    }
-
-    async fn sent(&self) -> Result<i64, Failure> {
-        Ok(self.metric(&["fahrplan_deliveries_total"]).await?[0])
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 
     async fn until_idle(&self) -> Result<(), Failure> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if self.metric(&["fahrplan_backlog"]).await?[0] == 0 {
+            let mut conn = self.store.read().await.map_err(world)?;
+            let now = Timestamp(self.now.load(Ordering::Relaxed));
+            if backlog::is_idle(&mut conn, now).await.map_err(world)? {
                 return Ok(());
             }
+            drop(conn);
             tokio::time::sleep(ASK).await;
         }
         Err(Failure::world("the engine does not come to an end"))
@@ -243,29 +267,32 @@ impl Engine {
 
     async fn until_ready(&self) -> Result<(), Failure> {
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(30) {
-            if self
-                .client
-                .get(format!("{}/readyz", self.url))
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
-            {
-                return Ok(());
+        for (number, url) in self.urls.iter().enumerate() {
+            let asked = || self.client.get(format!("{url}/readyz")).send();
+            while !asked().await.is_ok_and(|answer| answer.status().is_success()) {
+                if begun.elapsed() > Duration::from_secs(30) {
+                    let log = std::fs::read_to_string(self.folder.join(format!("log{number}")));
+                    let log = log.unwrap_or_default();
+                    return Err(Failure::world(format!("the engine does not start: {log}")));
+                }
+                tokio::time::sleep(ASK).await;
             }
-            tokio::time::sleep(ASK).await;
         }
-        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        Err(Failure::world(format!("the engine does not start: {log}")))
+        Ok(())
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
+        self.kill();
     }
+}
+
+/// CPU in milliseconds from two neighbouring fields of a line of `/proc/PID/stat`, counted behind the name in brackets; a tick is 10 ms
+/// on Linux.
+pub(super) fn ticks(stat: &str, field: usize) -> u64 {
+    let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(field).take(2);
+    fields.filter_map(|word| word.parse::<u64>().ok()).sum::<u64>() * 10
 }
 
 fn moment(text: &str) -> Timestamp {

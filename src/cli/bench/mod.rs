@@ -5,17 +5,20 @@
 //! consent and quiet hours, ten attributes a contact and two more journeys.
 //!
 //! The daemon is another process, started as `serve --rehearse --clock FILE`, so that its memory and CPU are its own; messages are
-//! recorded, not sent. This process makes the load over HTTP in batches of 100. Waiting that is part of the journey is not counted:
+//! recorded, not sent. On PostgreSQL two of them share the server. Before, the same run measures the bare batch: see [`bare`]. This process makes the load over HTTP in batches of 100. Waiting that is part of the journey is not counted:
 //! the clock stands until a phase is through, then it is set forward.
 
+mod bare;
 mod engine;
 mod load;
+mod server;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use self::engine::Engine;
+use self::server::Server;
 use super::{BenchArgs, Exit, Outcome};
 
 /// Transitions a contact makes in J and J'.
@@ -47,25 +50,56 @@ pub fn run(args: &BenchArgs) -> Outcome {
     super::block_on(measure(args))
 }
 
+/// How many processes serve the database.
+fn workers(args: &BenchArgs) -> usize {
+    let several = args.database.as_ref().is_some_and(|url| url.starts_with("postgres"));
+    if several { usize::from(args.workers.unwrap_or(2)).max(1) } else { 1 }
+}
+
+/// The bare batch, on a database like that of the workloads.
+async fn bare_figure(args: &BenchArgs) -> Result<f64, super::Failure> {
+    super::progress("the bare batch");
+    let folder = std::env::temp_dir().join(format!("fahrplan-bare-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(super::world)?;
+    let server = match &args.database {
+        Some(url) => Server::prepare(url).await?,
+        None => None,
+    };
+    // A database file that somebody names is not for rows of this kind.
+    let url =
+        server.as_ref().map_or_else(|| format!("sqlite:{}", folder.join("bare.db").display()), Server::url);
+    let figure = bare::rows_per_second(&url, args.contacts, workers(args)).await;
+    if let Some(server) = server {
+        server.remove().await?;
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+    figure
+}
+
 async fn measure(args: &BenchArgs) -> Outcome {
     let mut results = Vec::new();
+    let mut bare = None;
     if args.park {
         results.push(parking_figures(args).await?);
     } else {
+        let figure = bare_figure(args).await?;
         for workload in [Workload::J, Workload::JPrime] {
-            results.push(workload_figures(workload, args).await?);
+            results.push(workload_figures(workload, args, figure).await?);
         }
+        bare = Some(figure.round());
     }
     let report = json!({
         "contacts": args.contacts,
         "database": args.database.as_deref().map_or("sqlite", |url| url.split(':').next().unwrap_or("?")),
+        "workers": workers(args),
+        "bare_rows_per_second": bare,
         "workloads": results,
     });
     super::print(&format!("{report:#}\n"))?;
     Ok(Exit::Fine)
 }
 
-async fn workload_figures(workload: Workload, args: &BenchArgs) -> Result<Value, super::Failure> {
+async fn workload_figures(workload: Workload, args: &BenchArgs, bare: f64) -> Result<Value, super::Failure> {
     let mut engine = Engine::start(workload, args).await?;
     let n = args.contacts;
     super::progress(&format!("{}: {n} contacts enter", workload.name()));
@@ -82,13 +116,19 @@ async fn workload_figures(workload: Workload, args: &BenchArgs) -> Result<Value,
     let latency = engine.singles(SINGLES).await?;
     let size = engine.database_bytes();
     engine.stop().await?;
+    let server_cpu = after.server_cpu_ms.zip(before.server_cpu_ms).map(|(after, before)| after - before);
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let each = |cpu_ms: u64| (cpu_ms as f64 * 1_000.0 / transitions as f64 * 10.0).round() / 10.0;
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let per_second = transitions as f64 / seconds;
     let figures = json!({
         "workload": workload.name(),
         "transitions": transitions,
         "seconds": { "enter": enter, "same_instant": due, "purchase_call_exit": buy, "all": seconds },
-        "transitions_per_second": (transitions as f64 / seconds).round(),
-        "cpu_us_per_transition": ((after.cpu_ms - before.cpu_ms) as f64 * 1_000.0 / transitions as f64 * 10.0).round() / 10.0,
+        "transitions_per_second": per_second.round(),
+        "ratio_to_bare": (per_second / bare * 100.0).round() / 100.0,
+        "cpu_us_per_transition": each(after.cpu_ms - before.cpu_ms),
+        "server_cpu_us_per_transition": server_cpu.map(each),
         "single_event_to_channel_ms": latency,
         "parked_rss_mib": parked.rss_mib,
         "peak_rss_mib": after.peak_mib,
