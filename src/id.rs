@@ -32,6 +32,11 @@ impl Ids {
         self.worker
     }
 
+    /// From now on the ids are those of another number, and still grow.
+    pub fn renumber(&mut self, worker: u16) {
+        self.worker = i64::from(worker & 0x3ff);
+    }
+
     /// The next raw id at that instant of the machine's clock.
     pub fn next(&mut self, now: Timestamp) -> i64 {
         // The counter is the low half of `last`: when it runs over, the id borrows from the next millisecond.

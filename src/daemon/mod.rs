@@ -16,6 +16,7 @@
 //! awaited to their result, leases of what was not begun are given back.
 
 mod advance;
+mod agenda;
 mod brakes;
 mod compose;
 mod deliver;

@@ -1,7 +1,7 @@
 //! Everything in which SQLite and PostgreSQL differ: how they are opened, how a transaction begins, how a list of rows is
 //! written, and the clauses that lock rows or skip those which somebody else holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, RwLock};
@@ -154,18 +154,40 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
     Ok(Pools::Sqlite { writer, readers, path: path.to_owned() })
 }
 
+/// What we ask of every session of PostgreSQL, in its units. A process that is frozen, or whose machine is gone, must not hold a bucket:
+/// the server cuts its transaction, or its connection. No statement of ours takes long, but those that change the schema.
+const SESSION: [(&str, &str); 7] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("statement_timeout", "60s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10000"),
+    // Our statements look up a few thousand keys; compiling them costs more than running them.
+    ("jit", "off"),
+];
+
+/// A connection that was idle for longer is asked whether it still stands before it is used.
+const TRUSTED: Duration = Duration::from_millis(500);
+
 async fn open_postgres(url: &str, options: &Options) -> Result<Pools> {
     let connect = PgConnectOptions::from_str(url)?
         .application_name("fahrplan")
-        // A frozen process must not hold a bucket: the server cuts its transaction.
-        .options([("idle_in_transaction_session_timeout", "5s"), ("jit", "off")])
-        // Our statements look up a few thousand keys. On tables that are small when a statement is planned, the server would rather
-        // read a whole bucket and hash it, and keep to that plan while the tables grow.
+        .options(SESSION)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging();
     let pool = PoolOptions::new()
         .max_connections(options.connections)
         .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(async move {
+                // After the server was restarted all that are idle are broken; one failure each would be a long time.
+                if meta.idle_for > TRUSTED {
+                    sqlx::Connection::ping(conn).await?;
+                }
+                Ok(true)
+            })
+        })
         .acquire_timeout(options.patience)
         .connect_with(connect)
         .await?;
@@ -184,11 +206,13 @@ pub(super) struct Texts {
     /// By constant (where it lies, which is quicker to hash than what it says) and number of rows. Read at every statement, written
     /// a few hundred times in all.
     made: RwLock<HashMap<(usize, usize), Arc<str>>>,
+    /// Those that insert rows of several buckets. Only looked for in builds with assertions, for tests.
+    scattered: RwLock<BTreeSet<&'static str>>,
 }
 
 impl Texts {
     pub(super) fn new(dialect: Dialect) -> Texts {
-        Texts { dialect, made: RwLock::default() }
+        Texts { dialect, made: RwLock::default(), scattered: RwLock::default() }
     }
 
     /// A statement without a list of rows.
@@ -207,6 +231,40 @@ impl Texts {
     /// All that were made so far.
     pub(super) fn all(&self) -> Vec<Arc<str>> {
         self.made.read().expect("nothing panics while holding it").values().cloned().collect()
+    }
+
+    /// Notes whether the rows that a statement inserts are of several buckets.
+    pub(super) fn look_at(&self, sql: &'static str, rows: &Rows) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        let Some((_, columns)) = sql.split_once("INSERT INTO ").and_then(|(_, rest)| rest.split_once('('))
+        else {
+            return;
+        };
+        let names = columns.split(')').next().unwrap_or_default();
+        let (Some(place), Some((_, letters, _))) =
+            (names.split(',').position(|name| name.trim() == "bucket"), hole(sql))
+        else {
+            return;
+        };
+        // A text whose rows are not its columns gives the bucket for all of them.
+        if letters.len() != names.split(',').count() {
+            return;
+        }
+        let mut buckets = rows.cells.chunks(letters.len()).filter_map(|row| match row[place] {
+            Arg::I64(bucket) => Some(bucket),
+            _ => None,
+        });
+        let first = buckets.next();
+        if buckets.any(|bucket| Some(bucket) != first) {
+            self.scattered.write().expect("nothing panics while holding it").insert(sql);
+        }
+    }
+
+    /// See [`Texts::look_at`].
+    pub(super) fn scattered(&self) -> Vec<&'static str> {
+        self.scattered.read().expect("nothing panics while holding it").iter().copied().collect()
     }
 
     fn text(&self, sql: &'static str, rows: usize) -> Arc<str> {

@@ -54,7 +54,6 @@ pub async fn contacts(store: &Store, people: &[Person], now: Timestamp) -> Resul
         match import(&mut tx, people, now).await {
             Ok(Some(imported)) => {
                 tx.commit().await?;
-                store.wake();
                 return Ok(imported);
             }
             // Once more, with what the other process wrote.

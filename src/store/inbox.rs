@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::identities::{Resolved, Resolver};
 use super::sql::args;
-use super::{Conn, Core, Error, Result, Row, Rows, Store};
+use super::{Arg, Conn, Core, Error, Result, Row, Rows, Store};
 use crate::clock::machine_now;
 use crate::engine::world::Input;
 use crate::id::ContactId;
@@ -187,7 +187,6 @@ async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Resul
                 true => tx.commit_unannounced().await?,
                 false => tx.commit().await?,
             }
-            core.wake_due();
             return Ok(accepted);
         }
         drop(tx);
@@ -241,8 +240,7 @@ fn without<'a>(input: &'a Input, attribute: &str) -> Cow<'a, Input> {
     }
 }
 
-/// Puts inputs into the inboxes of contacts that are known, inside a transaction that does more. The caller wakes the advancing
-/// loop after its commit with [`Store::wake`].
+/// Puts inputs into the inboxes of contacts that are known, inside a transaction that does more. Its commit wakes the advancing loop.
 pub async fn enqueue(tx: &mut Conn, inputs: Vec<(ContactId, Input)>, now: Timestamp) -> Result<()> {
     let mut rows = Rows::with_capacity(inputs.len() * 5);
     for (contact, input) in inputs {
@@ -263,6 +261,11 @@ fn push(rows: &mut Rows, core: &Core, contact: ContactId, now: Timestamp, text: 
 }
 
 async fn insert(tx: &mut Conn, rows: Rows) -> Result<()> {
+    for row in rows.cells.chunks(5) {
+        if let [Arg::I64(bucket), ..] = row {
+            tx.note_due(*bucket);
+        }
+    }
     const INSERT: &str = "INSERT INTO inbox (bucket, id, contact, accepted_at, input) {IIIIT}";
     tx.exec_rows(INSERT, rows, &[]).await?;
     Ok(())

@@ -48,7 +48,6 @@ pub async fn work(store: &Store, bucket: i64, now: Timestamp) -> Result<Option<u
         tx.exec(END, args![now, bucket, id]).await?;
     }
     tx.commit().await?;
-    store.wake();
     Ok(Some(reached))
 }
 

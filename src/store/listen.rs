@@ -2,6 +2,7 @@
 //!
 //! Only a hint: a word that is lost costs a few seconds, since each loop looks by itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
@@ -9,10 +10,13 @@ use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
 use super::dialect::Pools;
-use super::{Result, Store};
+use super::{Core, Result, Store};
 
 /// What [`super::Conn::hint_due`] calls.
 pub(super) const DUE: &str = "fahrplan_due";
+
+/// Buckets that a word names; one with more to name names all.
+const NAMED: usize = 500;
 
 /// The pause after the connection was lost.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -45,13 +49,32 @@ async fn listen(store: &Store) -> Result<()> {
     let mut listener = PgListener::connect_with(&own).await?;
     listener.eager_reconnect(false);
     listener.listen(DUE).await?;
-    let own_number = store.worker().to_string();
     // Something may have come while nobody listened.
     store.wake();
     while let Some(word) = listener.try_recv().await? {
-        if word.payload() != own_number {
-            store.wake();
-        }
+        hear(&store.core, word.payload());
     }
     Err(sqlx::Error::WorkerCrashed.into())
+}
+
+/// What a process says: its number, and the buckets that may have something to do; none for all.
+pub(super) fn word(worker: i64, buckets: &BTreeSet<i64>) -> String {
+    let mut word = worker.to_string();
+    for bucket in buckets.iter().filter(|_| buckets.len() <= NAMED) {
+        word.push_str(&format!(" {bucket}"));
+    }
+    word
+}
+
+fn hear(core: &Core, word: &str) {
+    let mut numbers = word.split(' ').map(str::parse);
+    // Our own words come back to us. What cannot be read may concern every bucket.
+    match numbers.next() {
+        Some(Ok(worker)) if worker == core.worker() => return,
+        _ => {}
+    }
+    match numbers.collect::<std::result::Result<Vec<i64>, _>>() {
+        Ok(buckets) if !buckets.is_empty() => core.wake_buckets(buckets),
+        _ => core.wake_due(),
+    }
 }

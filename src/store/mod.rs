@@ -12,6 +12,7 @@
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often
+//! - `workers`: numbers of processes, for their ids
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
 //! - `deliveries`, `tasks`: the outbox; `brakes`: what is paused; `keys`: who may come in; `rejected`: what could not be read
@@ -58,6 +59,7 @@ pub mod tidy;
 pub mod timers;
 mod workers;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::sync::atomic::AtomicU64;
@@ -99,8 +101,11 @@ pub(crate) struct Core {
     ids: Mutex<Ids>,
     /// Keys that this process has revoked.
     keys_revoked: AtomicU64,
+    lease: Arc<workers::Lease>,
     /// Counts up when a bucket may have something to do: the advancing loop watches it.
     due: watch::Sender<u64>,
+    /// Which buckets, since the advancing loop asked last.
+    due_buckets: Mutex<BTreeSet<i64>>,
     /// Counts up when a delivery was queued or fell free: the delivering loop watches it.
     owed: watch::Sender<u64>,
 }
@@ -187,7 +192,12 @@ pub enum Error {
     File(std::io::Error),
     /// What was read for a batch has changed since: it begins again.
     Moved,
+    /// The lease of the worker number was over: ids that were made may be another one's.
+    Lapsed,
 }
+
+/// Beginnings of the codes with which PostgreSQL says no for now.
+const PASSING: [&str; 8] = ["08", "40", "53", "57014", "57P", "25P02", "25P03", "55P03"];
 
 /// What store functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -219,6 +229,7 @@ impl fmt::Display for Error {
                 }
             }
             Error::Moved => f.write_str("what was read has changed meanwhile"),
+            Error::Lapsed => f.write_str("the lease of this process was over; it did not run for a while"),
             Error::OldSqlite(version) => {
                 write!(f, "SQLite {version} may lose commits; 3.51.3 or newer is needed")
             }
@@ -262,14 +273,15 @@ impl Error {
                 {
                     true
                 }
-                // PostgreSQL: connections, serialization, shutting down, out of resources.
-                Some(code) => ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)),
+                // PostgreSQL: connections, serialization, out of resources, canceled, shutting down, a transaction that was idle
+                // for too long or is at its end, a lock that did not come.
+                Some(code) => PASSING.iter().any(|class| code.starts_with(class)),
                 None => false,
             },
             Error::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
                 true
             }
-            Error::Busy | Error::Silent(_) | Error::Moved => true,
+            Error::Busy | Error::Silent(_) | Error::Moved | Error::Lapsed => true,
             Error::Opening { error, .. } => error.is_passing(),
             _ => false,
         }
@@ -314,7 +326,9 @@ impl Store {
             settings: OnceLock::new(),
             ids: Mutex::new(Ids::new(0)),
             keys_revoked: AtomicU64::new(0),
+            lease: Arc::default(),
             due: watch::Sender::new(0),
+            due_buckets: Mutex::default(),
             owed: watch::Sender::new(0),
         });
         let acceptor = Arc::new(inbox::Acceptor::start(&core));
@@ -356,6 +370,11 @@ impl Store {
     /// Changes when a bucket may have something to do. Only a hint: look every few seconds as well.
     pub fn due(&self) -> watch::Receiver<u64> {
         self.core.due.subscribe()
+    }
+
+    /// The buckets that may have something to do, since this was asked last.
+    pub fn take_due(&self) -> BTreeSet<i64> {
+        std::mem::take(&mut *self.core.due_buckets.lock().expect("nothing panics while holding it"))
     }
 
     /// Changes when a delivery was queued or fell free. Only a hint, as [`Store::due`].
@@ -402,6 +421,11 @@ impl Store {
         self.core.texts.all()
     }
 
+    /// Those of them that inserted rows of several buckets; only known in builds with assertions.
+    pub fn scattered(&self) -> Vec<&'static str> {
+        self.core.texts.scattered()
+    }
+
     /// Closes all connections. Dropping the last clone does so too, but later.
     pub async fn close(self) {
         self.core.pools.close().await;
@@ -433,6 +457,13 @@ impl Core {
 
     async fn write(self: &Arc<Core>) -> Result<Conn> {
         self.pass(boundary::Point::Begin).await?;
+        // A simulation has a clock of its own, which the lease does not know.
+        let begun = self.boundary.is_none().then(|| self.lease.begin());
+        Ok(Conn::new(self.pools.write().await?, self).leased(begun))
+    }
+
+    /// A transaction that makes no ids, and so needs no lease.
+    async fn write_unleased(self: &Arc<Core>) -> Result<Conn> {
         Ok(Conn::new(self.pools.write().await?, self))
     }
 
@@ -441,7 +472,14 @@ impl Core {
         bucket_of(contact, self.settings().buckets)
     }
 
+    /// All buckets may have something to do.
     pub(crate) fn wake_due(&self) {
+        self.wake_buckets(0..self.settings().buckets);
+    }
+
+    /// These buckets may have something to do.
+    pub(crate) fn wake_buckets(&self, buckets: impl IntoIterator<Item = i64>) {
+        self.due_buckets.lock().expect("nothing panics while holding it").extend(buckets);
         self.due.send_modify(|count| *count = count.wrapping_add(1));
     }
 

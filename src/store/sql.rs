@@ -4,6 +4,7 @@
 //! goes; the letters are the types of its columns: `I` for integers, `T` for text, `B` for bytes. [`Dialect`] fills the hole.
 //! No value ever becomes part of a text.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join;
@@ -152,6 +153,10 @@ pub struct Conn {
     pub(super) core: Arc<Core>,
     /// Names that were given a number in this transaction; others may know them after the commit.
     pub(super) fresh_names: Vec<(Arc<str>, i64)>,
+    /// Buckets into whose inboxes this transaction has put something.
+    due: BTreeSet<i64>,
+    /// Under which lease it makes ids, if it may make any.
+    lease: Option<u64>,
 }
 
 pub(super) enum Held {
@@ -168,7 +173,12 @@ enum Driver<'a> {
 
 impl Conn {
     pub(super) fn new(held: Held, core: &Arc<Core>) -> Conn {
-        Conn { held, core: core.clone(), fresh_names: Vec::new() }
+        Conn { held, core: core.clone(), fresh_names: Vec::new(), due: BTreeSet::new(), lease: None }
+    }
+
+    /// For a transaction that makes ids.
+    pub(super) fn leased(self, begun: Option<u64>) -> Conn {
+        Conn { lease: begun, ..self }
     }
 
     /// Which database this is.
@@ -214,13 +224,24 @@ impl Conn {
     }
 
     async fn make_durable(self) -> Result<()> {
+        if self.lease.is_some_and(|begun| !self.core.lease.is_good(begun)) {
+            return Err(Error::Lapsed);
+        }
         match self.held {
             Held::ReadSqlite(_) | Held::ReadPostgres(_) => {}
             Held::WriteSqlite(tx) => tx.commit().await?,
             Held::WritePostgres(tx) => tx.commit().await?,
         }
         self.core.names.learn(self.fresh_names);
+        if !self.due.is_empty() {
+            self.core.wake_buckets(self.due);
+        }
         Ok(())
+    }
+
+    /// Something was put into the inbox of a bucket: after the commit, the advancing loop of this process is told.
+    pub(super) fn note_due(&mut self, bucket: i64) {
+        self.due.insert(bucket);
     }
 
     /// Runs a statement; the number of rows it changed.
@@ -244,6 +265,7 @@ impl Conn {
     pub async fn exec_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<u64> {
         let mut changed = 0;
         let core = self.core.clone();
+        core.texts.look_at(sql, &rows);
         let mut pieces = core.texts.pieces(sql, rows, fixed);
         let mut next = pieces.next();
         while let Some((text, piece)) = next {
@@ -301,6 +323,8 @@ impl Conn {
         if self.dialect() == Dialect::Postgres {
             // Any number will do, as long as all of us use the same.
             self.fetch("SELECT pg_advisory_xact_lock(7021)::TEXT", Vec::new()).await?;
+            // A change of a large table takes as long as it takes.
+            self.exec("SET LOCAL statement_timeout = 0", Vec::new()).await?;
         }
         Ok(())
     }
@@ -321,12 +345,12 @@ impl Conn {
         Ok(())
     }
 
-    /// Tells the daemons of other processes, after the commit, that a bucket may have something to do. Only a hint: one a
-    /// transaction at most, since notifying commits wait for each other.
+    /// Tells the daemons of other processes, after the commit, which buckets may have something to do: those into whose inboxes this
+    /// transaction has put something, or all. Only a hint: one a transaction at most, since notifying commits wait for each other.
     pub(super) async fn hint_due(&mut self) -> Result<()> {
         if self.dialect() == Dialect::Postgres {
-            let (channel, worker) = (super::listen::DUE, self.core.worker().to_string());
-            self.fetch("SELECT pg_notify($1, $2)::TEXT", args![channel, worker]).await?;
+            let word = super::listen::word(self.core.worker(), &self.due);
+            self.fetch("SELECT pg_notify($1, $2)::TEXT", args![super::listen::DUE, word]).await?;
         }
         Ok(())
     }

@@ -6,7 +6,10 @@
 mod accepting;
 mod advancing;
 mod ahead;
+mod buckets;
 mod calling;
+mod caps;
+mod cutting;
 mod keeping;
 mod opening;
 mod outbox;

@@ -32,7 +32,7 @@ const RARE: [&str; 2] =
     ["kind = 0 AND contact IN (SELECT n.contact FROM n)", "SELECT bucket FROM buckets WHERE bucket = $1"];
 
 /// Everything that a running daemon does, once.
-async fn be_busy(store: &Store) {
+pub(super) async fn be_busy(store: &Store) {
     let start = script(7)[0].0;
     let script = &script(7)[..60];
     let end = script.last().expect("not empty").0.plus_ms(2 * DAY);

@@ -1,5 +1,6 @@
 //! What the daemon does now and then: forgetting, statistics, the log of SQLite, and hearing what others have committed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fahrplan::clock::machine_now;
@@ -7,7 +8,7 @@ use fahrplan::daemon::retention::Retention;
 use fahrplan::engine::world::NewTask;
 use fahrplan::id::{self, EnrollmentId, TaskId};
 use fahrplan::store::import::{self, Person};
-use fahrplan::store::{Dialect, Store, events, listen, names, tasks, tidy};
+use fahrplan::store::{Dialect, Store, bucket_of, events, listen, names, tasks, tidy};
 use fahrplan::time::{DAY, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -150,8 +151,11 @@ fn what_another_process_commits_wakes_the_loops_also_after_a_lost_connection() {
             tokio::time::timeout(patience, due.changed()).await.expect("heard").expect("the store lives");
         };
         heard(&mut due).await;
-        accept(&other, "ada", event("signed_up", start, &[]), start).await;
+        store.take_due();
+        let ada = accept(&other, "ada", event("signed_up", start, &[]), start).await;
         heard(&mut due).await;
+        let bucket = bucket_of(ada, store.settings().buckets);
+        assert_eq!(store.take_due(), BTreeSet::from([bucket]), "it is told which bucket has something to do");
         const CUT: &str =
             "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
         let mut conn = other.read().await.expect("a connection");

@@ -161,20 +161,16 @@ pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> R
 
 /// As [`record`], in a transaction that was begun for it: results that come in while somebody waits for his turn to write share it.
 pub async fn record_in(mut tx: Conn, finished: Vec<Finished>, now: Timestamp) -> Result<Recorded> {
-    let (count, core) = (finished.len(), tx.core.clone());
+    let count = finished.len();
     let deployed = journeys::deployed(&mut tx).await?;
     let mut inputs = Vec::new();
     let left = record_all(&mut tx, &deployed, finished, now, &mut inputs).await?;
     let (mut stale, moved) = follow(&mut tx, left).await?;
     stale += record_all(&mut tx, &deployed, moved, now, &mut inputs).await?.len();
-    let told = !inputs.is_empty();
-    if told {
+    if !inputs.is_empty() {
         inbox::enqueue(&mut tx, inputs, now).await?;
     }
     tx.commit_unannounced().await?;
-    if told {
-        core.wake_due();
-    }
     Ok(Recorded { taken: count - stale, stale })
 }
 
