@@ -52,6 +52,17 @@ fn used_wrongly_is_2_and_says_what_was_meant() {
 }
 
 #[test]
+fn shells_complete_what_there_is() {
+    let dir = empty_dir();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = fahrplan(dir.path(), &["completions", shell]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        assert!(ran.out.contains("completions") && ran.out.contains("dry-run"), "{shell}: {}", ran.out);
+    }
+    assert_eq!(fahrplan(dir.path(), &["completions", "cmd"]).code, 2);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_not_in_canonical_layout_and_the_others_are_looked_at() {
     let dir = empty_dir();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");

@@ -13,11 +13,13 @@ use crate::diagnostic::suggest;
 use crate::store::{self, Access, Store};
 use crate::time::Timestamp;
 
+pub mod backup;
 pub mod bench;
 pub mod check;
 pub mod contact;
 pub mod demo;
 pub mod deploy;
+pub mod doctor;
 pub mod enroll;
 pub mod events;
 pub mod explain;
@@ -26,6 +28,7 @@ pub mod import;
 pub mod init;
 pub mod key;
 pub mod load;
+pub mod migrate;
 pub mod pause;
 pub mod serve;
 mod shop;
@@ -131,6 +134,14 @@ enum Command {
     Contact(ContactArgs),
     /// Keys for the HTTP interface, shown once and stored hashed
     Key(KeyArgs),
+    /// Look whether database, configuration and clocks are as they should be
+    Doctor(DoctorArgs),
+    /// Copy the database while it is in use
+    Backup(BackupArgs),
+    /// Bring the schema of the database up to date; `serve` and `deploy` do it too
+    Migrate(MigrateArgs),
+    /// Write the completion script of a shell to standard output
+    Completions(CompletionsArgs),
     /// Measure the engine and the database under a workload
     Bench(BenchArgs),
     #[command(external_subcommand)]
@@ -155,6 +166,9 @@ pub struct InitArgs {
     /// The directory of the new project
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
+    /// Make nothing, and print a systemd unit for the project that is there
+    #[arg(long)]
+    pub systemd: bool,
 }
 
 #[derive(Debug, Args)]
@@ -399,6 +413,35 @@ pub enum Scope {
 }
 
 #[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[arg(long, default_value = "human")]
+    pub format: OutputFormat,
+    /// Leave out what reads every row of the database
+    #[arg(long)]
+    pub quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The file to make; one that is there is not written over
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Change nothing, and print the statements that would run
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
 pub struct BenchArgs {
     /// How many contacts the workload has
     #[arg(long, value_name = "N", default_value_t = 100_000)]
@@ -415,22 +458,8 @@ pub struct BenchArgs {
 }
 
 /// Commands of later releases, so that they are refused by name.
-const LATER: [&str; 14] = [
-    "backup",
-    "completions",
-    "deliveries",
-    "doctor",
-    "exit",
-    "graph",
-    "lsp",
-    "migrate",
-    "plan",
-    "retire",
-    "send-test",
-    "simulate",
-    "watch",
-    "why",
-];
+const LATER: [&str; 10] =
+    ["deliveries", "exit", "graph", "lsp", "plan", "retire", "send-test", "simulate", "watch", "why"];
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
@@ -454,25 +483,41 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Outcome {
     match command {
+        Command::Backup(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Contact(args) => contact::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Deploy(args) => deploy::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Enroll(args) => enroll::run(&args),
         Command::Events(args) => events::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Completions(args) => completions(&args),
         Command::Key(args) => key::run(&args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Test(args) => test::run(&args),
     }
+}
+
+fn completions(args: &CompletionsArgs) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        args.shell,
+        &mut <Cli as clap::CommandFactory>::command(),
+        "fahrplan",
+        &mut script,
+    );
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Fine)
 }
 
 fn unknown(word: &str) -> Failure {
@@ -518,7 +563,9 @@ fn not_open(error: store::Error) -> Failure {
                 "`fahrplan deploy` makes it; where it lies says `database.url`, or FAHRPLAN_DATABASE_URL";
             return Failure { exit: Exit::Usage, ..failure }.help(help);
         }
-        store::Error::OlderSchema { .. } => "`fahrplan deploy` or `fahrplan serve` brings it up to date",
+        store::Error::OlderSchema { .. } => {
+            "`fahrplan migrate` brings it up to date; `deploy` and `serve` do too"
+        }
         store::Error::NewerSchema { .. } => "use the newer fahrplan here too",
         store::Error::Opening { .. } | store::Error::Url(_) => {
             "where the database is says `database.url` in fahrplan.toml, or FAHRPLAN_DATABASE_URL"

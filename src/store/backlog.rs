@@ -17,6 +17,9 @@ pub struct Backlog {
     pub leased: i64,
     /// When something falls due next; `None`: never.
     pub next_due: Option<Timestamp>,
+    /// When the next timer does, and when the next message may leave.
+    pub next_timer: Option<Timestamp>,
+    pub next_message: Option<Timestamp>,
 }
 
 /// Counts it at that moment of the journey clock.
@@ -35,8 +38,9 @@ pub async fn backlog(conn: &mut Conn, now: Timestamp) -> Result<Backlog> {
         backlog.leased += count(conn, LEASED, args![bucket]).await?;
         next = next.min(timers::next_due(conn, bucket).await?);
     }
-    let owed = deliveries::next(conn).await?.due_at.unwrap_or(Timestamp::NEVER);
-    next = next.min(owed);
+    backlog.next_timer = (next != Timestamp::NEVER).then_some(next);
+    backlog.next_message = deliveries::next(conn).await?.due_at;
+    next = next.min(backlog.next_message.unwrap_or(Timestamp::NEVER));
     backlog.next_due = (next != Timestamp::NEVER).then_some(next);
     Ok(backlog)
 }

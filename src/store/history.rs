@@ -43,6 +43,11 @@ fn to_text(notes: &[Note]) -> String {
     serde_json::to_string(&lines).expect("notes have no keys but texts")
 }
 
+/// Whether that is what we write.
+pub(super) fn is_readable(text: &str) -> bool {
+    from_text(text).is_ok()
+}
+
 fn from_text(text: &str) -> Result<Vec<Note>> {
     let lines: Vec<OwnedLine> = serde_json::from_str(text)
         .map_err(|error| Error::Unreadable { what: "history", why: error.to_string() })?;

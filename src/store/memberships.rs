@@ -49,6 +49,11 @@ pub(super) async fn standing(
     Ok(standing)
 }
 
+/// Whether that is an errand as we write it.
+pub(super) fn is_readable(errand: &str) -> bool {
+    serde_json::from_str::<crate::engine::world::ErrandKind>(errand).is_ok()
+}
+
 /// Loads the errands of contacts of one bucket.
 pub(super) async fn errands(
     tx: &mut Conn,

@@ -6,12 +6,14 @@
 //!
 //! - `sql`, `dialect`: values in, rows out; all in which the two databases differ
 //! - `reach`, `migrate`: whether the database is there; its schema, brought up to date at opening
+//! - `checkup`: whether all of it is as it should be
+//! - `copy`, `home`: a copy while it is in use; whether this is one
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
-//! - `history`, `counts`: what was decided, and how often
+//! - `history`, `counts`: what was decided, and how often; `reconcile`: whether that adds up
 //! - `workers`: numbers of processes, for their ids
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
@@ -21,8 +23,10 @@ pub mod backlog;
 mod batch;
 pub mod boundary;
 pub mod brakes;
+pub mod checkup;
 pub mod consents;
 pub mod contacts;
+pub mod copy;
 mod corridor;
 pub mod counts;
 pub mod deliveries;
@@ -32,6 +36,7 @@ pub mod events;
 mod fields;
 pub mod history;
 mod hold;
+pub mod home;
 pub mod identities;
 pub mod import;
 pub mod inbox;
@@ -41,11 +46,12 @@ pub mod keys;
 pub mod listen;
 pub mod memberships;
 mod merge;
-mod migrate;
+pub mod migrate;
 pub mod names;
 mod outbox;
 pub mod permissions;
 mod reach;
+pub mod reconcile;
 pub mod rehearsal;
 pub mod rejected;
 pub mod schedules;
@@ -311,8 +317,20 @@ impl Store {
     }
 
     async fn open_at(url: &str, place: String, options: Options) -> Result<Store> {
+        let store = Store::connect(url, place, &options).await?;
+        migrate::run(&store, options.access).await?;
+        let settings = settings::load(&store, &options).await?;
+        store.core.settings.set(settings).expect("nobody else has the store yet");
+        if options.access != Access::Look {
+            workers::lease(&store.core).await?;
+        }
+        Ok(store)
+    }
+
+    /// Connects, whatever schema there is.
+    async fn connect(url: &str, place: String, options: &Options) -> Result<Store> {
         reach::reach(url, options.access).await?;
-        let pools = Pools::open(url, &options).await?;
+        let pools = Pools::open(url, options).await?;
         let texts = Arc::new(Texts::new(pools.dialect()));
         let core = Arc::new(Core {
             pools,
@@ -332,14 +350,7 @@ impl Store {
             owed: watch::Sender::new(0),
         });
         let acceptor = Arc::new(inbox::Acceptor::start(&core));
-        let store = Store { core, acceptor };
-        migrate::run(&store, options.access).await?;
-        let settings = settings::load(&store, &options).await?;
-        store.core.settings.set(settings).expect("nobody else has the store yet");
-        if options.access != Access::Look {
-            workers::lease(&store.core).await?;
-        }
-        Ok(store)
+        Ok(Store { core, acceptor })
     }
 
     /// A connection for reading; what it sees may be a moment old.

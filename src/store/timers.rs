@@ -75,7 +75,7 @@ impl Timer {
         Ok((enrollment, place))
     }
 
-    fn read(row: &Row) -> Result<Timer> {
+    pub(super) fn read(row: &Row) -> Result<Timer> {
         Ok(Timer {
             wake_at: row.at(0)?,
             id: EnrollmentId(row.i64(1)?),

@@ -9,11 +9,14 @@ mod ahead;
 mod buckets;
 mod calling;
 mod caps;
+mod copying;
 mod cutting;
+mod examining;
 mod keeping;
 mod opening;
 mod outbox;
 mod plans;
+mod schema;
 mod upkeep;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -246,6 +246,21 @@ impl SmtpSender {
         }
     }
 
+    /// Connects, greets and logs in, and leaves again: whether the connection was encrypted, or why it cannot be used.
+    pub async fn probe(&self, within: Duration) -> Result<bool, String> {
+        let Shared { config, hello, tls, .. } = &*self.shared;
+        let limits = Limits { times: &config.timeouts, until: Instant::now() + within };
+        match Session::open(&config.relay, tls, hello, limits).await {
+            Ok(session) => {
+                let encrypted = session.is_encrypted();
+                session.quit(&config.timeouts).await;
+                Ok(encrypted)
+            }
+            Err(SendResult::Deferred { reason: why, .. } | SendResult::Refused { text: why, .. }) => Err(why),
+            Err(_) => Err("the mail server hung up".to_owned()),
+        }
+    }
+
     /// Closes connections that have not been used for `idle`; for the daemon's upkeep.
     pub async fn close_idle(&self) {
         let now = Instant::now();

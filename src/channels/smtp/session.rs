@@ -68,6 +68,7 @@ pub(super) struct Session {
     connection: AsyncSmtpConnection,
     progress: Arc<Progress>,
     offers: Offers,
+    encrypted: bool,
     messages: u32,
     needs_reset: bool,
     usable: bool,
@@ -83,7 +84,8 @@ impl Session {
         limits: Limits<'_>,
     ) -> Result<Session, SendResult> {
         let (wire, progress) = Wire::open(relay, tls, hello, limits).await?;
-        let private = wire.is_encrypted() || relay.is_loopback();
+        let encrypted = wire.is_encrypted();
+        let private = encrypted || relay.is_loopback();
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(wire), hello);
         let mut connection = match timeout_at(limits.at(limits.times.greeting), greeting).await {
             Ok(Ok(connection)) => connection,
@@ -131,11 +133,17 @@ impl Session {
             connection,
             progress,
             offers,
+            encrypted,
             messages: 0,
             needs_reset: false,
             usable: true,
             idle_since,
         })
+    }
+
+    /// Whether nobody on the way can read along.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// Whether another message may go over this connection.

@@ -6,7 +6,10 @@ use crate::engine::program::Word;
 use crate::store::names::{self, spelled};
 use crate::store::{Arg, Conn, Result, Row, Rows};
 
-/// Settled deliveries to be added to the counters, in the order of their key, so that no two transactions wait for each other.
+/// The state under which everything that was ever queued is counted.
+pub(super) const MADE: &str = "made";
+
+/// New and settled deliveries to be added to the counters, in the order of their key, so that no two transactions wait for each other.
 #[derive(Default)]
 pub(super) struct Counts(BTreeMap<(i64, i64, i64, i64, &'static str), i64>);
 
@@ -36,6 +39,13 @@ impl Counts {
     }
 }
 
+/// How many deliveries were ever queued.
+pub async fn made(conn: &mut Conn) -> Result<i64> {
+    const MADE: &str =
+        "SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM delivery_counts WHERE state = 'made'";
+    conn.fetch_first(MADE, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))
+}
+
 /// How many deliveries of one kind there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
@@ -52,7 +62,7 @@ pub struct Count {
 /// counted when they were.
 pub async fn counts(conn: &mut Conn) -> Result<Vec<Count>> {
     const COUNTS: &str = "SELECT journey, channel, template, state, CAST(SUM(count) AS BIGINT) FROM ( \
-        SELECT journey, channel, template, state, count FROM delivery_counts \
+        SELECT journey, channel, template, state, count FROM delivery_counts WHERE state <> 'made' \
         UNION ALL SELECT journey, channel, template, state, COUNT(*) FROM deliveries WHERE state = 'queued' \
             GROUP BY journey, channel, template, state \
         UNION ALL SELECT journey, channel, template, state, COUNT(*) FROM deliveries WHERE again_at IS NOT NULL \

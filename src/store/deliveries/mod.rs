@@ -30,7 +30,7 @@ mod list;
 mod record;
 
 pub use self::claim::{Claim, Claimed, Closed, Kept, Next, claim, claim_open, look_again, next, next_open};
-pub use self::counts::{Count, counts};
+pub use self::counts::{Count, counts, made};
 pub use self::facts::Person;
 pub use self::list::{Line, of_contact};
 pub use self::record::{
@@ -39,7 +39,7 @@ pub use self::record::{
 
 use std::sync::Arc;
 
-use self::counts::Counts;
+use self::counts::{Counts, MADE};
 use super::sql::args;
 use super::{Arg, Conn, Result, Rows, fields, names, permissions};
 use crate::engine::world::{Delivery, NewRequest};
@@ -82,17 +82,22 @@ const INSERT: &str = "INSERT INTO deliveries (id, bucket, contact, enrollment, j
 /// Queues messages, inside the transaction that decided to send them. The caller wakes the delivering loop after its commit.
 pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Delivery)]) -> Result<()> {
     let mut rows = Rows::with_capacity(deliveries.len() * 16);
+    let mut counts = Counts::default();
     for (contact, delivery) in deliveries {
+        let journey = names::intern(tx, &delivery.journey).await?;
+        let channel = names::intern(tx, &delivery.channel).await?;
+        let template = names::intern(tx, &delivery.template).await?;
+        counts.add(bucket, journey, channel, template, MADE);
         rows.push([
             delivery.id.into(),
             (*contact).into(),
             delivery.enrollment.into(),
-            names::intern(tx, &delivery.journey).await?.into(),
+            journey.into(),
             names::intern(tx, &delivery.step).await?.into(),
             delivery.round.into(),
             i64::from(delivery.arm).into(),
-            names::intern(tx, &delivery.channel).await?.into(),
-            names::intern(tx, &delivery.template).await?.into(),
+            channel.into(),
+            template.into(),
             names::intern(tx, &delivery.purpose).await?.into(),
             i64::from(delivery.transactional).into(),
             i64::from(delivery.wants_outcome).into(),
@@ -103,7 +108,7 @@ pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Deliv
         ]);
     }
     tx.exec_rows(INSERT, rows, &args![bucket, Kind::Message.number()]).await?;
-    Ok(())
+    counts.write(tx).await
 }
 
 /// Queues requests, inside the transaction that decided to make them. Their results are always told.
@@ -117,17 +122,21 @@ pub async fn insert_requests(
     }
     let channel = names::intern(tx, &REQUEST.into()).await?;
     let mut rows = Rows::with_capacity(requests.len() * 16);
+    let mut counts = Counts::default();
     for (contact, request) in requests {
+        let journey = names::intern(tx, &request.journey).await?;
+        let endpoint = names::intern(tx, &request.endpoint).await?;
+        counts.add(bucket, journey, channel, endpoint, MADE);
         rows.push([
             request.id.into(),
             (*contact).into(),
             request.enrollment.into(),
-            names::intern(tx, &request.journey).await?.into(),
+            journey.into(),
             names::intern(tx, &request.step).await?.into(),
             request.round.into(),
             0_i64.into(),
             channel.into(),
-            names::intern(tx, &request.endpoint).await?.into(),
+            endpoint.into(),
             channel.into(),
             1_i64.into(),
             1_i64.into(),
@@ -138,7 +147,7 @@ pub async fn insert_requests(
         ]);
     }
     tx.exec_rows(INSERT, rows, &args![bucket, Kind::Request.number()]).await?;
-    Ok(())
+    counts.write(tx).await
 }
 
 const CANCEL: &str = "WITH n(contact, enrollment) AS ({II}) \
