@@ -13,6 +13,7 @@ mod journeys;
 mod lang;
 mod lowering;
 mod mail;
+mod operating;
 mod parse;
 mod serving;
 mod store;

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use super::load::Project;
 use super::{Exit, Failure, InitArgs, Outcome, print};
+
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
         /// The files of a new project: path and text.
@@ -31,9 +33,16 @@ const IGNORED: &str = "fahrplan.db*\n";
 /// The line of `fahrplan.toml` that gets the name of the directory.
 const NAME: &str = "name = \"my project\"";
 
+/// A unit for systemd, with places for what it is about.
+const UNIT: &str = include_str!("init/fahrplan.service");
+
 /// Writes the files; nothing that exists is touched.
 pub fn run(args: &InitArgs) -> Outcome {
     let dir = &args.dir;
+    if args.systemd {
+        print(&unit(&Project::of(std::slice::from_ref(dir))?)?)?;
+        return Ok(Exit::Fine);
+    }
     let all = FILES.iter().map(|(path, _)| path).chain([&".gitignore"]);
     if let Some(path) = all.map(|path| dir.join(path)).find(|path| path.exists() && !is_gitignore(path)) {
         let message = format!("{} is there already", path.display());
@@ -61,6 +70,26 @@ pub fn run(args: &InitArgs) -> Outcome {
             $EDITOR journeys/welcome.journey\n";
     print(&out)?;
     Ok(Exit::Fine)
+}
+
+/// The unit of a project that exists.
+fn unit(project: &Project) -> Result<String, Failure> {
+    let program = std::env::current_exe().map_err(|error| Failure::world(error.to_string()))?;
+    let (program, folder) = (program.display().to_string(), project.root.display().to_string());
+    // systemd has its own way with these, and in some places none at all.
+    let is_plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+@:".contains(&b));
+    if let Some(odd) = [&program, &folder].into_iter().find(|path| !is_plain(path)) {
+        return Err(Failure::usage(format!("{odd} cannot stand in a unit of systemd"))
+            .help("let the folders have names of letters, digits and . _ - alone"));
+    }
+    // Home directories are hidden, unless the project is in one.
+    let is_in_home =
+        ["/home/", "/root/"].iter().any(|home| folder.starts_with(home) || program.starts_with(home));
+    let home = if is_in_home { "ProtectHome=read-only" } else { "ProtectHome=yes" };
+    let name: String =
+        project.config.project.name.chars().filter(|c| !c.is_control() && !"%\\".contains(*c)).collect();
+    let unit = UNIT.replace("{program}", &program).replace("{folder}", &folder).replace("{home}", home);
+    Ok(unit.replace("{name}", &name))
 }
 
 /// A project is called like its directory; where that has no name, as `/`, it is `project`.

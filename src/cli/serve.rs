@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::deploy::templates;
+use super::doctor::dangers;
 use super::load::Project;
 use super::{Exit, Failure, Outcome, ServeArgs, not_open, world};
 use crate::channels::Channel;
@@ -42,6 +43,9 @@ async fn serve(args: &ServeArgs) -> Outcome {
         let failure = Failure::usage("real mail would leave at a time that is not the real one");
         return Err(failure.help("with --clock say --rehearse, and nothing leaves; or --really-send, if the mail server is one for tests"));
     }
+    for danger in dangers(&project) {
+        tracing::warn!(check = danger.check, "{}; `fahrplan doctor` says what that means", danger.message);
+    }
     let store = open(&project.database_url()).await?;
     let clock = args.clock.clone().map_or(JourneyClock::Machine, JourneyClock::File);
     if let Some(path) = &args.clock {
@@ -57,10 +61,18 @@ async fn serve(args: &ServeArgs) -> Outcome {
     tell_what_waits(&store, &project).await?;
     let daemon = daemon(&store, &config, clock, listener, args.rehearse)?;
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
-    daemon.run(stop).await.map_err(world)?;
-    store.close().await;
-    Ok(Exit::Fine)
+    let serving = async {
+        daemon.run(stop.clone()).await.map_err(world)?;
+        store.close().await;
+        Ok(Exit::Fine)
+    };
+    tokio::select! {
+        ended = serving => ended,
+        () = told_twice(stop.clone()) => {
+            tracing::warn!("ended at once; what was under way goes on at the next start");
+            Ok(Exit::World)
+        }
+    }
 }
 
 /// How long to wait for a database that is not there yet: after a start of the machine it may come later than we do.
@@ -174,14 +186,19 @@ fn link_secret(store: &Store) -> Result<[u8; 32], Failure> {
     secret.try_into().map_err(|_| Failure::world("the key for signed links in the database is damaged"))
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// Stops at the first signal, and ends with the second.
+async fn told_twice(stop: CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    for is_first in [true, false] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        if is_first {
+            tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
+            stop.cancel();
+        }
     }
-    tracing::info!("stopping: finishing what is under way");
-    stop.cancel();
 }
 
 /// Logs with fields to standard error, as text or (`FAHRPLAN_LOG=json`) as JSON. `FAHRPLAN_LOG` may also name levels.

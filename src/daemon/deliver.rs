@@ -172,7 +172,10 @@ async fn round(
         }
         let (desk, results) = (desk.clone(), results.clone());
         tokio::spawn(async move {
+            let in_flight = metrics::gauge!("fahrplan_in_flight");
+            in_flight.increment(1.0);
             let finished = desk.delivered(&claimed).await;
+            in_flight.decrement(1.0);
             // The recorder lives as long as anybody holds a sender.
             let _ = results.send(vec![finished]).await;
             drop(permit);

@@ -20,6 +20,8 @@ mod agenda;
 mod brakes;
 mod compose;
 mod deliver;
+mod gauges;
+mod notify;
 pub mod retention;
 mod shelf;
 mod upkeep;
@@ -27,7 +29,7 @@ mod upkeep;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -89,11 +91,7 @@ impl From<store::Error> for Error {
 /// The recorder of metrics: one for the process, installed at the first call.
 pub fn metrics() -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-    let install = || {
-        let installed = PrometheusBuilder::new().install_recorder();
-        installed.unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle())
-    };
-    RECORDER.get_or_init(install).clone()
+    RECORDER.get_or_init(gauges::recorder).clone()
 }
 
 impl Daemon {
@@ -101,6 +99,15 @@ impl Daemon {
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let _only_one = self.store.claim_daemon()?;
         store::deliveries::release_former(&self.store).await?;
+        if let Way::Channel(_) = &self.outlet.way
+            && let Some(copy) = store::home::settle(&self.store, self.clock.now()).await?
+        {
+            tracing::warn!(
+                messages = copy.unsent, timers = copy.due, copied_at = ?copy.copied_at.map(|at| at.to_string()),
+                "this database is a copy: sending is paused, since so much of it may have happened already; \
+                 `fahrplan resume` lets it go on"
+            );
+        }
         let doors = Doors {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -135,7 +142,9 @@ impl Daemon {
             ("listen", Ok(()))
         });
 
+        notify::tell(notify::READY);
         let result = watch_over(&mut loops, &stop).await;
+        notify::tell(notify::STOPPING);
         // Whatever ended first, the others are told.
         stop.cancel();
         doors_closed.cancel();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::gauges::Gauges;
 use super::retention::Retention;
 use super::{Error, Outlet};
 use crate::clock::JourneyClock;
@@ -30,6 +31,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> std::result::Result<(), Error> {
     let (mut forgotten, mut tidied) = (Instant::now(), Instant::now());
+    let mut gauges = Gauges::default();
     let (mut retention, mut tidying) = (Retention::default(), tidy::Tidying::default());
     while !stop.is_cancelled() {
         let mut next = Timestamp::NEVER;
@@ -40,6 +42,7 @@ pub(super) async fn run(
             }
             Err(error) => return Err(error.into()),
         }
+        gauges.work(&store).await;
         if forgotten.elapsed() > FORGET {
             forgotten = Instant::now();
             if let Err(error) = retention.work(&store, clock.now()).await {

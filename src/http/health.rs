@@ -61,6 +61,14 @@ pub async fn metrics(State(doors): State<Doors>) -> Response {
                 as_f64(next.0)
             });
             metrics::gauge!("fahrplan_journey_time_ms").set(as_f64(now.0));
+            let late = [
+                ("fahrplan_lateness_seconds", backlog.next_timer),
+                ("fahrplan_oldest_queued_seconds", backlog.next_message),
+            ];
+            for (name, oldest) in late {
+                let ms = oldest.filter(|at| *at < now).map_or(0, |at| now.0 - at.0);
+                metrics::gauge!(name).set(as_f64(ms) / 1_000.0);
+            }
         }
         Err(error) => {
             tracing::warn!(error = %error, "the backlog cannot be read");
@@ -68,7 +76,11 @@ pub async fn metrics(State(doors): State<Doors>) -> Response {
             for kind in BACKLOG {
                 metrics::gauge!("fahrplan_backlog", "kind" => kind).set(f64::NAN);
             }
-            metrics::gauge!("fahrplan_next_due_ms").set(f64::NAN);
+            for name in
+                ["fahrplan_next_due_ms", "fahrplan_lateness_seconds", "fahrplan_oldest_queued_seconds"]
+            {
+                metrics::gauge!(name).set(f64::NAN);
+            }
         }
     }
     let body = doors.metrics.render();
