@@ -261,6 +261,23 @@ async fn nothing_outlives_the_moment_given_and_what_it_means_depends_on_the_dot(
 }
 
 #[tokio::test]
+async fn whoever_was_held_up_until_it_is_too_late_sends_nothing_any_more() {
+    let mailbox = mailbox().await;
+    let sender = sender(&mailbox.url(), |config| config.connections = 1);
+    assert!(is_accepted(&send(&sender, "a@example.com").await));
+    let until = Instant::now() + Duration::from_millis(50);
+    // As when the process is stopped: no timer sees it.
+    let still = async {
+        std::thread::sleep(Duration::from_millis(100));
+        true
+    };
+    let result = sender.send_if(&envelope("b@example.com"), b"x", until, still).await;
+    assert!(matches!(result, Some(SendResult::Deferred { .. })), "{result:?}");
+    assert!(is_accepted(&send(&sender, "c@example.com").await));
+    assert_eq!((mailbox.messages().len(), mailbox.traffic().connections), (2, 1));
+}
+
+#[tokio::test]
 async fn a_relay_that_closed_an_idle_connection_costs_nothing() {
     let mailbox = mailbox().await;
     let times = Arc::new(AtomicUsize::new(0));

@@ -76,6 +76,11 @@ impl Limits<'_> {
     fn at(&self, time: Duration) -> Instant {
         (Instant::now() + time).min(self.until)
     }
+
+    /// Whether it is too late for anything, even for what would be done at once.
+    fn are_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
 }
 
 /// Everything a sender must be told.
@@ -230,6 +235,11 @@ impl SmtpSender {
         if !still.await {
             self.give_back(session).await;
             return None;
+        }
+        // A process that was stopped for a while goes on here as if nothing had been.
+        if limits.are_over() {
+            self.give_back(session).await;
+            return Some(too_late());
         }
         loop {
             match session.transact(envelope, &body, limits).await {

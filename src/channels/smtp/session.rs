@@ -187,6 +187,10 @@ impl Session {
         let intact = matches!(answers.last(), Some((_, Ok(reply))) if !reply.is_closing());
         let data_open = matches!(answers.last(), Some((Phase::Data, Ok(reply))) if reply.code == 354);
         let result = match answers.into_iter().find(is_failure) {
+            // Somebody else may be sending it by now.
+            None if limits.are_over() => {
+                SendResult::deferred(Phase::Data, "its time was over before its text was sent")
+            }
             None => self.write_body(body, limits).await,
             Some((phase, answer)) => {
                 self.usable = intact;
