@@ -90,17 +90,20 @@ impl Pools {
 }
 
 /// Begins a transaction on the one connection that writes. After a full disk SQLite has rolled back by itself and the connection
-/// still counts a transaction as open: such a one is replaced.
+/// still counts a transaction as open: such a one is replaced, again and again while the disk is full and others use it in between.
 async fn begin(writer: &sqlx::Pool<Sqlite>) -> Result<Transaction<'static, Sqlite>> {
     const BEGIN: &str = "BEGIN IMMEDIATE";
-    match writer.begin_with(BEGIN).await {
-        Err(sqlx::Error::InvalidSavePointStatement) => {
-            writer.acquire().await?.close().await?;
-            Ok(writer.begin_with(BEGIN).await?)
+    for _ in 0..REPLACEMENTS {
+        match writer.begin_with(BEGIN).await {
+            Err(sqlx::Error::InvalidSavePointStatement) => writer.acquire().await?.close().await?,
+            begun => return Ok(begun?),
         }
-        begun => Ok(begun?),
     }
+    Ok(writer.begin_with(BEGIN).await?)
 }
+
+/// How often a connection that was left in a broken transaction is replaced before its user is sent away for a moment.
+const REPLACEMENTS: u32 = 5;
 
 async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
     let synchronous = match options.synchronous {

@@ -284,9 +284,13 @@ impl Error {
                 Some(code) => PASSING.iter().any(|class| code.starts_with(class)),
                 None => false,
             },
-            Error::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
-                true
-            }
+            // The last one: what a full disk leaves behind of a transaction; the connection is replaced.
+            Error::Database(
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::InvalidSavePointStatement,
+            ) => true,
             Error::Busy | Error::Silent(_) | Error::Moved | Error::Lapsed => true,
             Error::Opening { error, .. } => error.is_passing(),
             _ => false,
