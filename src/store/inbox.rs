@@ -168,9 +168,9 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
         }
         Err(error) => {
             tracing::error!(%error, "nothing was accepted");
-            let again = error.is_passing();
+            let busy = matches!(error, Error::Busy | Error::Moved);
             for (_, answer) in shares {
-                let told = if again { Error::Busy } else { Error::Database(sqlx::Error::WorkerCrashed) };
+                let told = if busy { Error::Busy } else { Error::Database(sqlx::Error::WorkerCrashed) };
                 _ = answer.send(Err(told));
             }
         }
