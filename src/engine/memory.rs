@@ -39,6 +39,7 @@ pub struct Memory {
     log: Vec<Logged>,
     /// Outcomes that every message gets at once.
     reports: Vec<Word>,
+    reports_of: BTreeMap<Word, Vec<Word>>,
     /// What the latest inputs changed, kept where somebody wants to look.
     changes: Option<Vec<Changes>>,
 }
@@ -83,6 +84,7 @@ impl Memory {
             last_id: 1 << 40,
             log: Vec::new(),
             reports: vec!["sent".into()],
+            reports_of: BTreeMap::new(),
             changes: None,
         };
         memory.schedule(now.plus_ms(-1));
@@ -92,6 +94,12 @@ impl Memory {
     /// The outcomes that every message gets at once; `sent` unless set.
     pub fn report(&mut self, outcomes: &[&str]) {
         self.reports = outcomes.iter().map(|outcome| Word::from(*outcome)).collect();
+    }
+
+    /// The outcomes that messages made of that template get, in place of those of all others.
+    pub fn report_of(&mut self, template: &str, outcomes: &[&str]) {
+        let outcomes = outcomes.iter().map(|outcome| Word::from(*outcome)).collect();
+        self.reports_of.insert(template.into(), outcomes);
     }
 
     /// From now on that split gives that variant to everybody.
@@ -309,9 +317,8 @@ impl Memory {
             let Some(input) = open.pop_front() else { return };
             let Some(changes) = self.advance(contact, &input) else { return };
             for delivery in &changes.deliveries {
-                open.extend(
-                    self.reports.iter().map(|outcome| Input::Outcome(self.reported(delivery, outcome))),
-                );
+                let reports = self.reports_of.get(&delivery.template).unwrap_or(&self.reports);
+                open.extend(reports.iter().map(|outcome| Input::Outcome(self.reported(delivery, outcome))));
             }
             self.write(contact, changes);
         }
@@ -428,7 +435,8 @@ impl Memory {
         self.last_id = self.last_id.max(id);
     }
 
-    fn new_id(&mut self) -> i64 {
+    /// A new id, for an event that comes in.
+    pub fn new_id(&mut self) -> i64 {
         self.last_id += 1;
         self.last_id
     }

@@ -1,0 +1,594 @@
+//! Runs a seed: one worker at a time, until his next stop.
+//!
+//! Whoever stands at a stop (see [`crate::gate`]) is told to go on, or that the database failed, or is killed with his whole process; or
+//! time passes while he stands. Two who want to write at once are not both let in: SQLite has one writer, and on PostgreSQL a worker
+//! that waits for another would stand where nobody sees him.
+
+mod fates;
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fahrplan::clock::{self, JourneyClock};
+use fahrplan::daemon::Outlet;
+use fahrplan::store::boundary::Point;
+use fahrplan::store::{Advanced, Conn, Store};
+use fahrplan::time::{DAY, MINUTE, SECOND, Timestamp};
+use tokio::sync::mpsc;
+
+use crate::client::Client;
+use crate::gate::{Arrival, Gate, Stop, Verdict};
+use crate::ledger::Ledger;
+use crate::place::{self, Place};
+use crate::plan::{Faults, Plan};
+use crate::random::{Random, Trace};
+use crate::work::{Done, Job, Tools, Work};
+
+/// A law was broken, or something never ended.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) step: usize,
+    pub(crate) why: String,
+}
+
+/// How long a worker may take to his next stop, on the real clock.
+const HUNG: Duration = Duration::from_secs(30);
+/// Steps with faults until things come to rest, and without.
+const WILD: usize = 60;
+const CALM: usize = 1_500;
+
+/// A running daemon, or where one was.
+struct Process {
+    store: Option<Store>,
+    gate: Gate,
+    outlet: Arc<Outlet>,
+    skew: i64,
+}
+
+/// Somebody who does one thing at a time in a process.
+struct Worker {
+    process: usize,
+    doing: Option<Doing>,
+}
+
+struct Doing {
+    work: Work,
+    job: Job,
+    stop: Option<Arrival>,
+    not_before: Timestamp,
+    /// When he knew what he had claimed.
+    claimed_at: Timestamp,
+    /// What he is told when he goes on; decided when he came, for mails.
+    verdict: Option<Verdict>,
+    /// His mail leaves only when he goes on, since he was held up right before.
+    frozen: Option<String>,
+}
+
+pub(crate) struct Driver<'p> {
+    pub(crate) plan: &'p Plan,
+    random: Random,
+    pub(crate) trace: Trace,
+    url: String,
+    pub(crate) machine: Timestamp,
+    pub(crate) journey: Timestamp,
+    processes: Vec<Process>,
+    workers: Vec<Worker>,
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    arriving: mpsc::UnboundedSender<Arrival>,
+    /// Who may be inside a transaction that writes.
+    writer: Option<usize>,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) client: Client,
+    pub(crate) watcher: Store,
+    pub(crate) step: usize,
+    /// The latest that the machine's clock has shown.
+    latest: Timestamp,
+    /// No more faults.
+    ends: bool,
+}
+
+/// What there is to do in the database.
+#[derive(Debug, Default)]
+struct Needs {
+    /// Buckets with something due.
+    buckets: Vec<i64>,
+    queued: Option<Timestamp>,
+    again: Option<Timestamp>,
+    wakes: Option<Timestamp>,
+}
+
+impl<'p> Driver<'p> {
+    pub(crate) async fn start(plan: &'p Plan, place: &mut Place, told: bool) -> Driver<'p> {
+        let url = place.fresh(plan.theme, plan.buckets).await;
+        clock::stand_at(Some(plan.machine));
+        let watcher = place::watch(&url).await;
+        let (arriving, arrivals) = mpsc::unbounded_channel();
+        let mut driver = Driver {
+            plan,
+            random: Random::new(plan.seed ^ 0xfeed),
+            trace: Trace::new(told),
+            url,
+            machine: plan.machine,
+            journey: plan.start,
+            processes: Vec::new(),
+            workers: Vec::new(),
+            arrivals,
+            arriving,
+            writer: None,
+            ledger: Arc::default(),
+            client: Client::new(plan),
+            watcher,
+            step: 0,
+            latest: plan.machine,
+            ends: false,
+        };
+        for _ in 0..plan.processes {
+            let process = driver.process(0).await;
+            driver.processes.push(process);
+        }
+        for worker in 0..plan.workers {
+            driver.workers.push(Worker { process: worker % plan.processes, doing: None });
+        }
+        // The last one is the client.
+        driver.workers.push(Worker { process: 0, doing: None });
+        driver
+    }
+
+    pub(crate) async fn close(self) {
+        let Driver { workers, processes, watcher, .. } = self;
+        for process in &processes {
+            process.gate.die();
+        }
+        drop(workers);
+        for process in processes {
+            if let Some(store) = process.store {
+                store.close().await;
+            }
+        }
+        watcher.close().await;
+        clock::stand_at(None);
+    }
+
+    // -------------------------------------------------------------- the course of a run
+
+    /// Runs the whole plan.
+    pub(crate) async fn run(&mut self) -> Result<(), Broken> {
+        match self.plan.exact {
+            true => self.run_exactly().await?,
+            false => self.run_freely().await?,
+        }
+        self.finish().await
+    }
+
+    /// Time moves on when all is done.
+    async fn run_exactly(&mut self) -> Result<(), Broken> {
+        loop {
+            let wakes = self.look().await?.wakes;
+            let next = [wakes, self.client.next_at(), Some(self.plan.end)].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= self.plan.end) else { return Ok(()) };
+            self.journey = self.journey.max(next);
+            // Ids grow with the machine's clock, and what is due at one moment is done in the order of ids: so clocks go back
+            // only while time stands.
+            self.pass(self.latest.plus_ms(MINUTE));
+            self.trace.note(|| format!("it is {next}"));
+            self.client.open_until(next);
+            let mut ticks = 0;
+            while self.client.has_work(self.machine) || self.workers[self.plan.workers].doing.is_some() {
+                ticks += 1;
+                self.bounded(ticks)?;
+                self.client_tick(ticks < WILD).await?;
+            }
+            self.settle().await?;
+            if next == self.plan.end {
+                return Ok(());
+            }
+            if self.random.chance(self.plan.faults.jump) {
+                let later = self.random.pick(&[10 * MINUTE, 2 * DAY]);
+                self.pass(self.machine.plus_ms(later));
+            }
+        }
+    }
+
+    /// Time moves on as it likes.
+    async fn run_freely(&mut self) -> Result<(), Broken> {
+        let mut ticks = 0;
+        while self.machine < self.plan.end {
+            ticks += 1;
+            if ticks > 4_000 {
+                return Err(self.broken("the run does not end"));
+            }
+            self.client.open_until(self.machine);
+            if self.tick(true).await? {
+                continue;
+            }
+            // Nothing is to be done: until something is, or a while longer.
+            let needs = self.look().await?;
+            let next = [needs.wakes, needs.queued, needs.again, self.client.next_at()];
+            let next = next.into_iter().flatten().min().unwrap_or(self.plan.end);
+            let late = if self.random.chance(20) { self.random.between(0, 90) * MINUTE } else { 0 };
+            let next = next.plus_ms(late).min(self.plan.end).max(self.machine.plus_ms(SECOND));
+            self.pass(next);
+        }
+        Ok(())
+    }
+
+    /// No more faults: everything that is due is done.
+    async fn finish(&mut self) -> Result<(), Broken> {
+        self.ends = true;
+        for process in &mut self.processes {
+            process.skew = 0;
+        }
+        self.client.open_until(Timestamp::NEVER);
+        self.settle().await?;
+        let mut ticks = 0;
+        while self.workers.iter().any(|worker| worker.doing.is_some()) {
+            ticks += 1;
+            self.bounded(ticks)?;
+            if !self.tick(false).await? {
+                // Others stand behind who sleeps with the lock in his hands.
+                let stand = self.workers.iter().filter_map(|worker| Some(worker.doing.as_ref()?.not_before));
+                let until = stand.filter(|until| *until > self.machine).min();
+                self.pass(until.unwrap_or(self.machine.plus_ms(SECOND)));
+            }
+        }
+        if self.plan.exact {
+            self.late_repeats().await?;
+        }
+        self.settle().await
+    }
+
+    /// Clients send again what they sent days ago.
+    async fn late_repeats(&mut self) -> Result<(), Broken> {
+        while let Some(at) = self.client.late_repeat() {
+            self.pass(at);
+            self.client.open_until(Timestamp::NEVER);
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Until nothing is left to do at this moment.
+    async fn settle(&mut self) -> Result<(), Broken> {
+        let mut ticks = 0;
+        loop {
+            ticks += 1;
+            self.bounded(ticks)?;
+            if !self.tick(ticks < WILD).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn bounded(&self, ticks: usize) -> Result<(), Broken> {
+        match ticks > CALM {
+            true => Err(self.broken("it does not come to rest")),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn broken(&self, why: impl Into<String>) -> Broken {
+        Broken { step: self.step, why: why.into() }
+    }
+
+    fn pass(&mut self, to: Timestamp) {
+        self.machine = self.machine.max(to);
+        self.latest = self.latest.max(self.machine);
+        if !self.plan.exact {
+            self.journey = self.machine;
+        }
+    }
+
+    // -------------------------------------------------------------- one step
+
+    /// Lets somebody do something; false when there is nothing to do now.
+    async fn tick(&mut self, wild: bool) -> Result<bool, Broken> {
+        if wild && self.random.chance(self.faults().jump) {
+            self.jump();
+        }
+        self.revive().await;
+        let ready: Vec<usize> = (0..self.workers.len()).filter(|w| self.is_ready(*w)).collect();
+        if !ready.is_empty() && (!wild || self.random.chance(60)) {
+            let worker = self.random.pick(&ready);
+            self.go_on(worker, wild).await?;
+            return Ok(true);
+        }
+        if self.client.has_work(self.machine) && self.is_idle(self.plan.workers) {
+            self.client_tick(wild).await?;
+            return Ok(true);
+        }
+        let needs = self.look().await?;
+        if let Some((worker, job)) = self.choose(&needs) {
+            self.begin(worker, job, wild).await?;
+            return Ok(true);
+        }
+        if !ready.is_empty() {
+            let worker = self.random.pick(&ready);
+            self.go_on(worker, wild).await?;
+            return Ok(true);
+        }
+        // Everybody stands or there is nothing to do: time passes until somebody may go on.
+        let stands = self.workers.iter().filter_map(|worker| worker.doing.as_ref());
+        let wakes: Vec<Timestamp> = stands.map(|doing| doing.not_before).collect();
+        let is_done = needs.buckets.is_empty() && needs.queued.is_none_or(|at| at > self.journey);
+        let waits = self.plan.exact || self.ends;
+        let again = needs.again.filter(|at| waits || *at <= self.machine);
+        // What was held at the send point is queued until then; in an exact run there is no such thing.
+        let queued = needs.queued.filter(|_| self.ends && !self.plan.exact);
+        let next = wakes.iter().copied().chain(again).chain(queued).filter(|at| *at > self.machine).min();
+        let rests = is_done && again.is_none() && queued.is_none();
+        if rests && !self.advances() && (self.plan.exact || wakes.is_empty()) {
+            return Ok(false);
+        }
+        match next {
+            Some(next) => self.pass(next),
+            None if wakes.is_empty() && again.is_none() => self.pass(self.machine.plus_ms(SECOND)),
+            None => self.pass(self.machine.plus_ms(MINUTE)),
+        }
+        Ok(true)
+    }
+
+    /// The client alone does something.
+    async fn client_tick(&mut self, wild: bool) -> Result<(), Broken> {
+        self.revive().await;
+        let client = self.plan.workers;
+        match &self.workers[client].doing {
+            Some(doing) if doing.not_before > self.machine => self.pass(doing.not_before),
+            Some(_) if !self.is_ready(client) => {
+                // Somebody else writes: he goes on first.
+                let writer = self.writer.take().expect("somebody writes");
+                self.trace.note(|| format!("the client waits for {writer}"));
+                if let Some(until) = self.workers[writer].doing.as_ref().map(|doing| doing.not_before) {
+                    self.writer = Some(writer);
+                    self.pass(until);
+                    self.go_on(writer, false).await?;
+                }
+            }
+            Some(_) => self.go_on(client, wild).await?,
+            None => {
+                let alive: Vec<usize> = self.alive();
+                let Some(items) = self.client.take(&mut self.random, self.machine) else { return Ok(()) };
+                self.workers[client].process = self.random.pick(&alive);
+                let job = Job::Accept { items };
+                self.begin(client, job, wild).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn alive(&self) -> Vec<usize> {
+        (0..self.processes.len()).filter(|p| self.processes[*p].store.is_some()).collect()
+    }
+
+    fn faults(&self) -> Faults {
+        self.plan.faults
+    }
+
+    fn is_idle(&self, worker: usize) -> bool {
+        let Worker { process, doing } = &self.workers[worker];
+        doing.is_none() && (worker == self.plan.workers || self.processes[*process].store.is_some())
+    }
+
+    /// He stands, his time has come, and nobody is in his way.
+    fn is_ready(&self, worker: usize) -> bool {
+        let Some(doing) = &self.workers[worker].doing else { return false };
+        let waits = matches!(&doing.stop, Some(Arrival { stop: Stop::Store(Point::Begin), .. }))
+            && self.writer.is_some_and(|writer| writer != worker);
+        !waits && doing.not_before <= self.machine
+    }
+
+    /// Somebody is on his way through the corridor.
+    fn advances(&self) -> bool {
+        let doing = self.workers.iter().filter_map(|worker| worker.doing.as_ref());
+        doing.into_iter().any(|doing| matches!(doing.job, Job::Advance { .. } | Job::Accept { .. }))
+    }
+
+    /// What an idle worker does next, if there is something.
+    fn choose(&mut self, needs: &Needs) -> Option<(usize, Job)> {
+        let idle: Vec<usize> = (0..self.plan.workers).filter(|w| self.is_idle(*w)).collect();
+        if idle.is_empty() {
+            return None;
+        }
+        let worker = self.random.pick(&idle);
+        let owed = needs.queued.is_some_and(|at| at <= self.journey)
+            || needs.again.is_some_and(|at| at <= self.machine);
+        let process = self.workers[worker].process;
+        let colleagues = self.workers.iter().filter(|other| other.process == process);
+        let advancing = colleagues
+            .filter(|other| other.doing.as_ref().is_some_and(|d| matches!(d.job, Job::Advance { .. })))
+            .count();
+        if owed && (needs.buckets.is_empty() || self.random.chance(50)) {
+            return Some((worker, Job::Deliver { limit: self.random.pick(&[1, 2, 8]) }));
+        }
+        // A process keeps three connections for reading; two may stand with one in their hands.
+        if needs.buckets.is_empty() || advancing >= 2 {
+            return None;
+        }
+        let limit = self.random.pick(&[1, 2, 50, 50]);
+        Some((worker, Job::Advance { bucket: self.random.pick(&needs.buckets), limit }))
+    }
+
+    async fn look(&mut self) -> Result<Needs, Broken> {
+        const LOOK: &str = "SELECT CAST(0 AS BIGINT), bucket FROM inbox UNION SELECT 1, bucket FROM timers WHERE wake_at <= $1 \
+            UNION SELECT 2, MIN(due_at) FROM deliveries WHERE state = 'queued' \
+            UNION SELECT 3, MIN(again_at) FROM deliveries WHERE again_at IS NOT NULL \
+            UNION SELECT 4, MIN(wake_at) FROM timers ORDER BY 1, 2";
+        let looked = async {
+            let mut conn: Conn = self.watcher.read().await?;
+            conn.fetch(LOOK, vec![self.journey.into()]).await
+        };
+        let rows = looked.await.map_err(|error| self.broken(format!("it cannot be looked at: {error}")))?;
+        let mut needs = Needs::default();
+        for row in rows {
+            let (kind, value) = (row.i64(0).expect("a kind"), row.opt_i64(1).expect("a value"));
+            match (kind, value) {
+                (0 | 1, Some(bucket)) => needs.buckets.push(bucket),
+                (2, value) => needs.queued = value.map(Timestamp),
+                (3, value) => needs.again = value.map(Timestamp),
+                (_, value) => needs.wakes = value.map(Timestamp).filter(|at| *at != Timestamp::NEVER),
+            }
+        }
+        needs.buckets.sort_unstable();
+        needs.buckets.dedup();
+        Ok(needs)
+    }
+
+    // -------------------------------------------------------------- workers
+
+    async fn begin(&mut self, worker: usize, job: Job, wild: bool) -> Result<(), Broken> {
+        let process = &self.processes[self.workers[worker].process];
+        let clock = match self.plan.exact {
+            true => JourneyClock::Scaled { journey: self.journey, machine: self.machine, speed: 0 },
+            false => JourneyClock::Machine,
+        };
+        let tools = Tools {
+            store: process.store.clone().expect("only who lives begins"),
+            gate: process.gate.clone(),
+            outlet: process.outlet.clone(),
+            ledger: self.ledger.clone(),
+            clock,
+            worker,
+        };
+        self.trace.note(|| format!("{worker} begins {job:?}"));
+        let work = tools.work(job.clone(), self.plan);
+        let doing = Doing {
+            work,
+            job,
+            stop: None,
+            not_before: self.machine,
+            claimed_at: self.machine,
+            verdict: None,
+            frozen: None,
+        };
+        self.workers[worker].doing = Some(doing);
+        self.run_to_stop(worker, wild).await
+    }
+
+    /// Tells somebody who stands to go on, and what; faults are decided here.
+    async fn go_on(&mut self, worker: usize, wild: bool) -> Result<(), Broken> {
+        let faults = if wild { self.faults() } else { Faults::default() };
+        let Some(doing) = &mut self.workers[worker].doing else { return Ok(()) };
+        let Some(Arrival { stop, tell }) = doing.stop.take() else {
+            return Err(self.broken("nobody stands there"));
+        };
+        self.ledger.lock().expect("whole").oversleep(worker, self.machine);
+        if self.random.chance(faults.kill) {
+            self.trace.note(|| format!("{worker} dies at {stop:?}"));
+            drop(tell);
+            self.kill(self.workers[worker].process);
+            return Ok(());
+        }
+        let doing = self.workers[worker].doing.as_mut().expect("he stands");
+        let mut verdict = doing.verdict.take().unwrap_or(Verdict::Go);
+        if let Some(message_id) = doing.frozen.take() {
+            let left = self.ledger.lock().expect("whole").leaves(
+                worker,
+                &message_id,
+                self.machine,
+                self.machine,
+                true,
+            );
+            left.map_err(|why| self.broken(why))?;
+        }
+        if matches!(stop, Stop::Store(_)) && self.random.chance(faults.fail) {
+            verdict = Verdict::Fail;
+        }
+        self.trace.note(|| format!("{worker} goes on from {stop:?}: {verdict:?}"));
+        if stop == Stop::Store(Point::Begin) && matches!(verdict, Verdict::Go) {
+            self.writer = Some(worker);
+        }
+        let _ = tell.send(verdict);
+        self.run_to_stop(worker, wild).await
+    }
+
+    /// Runs one worker until he stands again or is done.
+    async fn run_to_stop(&mut self, worker: usize, wild: bool) -> Result<(), Broken> {
+        loop {
+            self.step += 1;
+            let skew = self.processes[self.workers[worker].process].skew;
+            clock::stand_at(Some(self.machine.plus_ms(skew)));
+            let doing = self.workers[worker].doing.as_mut().expect("he does something");
+            let work: Pin<&mut _> = doing.work.as_mut();
+            let arrival = tokio::select! {
+                biased;
+                done = work => return self.done(worker, done),
+                arrival = self.arrivals.recv() => arrival.expect("we hold a sender"),
+                () = tokio::time::sleep(HUNG) => return Err(self.broken(format!("worker {worker} hangs"))),
+            };
+            self.arrived(worker, arrival, wild).await?;
+            let calm = !wild || !self.random.chance(self.faults().interleave);
+            let doing = self.workers[worker].doing.as_mut().expect("he stands");
+            if !calm || doing.not_before > self.machine || !self.is_ready(worker) {
+                return Ok(());
+            }
+            // He goes on at once, unless something befalls him; that is for the next step to say.
+            if wild {
+                let faults = self.faults();
+                if self.random.chance(faults.kill + faults.fail) {
+                    return Ok(());
+                }
+            }
+            let doing = self.workers[worker].doing.as_mut().expect("he stands");
+            let Some(Arrival { stop, tell }) = doing.stop.take() else { return Ok(()) };
+            if stop == Stop::Store(Point::Begin) {
+                self.writer = Some(worker);
+            }
+            let doing = self.workers[worker].doing.as_mut().expect("he stands");
+            let _ = tell.send(doing.verdict.take().unwrap_or(Verdict::Go));
+        }
+    }
+
+    async fn arrived(&mut self, worker: usize, arrival: Arrival, wild: bool) -> Result<(), Broken> {
+        self.trace.note(|| format!("{worker} stands at {:?}", arrival.stop));
+        if arrival.stop != Stop::Store(Point::Begin)
+            && arrival.stop != Stop::Store(Point::Commit)
+            && arrival.stop != Stop::Store(Point::Write)
+            && self.writer == Some(worker)
+        {
+            self.writer = None;
+        }
+        if arrival.stop == Stop::Store(Point::Committed) {
+            self.ledger.lock().expect("whole").committed(worker);
+        }
+        let faults = if wild { self.faults() } else { Faults::default() };
+        if arrival.stop == Stop::Gap("claimed") {
+            self.doing(worker).claimed_at = self.machine;
+        }
+        if let Stop::Send { message_id, left } = &arrival.stop {
+            let (message_id, left) = (message_id.clone(), *left);
+            self.permitted(worker, &message_id).await?;
+            self.mail(worker, message_id, left, faults)?;
+        } else if self.random.chance(faults.freeze) {
+            let asleep = self.random.pick(&[1, 5, 13, 25]) * MINUTE;
+            self.trace.note(|| format!("{worker} freezes for {asleep} ms"));
+            self.doing(worker).not_before = self.machine.plus_ms(asleep);
+        }
+        self.doing(worker).stop = Some(arrival);
+        Ok(())
+    }
+
+    fn doing(&mut self, worker: usize) -> &mut Doing {
+        self.workers[worker].doing.as_mut().expect("he does something")
+    }
+
+    fn done(&mut self, worker: usize, done: Done) -> Result<(), Broken> {
+        self.trace.note(|| format!("{worker} is done: {}", done.told()));
+        if self.writer == Some(worker) {
+            self.writer = None;
+        }
+        self.workers[worker].doing = None;
+        match done {
+            Done::Broken(why) => Err(self.broken(why)),
+            Done::Accepted { items, answer } => {
+                let now = self.machine;
+                self.client.answered(&items, answer, now, &mut self.random).map_err(|why| self.broken(why))
+            }
+            // His clock is behind: it is not due yet, as he sees it.
+            Done::Advanced(Advanced { taken: 0, .. }) | Done::Delivered(0) => {
+                self.pass(self.machine.plus_ms(SECOND));
+                Ok(())
+            }
+            Done::Advanced(_) | Done::Delivered(_) | Done::Failed => Ok(()),
+        }
+    }
+}
