@@ -24,12 +24,14 @@ use crate::id::ContactId;
 use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
 use crate::store::import::{self as quiet, Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::{Access, Store, consents, identities, journeys};
+use crate::store::{Access, Dialect, Store, consents, identities, journeys};
 use crate::time::Timestamp;
 use crate::value::{self, Type, Value};
 
 /// Rows that share a transaction.
 const TOGETHER: usize = 2_000;
+/// Contacts that share one on PostgreSQL, where nobody waits for it.
+const MANY_TOGETHER: usize = 5_000;
 /// Rejected rows that are told one by one; all are kept.
 const TOLD: usize = 50;
 
@@ -74,6 +76,9 @@ pub(super) async fn events_from(store: &Store, items: &[Json], now: Timestamp) -
     report.must_be_clean()
 }
 
+/// A list of contacts that is being written.
+type Writing = Option<tokio::task::JoinHandle<crate::store::Result<Imported>>>;
+
 struct Import<'a> {
     store: &'a Store,
     live: bool,
@@ -108,7 +113,12 @@ impl Import<'_> {
         }
         let columns = columns(&catalog, &header, map)?;
         report.header = Some(header);
-        let (mut people, mut record) = (Vec::with_capacity(TOGETHER), ByteRecord::new());
+        let together = match self.store.dialect() {
+            Dialect::Sqlite => TOGETHER,
+            Dialect::Postgres => MANY_TOGETHER,
+        };
+        let (mut people, mut record) = (Vec::with_capacity(together), ByteRecord::new());
+        let mut writing = None;
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(false) => break,
@@ -127,12 +137,31 @@ impl Import<'_> {
                 Ok(person) => people.push(person),
                 Err(why) => report.reject_row(line, &record, &why)?,
             }
-            if people.len() >= TOGETHER {
-                self.take(std::mem::take(&mut people), report).await?;
+            if people.len() >= together {
+                self.written(writing.take(), report).await?;
+                writing = self.write(std::mem::take(&mut people), report).await?;
             }
         }
+        self.written(writing, report).await?;
         self.take(people, report).await?;
         self.look_again(report).await
+    }
+
+    /// Begins to write, so that the next rows are read meanwhile; one at a time, since later rows win.
+    async fn write(&self, people: Vec<Person>, report: &mut Report) -> Result<Writing, Failure> {
+        if self.live {
+            self.take(people, report).await?;
+            return Ok(None);
+        }
+        let (store, now) = (self.store.clone(), self.now);
+        Ok(Some(tokio::spawn(async move { quiet::contacts(&store, &people, now).await })))
+    }
+
+    async fn written(&self, writing: Writing, report: &mut Report) -> Result<(), Failure> {
+        if let Some(writing) = writing {
+            report.add(writing.await.map_err(world)?.map_err(world)?);
+        }
+        Ok(())
     }
 
     /// Who lost an address in one part of the file may have got another one in the next.

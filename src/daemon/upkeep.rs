@@ -13,7 +13,7 @@ use super::gauges::Gauges;
 use super::retention::Retention;
 use super::{Error, Outlet};
 use crate::clock::JourneyClock;
-use crate::store::{Result, Store, jobs, schedules, tidy};
+use crate::store::{Dialect, Result, Store, jobs, schedules, tidy};
 use crate::time::Timestamp;
 
 /// How often it looks, in the machine's time.
@@ -21,7 +21,8 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How often old rows are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 /// How often the database is tidied.
-const TIDY: Duration = Duration::from_secs(30);
+const TIDY_SQLITE: Duration = Duration::from_secs(30);
+const TIDY_POSTGRES: Duration = Duration::from_secs(5);
 
 /// Runs until stopped.
 pub(super) async fn run(
@@ -33,6 +34,10 @@ pub(super) async fn run(
     let (mut forgotten, mut tidied) = (Instant::now(), Instant::now());
     let mut gauges = Gauges::default();
     let (mut retention, mut tidying) = (Retention::default(), tidy::Tidying::default());
+    let pause = match store.dialect() {
+        Dialect::Sqlite => TIDY_SQLITE,
+        Dialect::Postgres => TIDY_POSTGRES,
+    };
     while !stop.is_cancelled() {
         let mut next = Timestamp::NEVER;
         match tokio::join!(look(&store, &clock, &stop), outlet.close_idle()).0 {
@@ -49,7 +54,7 @@ pub(super) async fn run(
                 tracing::warn!(error = %error, "old rows could not be forgotten");
             }
         }
-        if tidied.elapsed() > TIDY {
+        if tidied.elapsed() > pause {
             tidied = Instant::now();
             if let Err(error) = tidying.work(&store).await {
                 tracing::warn!(error = %error, "the database could not be tidied");

@@ -16,6 +16,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Of contacts that are new, nothing.
+    pub(super) fn nothing() -> Known {
+        Known { lines: HashSet::new(), standing: HashMap::new() }
+    }
+
     pub(super) async fn load(
         conn: &mut Conn,
         bucket: i64,

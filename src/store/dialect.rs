@@ -337,7 +337,7 @@ impl Iterator for Pieces<'_> {
 }
 
 /// The hole for the rows of a batch: the text before it, the letters of its columns, the text after it.
-fn hole(sql: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn hole(sql: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = sql.split_once('{')?;
     let (columns, after) = rest.split_once('}')?;
     columns.bytes().all(|b| b"ITB".contains(&b)).then_some((before, columns, after))

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::consents::Known;
 use super::identities::{Kind, Resolved, Resolver};
 use super::inbox::{Incoming, To};
-use super::{Conn, Error, Result, Store, contacts, inbox, journeys, permissions};
+use super::{Conn, Error, Result, Store, contacts, fields, inbox, journeys, permissions};
 use crate::engine::programs::is_standing;
 use crate::engine::world::{Cause, ConsentChange, Fields, Input};
 use crate::id::ContactId;
@@ -106,6 +106,13 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
         left_out: rows.iter().filter(|(_, row)| row.without_address).count(),
         withdrawn: 0,
     };
+    // Nobody else knows who is new: nothing has to be read of them, and nobody kept out.
+    let (new, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(contact, _)| created.contains(contact));
+    let mut beginnings: BTreeMap<ContactId, Fields> = BTreeMap::new();
+    for (contact, row) in &new {
+        row.apply(beginnings.entry(*contact).or_default());
+    }
+    resolver.beginnings = beginnings.iter().map(|(who, fields)| (*who, fields::to_text(fields))).collect();
     let mut buckets: BTreeMap<i64, Vec<(ContactId, Row)>> = BTreeMap::new();
     for (contact, row) in rows {
         buckets.entry(tx.core.bucket_of(contact)).or_default().push((contact, row));
@@ -118,6 +125,10 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
         return Ok(None);
     }
     inbox::tell_of_merges(tx, merges, now).await?;
+    settle(tx, beginnings.keys().copied(), now).await?;
+    let (news, withdrawn) = Known::nothing().news(consents_of(&new), now);
+    permissions::record_first_consents(tx, &news).await?;
+    imported.withdrawn += withdrawn;
     for (bucket, rows) in buckets {
         match set(tx, bucket, &rows, now).await? {
             Some(withdrawn) => imported.withdrawn += withdrawn,
@@ -125,6 +136,39 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
         }
     }
     Ok(Some(imported))
+}
+
+/// Sets up the standing entries of contacts, where a journey has some.
+async fn settle(tx: &mut Conn, contacts: impl Iterator<Item = ContactId>, now: Timestamp) -> Result<()> {
+    let deployed = journeys::deployed(tx).await?;
+    if deployed.current.values().any(|p| p.entries.iter().any(|entry| is_standing(&entry.how))) {
+        inbox::enqueue(tx, contacts.map(|contact| (contact, SETTLE)).collect(), now).await?;
+    }
+    Ok(())
+}
+
+fn consents_of<'a>(rows: &[(ContactId, Row<'a>)]) -> Vec<(ContactId, &'a ConsentChange)> {
+    let of_row = |(contact, row): &(ContactId, Row<'a>)| {
+        let contact = *contact;
+        row.person.consents.iter().map(move |change| (contact, change))
+    };
+    rows.iter().flat_map(of_row).collect()
+}
+
+impl Row<'_> {
+    /// Sets what the row says of its contact.
+    fn apply(&self, fields: &mut Fields) {
+        for (name, value) in &self.person.attributes {
+            if self.left_out.contains(&&**name) {
+                continue;
+            }
+            if value.is_known() {
+                fields.insert(name.clone(), value.clone())
+            } else {
+                fields.remove(name)
+            };
+        }
+    }
 }
 
 const SETTLE: Input = Input::Settle { cause: Cause::Import };
@@ -145,31 +189,14 @@ async fn set(
         }
         attributes.insert(contact, found.attributes);
     }
-    for (contact, Row { person, left_out, .. }) in rows {
-        let fields = attributes.entry(*contact).or_default();
-        for (name, value) in &person.attributes {
-            if left_out.contains(&&**name) {
-                continue;
-            }
-            if value.is_known() {
-                fields.insert(name.clone(), value.clone())
-            } else {
-                fields.remove(name)
-            };
-        }
+    for (contact, row) in rows {
+        row.apply(attributes.entry(*contact).or_default());
     }
-    let deployed = journeys::deployed(tx).await?;
-    if deployed.current.values().any(|p| p.entries.iter().any(|entry| is_standing(&entry.how))) {
-        let inputs = attributes.keys().map(|contact| (*contact, SETTLE)).collect();
-        inbox::enqueue(tx, inputs, now).await?;
-    }
+    settle(tx, attributes.keys().copied(), now).await?;
     let attributes: Vec<(ContactId, &Fields)> =
         attributes.iter().map(|(contact, fields)| (*contact, fields)).collect();
     contacts::set_attributes(tx, bucket, &attributes).await?;
-    let consents: Vec<(ContactId, &ConsentChange)> = rows
-        .iter()
-        .flat_map(|(contact, row)| row.person.consents.iter().map(|change| (*contact, change)))
-        .collect();
+    let consents = consents_of(rows);
     let known = Known::load(tx, bucket, consents.iter().map(|(contact, _)| *contact)).await?;
     let (news, withdrawn) = known.news(consents, now);
     permissions::record_consents(tx, bucket, &news).await?;

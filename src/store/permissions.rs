@@ -135,13 +135,40 @@ pub async fn record_consents(
     bucket: i64,
     changes: &[(ContactId, &ConsentChange)],
 ) -> Result<()> {
-    const RECORD: &str = "INSERT INTO consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) \
-        {IIIIIIITT}";
-    const LATEST: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) {IIIIII} \
-        ON CONFLICT (bucket, contact, purpose, channel) DO UPDATE SET permit = excluded.permit, at = excluded.at \
-        WHERE excluded.at >= consent_states.at";
     let mut standing: Found = changes.iter().map(|(contact, _)| (*contact, Permissions::default())).collect();
     load_consents(tx, bucket, &mut standing).await?;
+    let (ledger, latest) = lines_to_write(tx, changes, standing).await?;
+    tx.exec_rows(RECORD, ledger, &[]).await?;
+    tx.exec_rows(LATEST, latest, &[]).await?;
+    Ok(())
+}
+
+/// The same for contacts that are created in this transaction, of any buckets.
+pub(super) async fn record_first_consents(
+    tx: &mut Conn,
+    changes: &[(ContactId, &ConsentChange)],
+) -> Result<()> {
+    const COPY: &str =
+        "COPY consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) FROM STDIN";
+    const COPY_LATEST: &str =
+        "COPY consent_states (bucket, contact, purpose, channel, permit, at) FROM STDIN";
+    let (ledger, latest) = lines_to_write(tx, changes, Found::new()).await?;
+    tx.copy(COPY, RECORD, ledger).await?;
+    tx.copy(COPY_LATEST, LATEST, latest).await
+}
+
+const RECORD: &str = "INSERT INTO consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) \
+    {IIIIIIITT}";
+const LATEST: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) {IIIIII} \
+    ON CONFLICT (bucket, contact, purpose, channel) DO UPDATE SET permit = excluded.permit, at = excluded.at \
+    WHERE excluded.at >= consent_states.at";
+
+/// Lines for the ledger, and the latest states.
+async fn lines_to_write(
+    tx: &mut Conn,
+    changes: &[(ContactId, &ConsentChange)],
+    mut standing: Found,
+) -> Result<(Rows, Rows)> {
     let mut ledger = Rows::with_capacity(changes.len() * 9);
     let mut latest = BTreeMap::new();
     for (contact, change) in changes {
@@ -162,7 +189,7 @@ pub async fn record_consents(
         let permit = i64::from(change.permit);
         if !repeats {
             ledger.push([
-                bucket.into(),
+                tx.core.bucket_of(*contact).into(),
                 tx.core.new_id().into(),
                 (*contact).into(),
                 purpose.into(),
@@ -179,13 +206,12 @@ pub async fn record_consents(
             *kept = (permit, change.at);
         }
     }
-    tx.exec_rows(RECORD, ledger, &[]).await?;
     let mut rows = Rows::with_capacity(latest.len() * 6);
     for ((contact, purpose, channel), (permit, at)) in latest {
+        let bucket = tx.core.bucket_of(contact);
         rows.push([bucket.into(), contact.into(), purpose.into(), channel.into(), permit.into(), at.into()]);
     }
-    tx.exec_rows(LATEST, rows, &[]).await?;
-    Ok(())
+    Ok((ledger, rows))
 }
 
 /// What makes a line of the ledger the same as another: who, what for, on which channel, yes or no, when, and from where.

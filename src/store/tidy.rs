@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 use super::{Conn, Dialect, Result, Store};
 
-/// How often it is looked whether the statistics are out of date.
-const LOOK: Duration = Duration::from_secs(600);
+/// How often it is looked whether the statistics are out of date. PostgreSQL plans by them alone, and takes a table that has grown since
+/// for a small one.
+const LOOK_SQLITE: Duration = Duration::from_secs(600);
+const LOOK_POSTGRES: Duration = Duration::from_secs(4);
 
 /// What was done lately.
 #[derive(Debug, Default)]
@@ -31,7 +33,11 @@ impl Tidying {
     /// Does what is due. Called twice in a row without a write in between, it finds the database idle.
     pub async fn work(&mut self, store: &Store) -> Result<Tidied> {
         let mut tidied = Tidied::default();
-        let look = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
+        let pause = match store.dialect() {
+            Dialect::Sqlite => LOOK_SQLITE,
+            Dialect::Postgres => LOOK_POSTGRES,
+        };
+        let look = self.looked.is_none_or(|looked| looked.elapsed() >= pause);
         if look {
             self.looked = Some(Instant::now());
         }
@@ -106,6 +112,12 @@ async fn analyze(store: &Store) -> Result<Vec<&'static str>> {
     }
     for (_, analyze) in &grown {
         let mut tx = store.write().await?;
+        // Another process may be at it.
+        const ALONE: &str =
+            "SELECT CAST(CASE WHEN pg_try_advisory_xact_lock(7022) THEN 1 ELSE 0 END AS BIGINT)";
+        if tx.fetch_first(ALONE, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))? == 0 {
+            return Ok(Vec::new());
+        }
         tx.exec(analyze, Vec::new()).await?;
         tx.commit().await?;
     }

@@ -12,6 +12,7 @@ mod caps;
 mod copying;
 mod cutting;
 mod examining;
+mod importing;
 mod keeping;
 mod opening;
 mod outbox;

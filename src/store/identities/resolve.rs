@@ -6,8 +6,8 @@ use super::{Identity, Kind, identities_of, normal, of_contact};
 use crate::engine::world::Input;
 use crate::id::ContactId;
 use crate::store::inbox::{Incoming, To};
-use crate::store::sql::args;
-use crate::store::{Arg, Conn, Core, Result, Rows, contacts, inbox, journeys};
+use crate::store::sql::{FEW, args};
+use crate::store::{Arg, Conn, Core, Dialect, Error, Result, Rows, contacts, inbox, journeys};
 use crate::time::Timestamp;
 use crate::value::Value;
 
@@ -43,6 +43,8 @@ pub(in crate::store) struct Resolver {
     known_apart: HashSet<ContactId>,
     /// Whether an e-mail address belongs to one contact alone.
     unique_email: bool,
+    /// What contacts that are created begin with, if anything.
+    pub(in crate::store) beginnings: HashMap<ContactId, String>,
 }
 
 impl Resolver {
@@ -88,6 +90,7 @@ impl Resolver {
             merged: Vec::new(),
             known_apart: HashSet::new(),
             unique_email,
+            beginnings: HashMap::new(),
         })
     }
 
@@ -321,14 +324,16 @@ impl Resolver {
     }
 
     /// Writes what was created, linked and moved; false when another process came first with one of the identities.
-    pub(in crate::store) async fn write(self, tx: &mut Conn) -> Result<bool> {
+    pub(in crate::store) async fn write(mut self, tx: &mut Conn) -> Result<bool> {
         let core = tx.core.clone();
         let mut contacts = Rows::with_capacity(self.created.len() * 4);
         for (contact, now) in &self.created {
-            contacts.push([core.bucket_of(*contact).into(), (*contact).into(), (*now).into(), "{}".into()]);
+            let begins = self.beginnings.remove(contact).unwrap_or_else(|| "{}".to_owned());
+            contacts.push([core.bucket_of(*contact).into(), (*contact).into(), (*now).into(), begins.into()]);
         }
         const CREATE: &str = "INSERT INTO contacts (bucket, id, created_at, attributes) {IIIT}";
-        tx.exec_rows(CREATE, contacts, &[]).await?;
+        const COPY: &str = "COPY contacts (bucket, id, created_at, attributes) FROM STDIN";
+        tx.copy(COPY, CREATE, contacts).await?;
 
         let mut merged = Rows::default();
         for (loser, winner) in &self.merged {
@@ -407,6 +412,21 @@ impl Resolver {
         const UNIQUE: &str = "INSERT INTO identities (kind, value, holder, bucket, contact) {ITIII} \
             ON CONFLICT (kind, value, holder) DO UPDATE SET contact = excluded.contact \
             WHERE identities.contact = excluded.contact";
+        const COPY: &str = "COPY identities (kind, value, holder, bucket, contact) FROM STDIN";
+        let created: HashSet<ContactId> = self.created.iter().map(|(contact, _)| *contact).collect();
+        let mut named =
+            self.linked.iter().map(|(_, contact)| contact).chain(self.moved.keys().map(|(c, _)| c));
+        // Nobody has what is said of contacts that are new. If somebody has by now, the whole begins again, as below.
+        let all_new = wanted > 0 && named.all(|contact| created.contains(contact));
+        if all_new && tx.dialect() == Dialect::Postgres && self.created.len() >= FEW {
+            tx.copy(COPY, SHARED, shared).await?;
+            return match tx.copy(COPY, UNIQUE, unique).await {
+                Err(Error::Database(sqlx::Error::Database(error))) if error.is_unique_violation() => {
+                    Ok(false)
+                }
+                copied => copied.map(|()| true),
+            };
+        }
         tx.exec_rows(SHARED, shared, &[]).await?;
         Ok(tx.exec_rows(UNIQUE, unique, &[]).await? == wanted)
     }
