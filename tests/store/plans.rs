@@ -68,6 +68,9 @@ pub(super) async fn be_busy(store: &Store) {
     deliveries::record(store, finished, end).await.expect("recorded");
 }
 
+/// Indexes that hold unfinished deliveries alone: all of a bucket in one of them are few.
+const UNFINISHED: [&str; 2] = ["using deliveries_again ", "using deliveries_queued "];
+
 /// The lines of a plan that read a whole table, or a whole bucket of it.
 async fn scans(store: &Store, sql: &str) -> Vec<String> {
     let lines = super::explain(store, sql).await;
@@ -87,7 +90,14 @@ async fn scans(store: &Store, sql: &str) -> Vec<String> {
     let finds_first = sql.contains("LIMIT") || sql.contains("MIN(");
     let among_finished = store.dialect() == Dialect::Postgres && sql.contains("FROM deliveries");
     let few = (finds_first && !among_finished) || sql.contains("FROM buckets WHERE");
-    lines.iter().filter(is_scan).filter(|line| !few || !is_whole_bucket(line.trim())).cloned().collect()
+    let is_short = |place: usize| {
+        few || place
+            .checked_sub(1)
+            .is_some_and(|above| UNFINISHED.iter().any(|index| lines[above].contains(index)))
+    };
+    let scans = lines.iter().enumerate().filter(|(_, line)| is_scan(line));
+    let long = scans.filter(|(place, line)| !is_whole_bucket(line.trim()) || !is_short(*place));
+    long.map(|(_, line)| line.clone()).collect()
 }
 
 /// Whether a line says that rows are found by their bucket alone.
