@@ -71,6 +71,7 @@ locale = "en"
 url = "sqlite:house.db"
 [http]
 listen = "127.0.0.1:1"
+public_url = "http://127.0.0.1:8600"
 [smtp]
 url = "smtp://127.0.0.1:1"
 from = "House <house@example.org>"

@@ -1,7 +1,8 @@
 """Of two workers on PostgreSQL one is stopped (SIGSTOP) for 2 to 5 lease lengths while the other goes on, and then goes on as if nothing had been.
 
 usage: freezes.py PROGRAM [FREEZES [LEASE_MS]]. Whatever the frozen one had leased is sent, or kept back, by the other one. What it says
-when it wakes is too late and is not believed. Nothing comes twice but what was on its way at the stop.
+when it wakes is too late and is not believed. Nothing comes twice but what was on its way at the stop. The lease must be longer than the 5 s after
+which the server cuts a transaction that stands still: so long the other one may have to wait before it can record a result.
 """
 
 import signal, sys, time
@@ -58,4 +59,4 @@ def main(program, freezes, lease_ms):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 4, int(sys.argv[3]) if len(sys.argv) > 3 else 1_500)
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 2, int(sys.argv[3]) if len(sys.argv) > 3 else 6_000)
