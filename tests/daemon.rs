@@ -27,16 +27,16 @@ use crate::mail::sender;
 use crate::store::{Database, on_all};
 
 /// A daemon that sends through one connection to a mailbox.
-struct Running {
-    store: Store,
-    mailbox: Arc<Mailbox>,
+pub(crate) struct Running {
+    pub(crate) store: Store,
+    pub(crate) mailbox: Arc<Mailbox>,
     doors: std::net::SocketAddr,
     stop: CancellationToken,
     ended: tokio::task::JoinHandle<Result<(), daemon::Error>>,
 }
 
 impl Running {
-    async fn start(database: &Database, change: impl FnOnce(&mut SmtpConfig)) -> Running {
+    pub(crate) async fn start(database: &Database, change: impl FnOnce(&mut SmtpConfig)) -> Running {
         let store = database.open().await;
         deploy(&store, "Hello.").await;
         let mailbox = Arc::new(Mailbox::start(MailboxConfig::default()).await.expect("a mailbox"));
@@ -75,14 +75,14 @@ impl Running {
     }
 
     /// Queues a mail for each of them, at an address of their own.
-    async fn queue(&self, names: &[&str]) {
+    pub(crate) async fn queue(&self, names: &[&str]) {
         for name in names {
             self.import(name, &format!("{name}@example.com"), &[]).await;
         }
         self.queue_hello(names).await;
     }
 
-    async fn import(&self, name: &str, address: &str, consents: &[ConsentChange]) {
+    pub(crate) async fn import(&self, name: &str, address: &str, consents: &[ConsentChange]) {
         let who = Who { email: Some(address.to_owned()), ..crate::store::who(name) };
         let attributes = fields(&[("email", text(address))]);
         let person = Person { who, attributes, consents: consents.to_vec() };
@@ -90,7 +90,7 @@ impl Running {
     }
 
     /// Queues a mail for each of them.
-    async fn queue_hello(&self, names: &[&str]) {
+    pub(crate) async fn queue_hello(&self, names: &[&str]) {
         let mut tx = self.store.write().await.expect("a transaction");
         for name in names {
             self.insert(&mut tx, name, &self.hello()).await;
@@ -98,27 +98,27 @@ impl Running {
         tx.commit().await.expect("committed");
     }
 
-    async fn queue_mail(&self, name: &str, mail: &Delivery) {
+    pub(crate) async fn queue_mail(&self, name: &str, mail: &Delivery) {
         let mut tx = self.store.write().await.expect("a transaction");
         self.insert(&mut tx, name, mail).await;
         tx.commit().await.expect("committed");
     }
 
-    async fn insert(&self, tx: &mut Conn, name: &str, mail: &Delivery) {
+    pub(crate) async fn insert(&self, tx: &mut Conn, name: &str, mail: &Delivery) {
         let contact = contacts::by_key(tx, name).await.expect("read").expect("there").id;
         let bucket = fahrplan::store::bucket_of(contact, self.store.settings().buckets);
         deliveries::insert(tx, bucket, &[(contact, mail)]).await.expect("queued");
     }
 
     /// Lets the time of the next try come for all that are deferred.
-    async fn try_again(&self) {
+    pub(crate) async fn try_again(&self) {
         let mut tx = self.store.write().await.expect("a transaction");
         const NOW: &str = "UPDATE deliveries SET again_at = 1 WHERE state = 'deferred'";
         tx.exec(NOW, Vec::new()).await.expect("the time has come");
         tx.commit().await.expect("committed");
     }
 
-    fn hello(&self) -> Delivery {
+    pub(crate) fn hello(&self) -> Delivery {
         Delivery {
             id: DeliveryId(self.store.new_id()),
             enrollment: EnrollmentId(self.store.new_id()),
@@ -156,7 +156,7 @@ impl Running {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 
-    async fn states(&self) -> Vec<String> {
+    pub(crate) async fn states(&self) -> Vec<String> {
         let mut conn = self.store.read().await.expect("a connection");
         let counts = deliveries::counts(&mut conn).await.expect("counted");
         counts.iter().map(|count| format!("{} {}", count.state, count.count)).collect()
@@ -176,7 +176,7 @@ impl Running {
         !conn.fetch(FIND, vec![address.into()]).await.expect("read").is_empty()
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.ended.await.expect("no panic").expect("it ends as asked");
     }
@@ -197,7 +197,7 @@ async fn deploy_files(store: &Store, files: &[(&str, &str)]) {
 }
 
 /// Waits until it is so.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..1_000 {
         if is_so().await {
             return;
@@ -303,7 +303,8 @@ fn a_retry_is_what_was_tried_first_whatever_was_changed_meanwhile() {
             Moment::Dot(_) => Reaction::KeepAndHangUp,
             _ => Reaction::Go,
         });
-        running.queue(&["ada"]).await;
+        running.import("ada", "ada@example.com", &[]).await;
+        running.queue_mail("ada", &Delivery { transactional: true, ..running.hello() }).await;
         until("a doubt", async || running.states().await == ["deferred 1"]).await;
         running.mailbox.follow(|_| Reaction::Go);
         deploy(&running.store, "Good bye {{contact.plan}} to {{contact.email}}.").await;

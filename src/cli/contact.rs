@@ -251,6 +251,10 @@ fn said(what: &What) -> String {
         What::Exited { reason } => format!("left as {reason}"),
         What::Goal { name } => format!("reached the goal {name}"),
         What::Took { choice } => format!("took {choice}"),
+        What::Decided { delivery, decision, by } => match &**decision {
+            "settle" => format!("{delivery} counts as sent, says {by}"),
+            _ => format!("{delivery} is to be sent again, says {by}"),
+        },
         What::Odd { why } => format!("odd: {why}"),
     }
 }

@@ -17,6 +17,7 @@ pub mod backup;
 pub mod bench;
 pub mod check;
 pub mod contact;
+pub mod deliveries;
 pub mod demo;
 pub mod deploy;
 pub mod doctor;
@@ -130,6 +131,8 @@ enum Command {
     Pause(BrakeArgs),
     /// Let it go on: all that is paused, or one of it
     Resume(BrakeArgs),
+    /// Messages that may have left or were refused: look, send again, or count as sent
+    Deliveries(DeliveriesArgs),
     /// Everything we hold on one person
     Contact(ContactArgs),
     /// Keys for the HTTP interface, shown once and stored hashed
@@ -355,6 +358,51 @@ pub enum BrakeWhat {
 }
 
 #[derive(Debug, Args)]
+pub struct DeliveriesArgs {
+    #[command(subcommand)]
+    pub command: DeliveriesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeliveriesCommand {
+    /// List them: those that may have left and those that were refused, where no state is given
+    List {
+        #[arg(long, value_name = "STATE")]
+        state: Option<ListedState>,
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+        #[arg(long, default_value = "human")]
+        format: OutputFormat,
+    },
+    /// Send them again: with the same Message-ID, and if permission still stands
+    Resend(WhichArgs),
+    /// Count those that may have left as sent
+    Settle(WhichArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct WhichArgs {
+    /// As `list` shows them
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// All that may have left
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// With --all: those of another state
+    #[arg(long, value_name = "STATE", requires = "all")]
+    pub state: Option<ListedState>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListedState {
+    Unknown,
+    Failed,
+    Deferred,
+    Queued,
+}
+
+#[derive(Debug, Args)]
 pub struct ContactArgs {
     #[command(subcommand)]
     pub command: ContactCommand,
@@ -458,8 +506,7 @@ pub struct BenchArgs {
 }
 
 /// Commands of later releases, so that they are refused by name.
-const LATER: [&str; 10] =
-    ["deliveries", "exit", "graph", "lsp", "plan", "retire", "send-test", "simulate", "watch", "why"];
+const LATER: [&str; 9] = ["exit", "graph", "lsp", "plan", "retire", "send-test", "simulate", "watch", "why"];
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
@@ -487,6 +534,7 @@ fn run(command: Command) -> Outcome {
         Command::Bench(args) => bench::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Contact(args) => contact::run(&args),
+        Command::Deliveries(args) => deliveries::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Deploy(args) => deploy::run(&args),
         Command::Doctor(args) => doctor::run(&args),
@@ -537,6 +585,14 @@ fn report(failure: &Failure) {
     if let Some(help) = &failure.help {
         let _ = writeln!(err, "\u{1b}[1;36mhelp\u{1b}[0m: {help}");
     }
+}
+
+/// Who runs this, as histories and `status` show it.
+fn author() -> String {
+    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let person = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable);
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}@{}", person.as_deref().unwrap_or("somebody"), machine.trim())
 }
 
 /// Runs a command's future on a runtime of its own.

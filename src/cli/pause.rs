@@ -4,7 +4,7 @@
 //! people go on through their journeys, so an event is never missed for it.
 
 use super::load::Project;
-use super::{BrakeArgs, BrakeWhat, Exit, Failure, Outcome, block_on, open, print, world};
+use super::{BrakeArgs, BrakeWhat, Exit, Failure, Outcome, author, block_on, open, print, world};
 use crate::clock::machine_now;
 use crate::diagnostic::suggest;
 use crate::engine::program::{StepKind, Word};
@@ -162,14 +162,6 @@ fn find(kind: &str, name: &str, known: Vec<Word>) -> Result<Word, Failure> {
         true => failure,
         false => failure.help(format!("there is: {}", names.join(", "))),
     })
-}
-
-/// Who runs this, as `status` shows it.
-fn author() -> String {
-    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let person = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable);
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}@{}", person.as_deref().unwrap_or("somebody"), machine.trim())
 }
 
 fn resume_words(brake: &Brake) -> String {

@@ -72,6 +72,12 @@ pub(super) fn in_words(status: &Status) -> String {
     if !status.sent.is_empty() {
         text.push_str(&format!("sent        {}\n", list(&status.sent)));
     }
+    let unknown = status.deliveries.get("unknown").copied().unwrap_or_default();
+    if unknown > 0 {
+        text.push_str(&format!(
+            "in doubt    {unknown} messages may have left or not: `fahrplan deliveries list` shows them\n"
+        ));
+    }
     if status.rejected > 0 {
         text.push_str(&format!("rejected    {} items, or parts of them, could not be read: `fahrplan events rejected` shows them\n", status.rejected));
     }

@@ -1,10 +1,14 @@
 //! The outbox loop: lease, re-check, render, send, record. The only place where the world is touched.
 //!
 //! ```text
-//! queued ──claim──> leased ──result──> accepted | refused | cancelled
+//! queued ──claim──> leased ──result──> accepted | refused | cancelled | unknown
 //!    ^                 │
-//!    └── deferred, or lease ended without a result (may be a repeat, same Message-ID)
+//!    └── deferred, or lease ended without a result
 //! ```
+//!
+//! Of a message whose text was handed over without an answer, or whose lease ended without a result, nobody knows whether it has left.
+//! What is transactional is sent again, with the same Message-ID: at least once. Everything else is sent at most once: it is kept as
+//! unknown until somebody decides.
 //!
 //! At the send point only what may withdraw permission is read again, and never caps: the contact is still there, the address is not
 //! suppressed, consent stands, no pause began, `before` has not passed, no quiet hours. A delivery withdrawn here is cancelled with its
@@ -249,6 +253,14 @@ impl Desk {
 
     /// The decision from facts; `None`: the message shall leave.
     fn decide(&self, claimed: &Claimed) -> Option<Outcome> {
+        if matches!(self.outlet.way, Way::Channel(_)) && claimed.undecided && !may_repeat(claimed) {
+            return Some(Outcome::Undecided {
+                reason: "its sending began, and no result was recorded".to_owned(),
+            });
+        }
+        if claimed.cut_off {
+            return Some(Outcome::Cancelled { reason: "left".into() });
+        }
         if claimed.kind == Kind::Message
             && let Some(withdrawn) = withdrawn(&self.catalog, claimed, self.now)
         {
@@ -382,9 +394,15 @@ fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
             Outcome::Refused { code: Some(code), text, bad_address }
         }
         smtp::SendResult::Deferred { reason, .. } => later(claimed, reason),
-        // At-least-once: the same Message-ID again, noted as a possible repeat.
-        smtp::SendResult::Unknown { reason } => Outcome::Unknown { retry_at: again(claimed), reason },
+        smtp::SendResult::Unknown { reason } => {
+            Outcome::Unknown { retry_at: again(claimed).filter(|_| may_repeat(claimed)), reason }
+        }
     }
+}
+
+/// Whether a message that may have left is sent again by itself, with the same Message-ID: what is transactional is worth a repeat.
+fn may_repeat(claimed: &Claimed) -> bool {
+    claimed.delivery.transactional
 }
 
 /// When it is tried again, if it is.
@@ -417,7 +435,7 @@ fn word(result: &Outcome) -> &'static str {
         Outcome::Accepted { .. } | Outcome::Answered { .. } => "accepted",
         Outcome::Refused { .. } => "refused",
         Outcome::Deferred { .. } => "deferred",
-        Outcome::Unknown { .. } => "unknown",
+        Outcome::Unknown { .. } | Outcome::Undecided { .. } => "unknown",
         Outcome::Cancelled { .. } => "cancelled",
         Outcome::Held { .. } => "held",
         Outcome::GivenBack => "given_back",
@@ -435,6 +453,10 @@ fn withdrawn(catalog: &Catalog, claimed: &Claimed, now: Timestamp) -> Option<Out
     let cancelled = |reason: &str| Some(Outcome::Cancelled { reason: reason.into() });
     let Some(person) = &claimed.person else { return cancelled("gone") };
     let Some(address) = &person.address else { return cancelled("unreachable") };
+    // Whoever has it now is not meant.
+    if person.is_anothers && claimed.attempts > 1 {
+        return cancelled("moved");
+    }
     let zone =
         Zone::named(&person.zone(catalog)).or_else(|| Zone::named(&catalog.zone)).unwrap_or_else(Zone::utc);
     let point = SendPoint {

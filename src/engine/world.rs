@@ -454,6 +454,12 @@ pub enum What {
     Took {
         choice: Word,
     },
+    /// Somebody decided about a message that may have left or was refused: `resend`, `settle`.
+    Decided {
+        delivery: DeliveryId,
+        decision: Word,
+        by: Arc<str>,
+    },
     /// Something was not as checked (a value vanished, arithmetic saturated, history truncated), and what was done about it.
     Odd {
         why: Arc<str>,

@@ -657,6 +657,7 @@ impl Play {
                 What::Goal { name } => Some(format!("goal {name}")),
                 What::Odd { why } => Some(format!("odd: {why}")),
                 What::Done { .. } | What::Rests { .. } | What::Queued { .. } | What::Took { .. } => None,
+                What::Decided { .. } => None,
             },
             Happened::Send(delivery) => Some(format!("send {} {}", delivery.channel, delivery.template)),
             Happened::Task(task) => Some(format!("{} {} due {}", task.verb, task.task, show(task.due_at))),

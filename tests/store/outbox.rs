@@ -398,6 +398,8 @@ fn a_deferred_message_waits_on_the_machines_clock_and_a_held_one_on_the_journey_
         assert!(claimed.maybe_duplicate);
         record(&store, &claimed, SendResult::Unknown { retry_at: None, reason: lost }).await;
         assert_eq!(states(&store).await, ["hello unknown 1"]);
+        assert!(claim_at(&store, 99, 99, 10).await.is_empty(), "somebody has to decide first");
+        assert_eq!(told(&store, ada).await, [""; 0], "nobody knows what to tell");
     });
 }
 

@@ -93,6 +93,8 @@ impl<'s, 't> Stage<'s, 't> {
             }
             world::What::Rests { .. } => what.extend(self.put_out(note, all)),
             world::What::Odd { why } => what.push(What::Odd(why.to_string())),
+            // Nobody decides about messages in a test: each arrives.
+            world::What::Decided { .. } => {}
         }
         for what in what {
             self.see(logged.at, person, journey.clone(), what, None);

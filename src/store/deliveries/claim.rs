@@ -45,6 +45,10 @@ pub struct Claimed {
     pub first_tried_at: Timestamp,
     /// It may have left already: an earlier try ended without a known result.
     pub maybe_duplicate: bool,
+    /// And nobody has decided since that it shall be sent again.
+    pub undecided: bool,
+    /// Its enrollment was cut off while it was on its way.
+    pub cut_off: bool,
     /// The send must not outlive this moment of the machine's clock.
     pub leased_until: Timestamp,
     /// The deploy under which it was first tried: its templates write it.
@@ -76,7 +80,7 @@ macro_rules! lease {
             FROM due WHERE deliveries.bucket = $1 AND deliveries.id = due.id \
             RETURNING deliveries.id, contact, enrollment, journey, step, round, arm, kind, channel, template, \
             purpose, transactional, wants_outcome, given, address, before_at, due_at, epoch, attempts, \
-            first_tried_at, doubtful, frozen, generation, hash"
+            first_tried_at, doubtful, frozen, generation, hash, doubts_seen, cut_off"
         )
     };
 }
@@ -300,6 +304,8 @@ fn claimed(
         attempts: small(18)?,
         first_tried_at: row.at(19)?,
         maybe_duplicate: row.i64(20)? > 0,
+        undecided: row.i64(20)? > row.i64(24)?,
+        cut_off: row.i64(25)? != 0,
         leased_until,
         generation: row.opt_i64(22)?.unwrap_or(0),
         tried: row.opt_text(23)?.map(str::to_owned),

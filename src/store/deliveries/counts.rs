@@ -25,6 +25,18 @@ impl Counts {
         *self.0.entry((bucket, journey, channel, template, state)).or_default() += 1;
     }
 
+    /// One that was settled is open again.
+    pub(super) fn take_back(
+        &mut self,
+        bucket: i64,
+        journey: i64,
+        channel: i64,
+        template: i64,
+        state: &'static str,
+    ) {
+        *self.0.entry((bucket, journey, channel, template, state)).or_default() -= 1;
+    }
+
     pub(super) async fn write(self, tx: &mut Conn) -> Result<()> {
         const ADD: &str = "INSERT INTO delivery_counts (bucket, journey, channel, template, state, count) {IIIITI} \
             ON CONFLICT (bucket, journey, channel, template, state) \
@@ -67,7 +79,9 @@ pub async fn counts(conn: &mut Conn) -> Result<Vec<Count>> {
             GROUP BY journey, channel, template, state \
         UNION ALL SELECT journey, channel, template, state, COUNT(*) FROM deliveries WHERE again_at IS NOT NULL \
             GROUP BY journey, channel, template, state \
-        ) AS counted GROUP BY journey, channel, template, state";
+        UNION ALL SELECT journey, channel, template, state, COUNT(*) FROM deliveries WHERE state = 'unknown' \
+            GROUP BY journey, channel, template, state \
+        ) AS counted GROUP BY journey, channel, template, state HAVING SUM(count) <> 0";
     let rows = conn.fetch(COUNTS, Vec::new()).await?;
     let mut words = BTreeSet::new();
     for row in &rows {

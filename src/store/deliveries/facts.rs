@@ -8,7 +8,7 @@ use crate::engine::policy;
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{Delivery, Fields, Permissions};
 use crate::id::ContactId;
-use crate::store::{Conn, Result, contacts, permissions, suppressions};
+use crate::store::{Conn, Result, contacts, identities, permissions, suppressions};
 use crate::value::{Type, Value};
 
 /// What is known of a contact at the send point.
@@ -18,6 +18,8 @@ pub struct Person {
     pub attributes: Fields,
     /// The contact has another address by now.
     pub has_moved: bool,
+    /// The address was the contact's at the first try, and belongs to somebody else by now.
+    pub is_anothers: bool,
     /// Where the message goes: the address given by the step, or that of the channel's attribute.
     pub address: Option<Arc<str>>,
     /// Latest consents and pauses, where the message asks for them, and suppressions of this address. No cap slots: caps were
@@ -91,7 +93,8 @@ async fn look_for(conn: &mut Conn, catalog: &Catalog, claimed: &mut [&mut Claime
             }
         }
     }
-    for claimed in claimed.iter_mut() {
+    let mut lost = Vec::new();
+    for (index, claimed) in claimed.iter_mut().enumerate() {
         // Who was merged again is found along the chain, which is as long as the search above.
         for _ in 0..5 {
             let Some(into) = merged.get(&claimed.contact) else { break };
@@ -105,10 +108,17 @@ async fn look_for(conn: &mut Conn, catalog: &Catalog, claimed: &mut [&mut Claime
             };
             person.address = address(catalog, &claimed.delivery, &person);
             person.has_moved = person.address != address(catalog, &claimed.delivery, &now);
+            let then = own_address(catalog, &claimed.delivery, &person);
+            if then.is_some()
+                && then == person.address
+                && then != own_address(catalog, &claimed.delivery, &now)
+            {
+                lost.push(index);
+            }
             person
         });
     }
-    Ok(())
+    look_whose(conn, claimed, lost).await
 }
 
 fn by_bucket(
@@ -142,13 +152,29 @@ async fn load_permissions(conn: &mut Conn, catalog: &Catalog, claimed: &mut [Cla
     Ok(())
 }
 
+/// An address that a contact had at the first try, and has no longer, may have been given to somebody else.
+async fn look_whose(conn: &mut Conn, claimed: &mut [&mut Claimed], lost: Vec<usize>) -> Result<()> {
+    for index in lost {
+        let claimed = &mut claimed[index];
+        if let Some(person) = &mut claimed.person
+            && let Some(address) = &person.address
+        {
+            let holders = identities::with_address(conn, address).await?;
+            person.is_anothers = holders.iter().any(|holder| *holder != claimed.contact);
+        }
+    }
+    Ok(())
+}
+
+/// The address that the channel takes from the contact.
+fn own_address(catalog: &Catalog, delivery: &Delivery, person: &Person) -> Option<Arc<str>> {
+    let attribute = catalog.channels.get(&delivery.channel)?.address.as_ref()?;
+    person.attribute(catalog, attribute).as_text().map(Arc::from)
+}
+
 /// Where a message goes.
 fn address(catalog: &Catalog, delivery: &Delivery, person: &Person) -> Option<Arc<str>> {
-    let of_channel = || {
-        let attribute = catalog.channels.get(&delivery.channel)?.address.as_ref()?;
-        person.attribute(catalog, attribute).as_text().map(Arc::from)
-    };
-    delivery.to.clone().or_else(of_channel)
+    delivery.to.clone().or_else(|| own_address(catalog, delivery, person))
 }
 
 async fn load_suppressions(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {

@@ -34,14 +34,70 @@ pub struct Line {
     pub clicked_at: Option<Timestamp>,
 }
 
+/// Which deliveries are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// They may have left: somebody has to decide.
+    Unknown,
+    /// Refused for good.
+    Failed,
+    /// On their way, or to be tried again.
+    Again,
+    Queued,
+}
+
+/// A delivery in a list over all contacts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub contact: ContactId,
+    pub line: Line,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, kind, journey, step, channel, template, purpose, due_at, state, attempts, doubtful, \
+            result, settled_at, clicked_at, contact FROM deliveries WHERE bucket = $1 AND ",
+            $rest
+        )
+    };
+}
+
+/// At most so many of them, oldest first in each bucket.
+pub async fn list(conn: &mut Conn, shown: Shown, limit: u32) -> Result<Vec<Listed>> {
+    const UNKNOWN: &str = select!("state = 'unknown' ORDER BY id LIMIT $2");
+    const FAILED: &str = select!("state = 'refused' ORDER BY id LIMIT $2");
+    const AGAIN: &str = select!("again_at IS NOT NULL ORDER BY again_at LIMIT $2");
+    const QUEUED: &str = select!("state = 'queued' ORDER BY transactional, due_at LIMIT $2");
+    let sql = match shown {
+        Shown::Unknown => UNKNOWN,
+        Shown::Failed => FAILED,
+        Shown::Again => AGAIN,
+        Shown::Queued => QUEUED,
+    };
+    let mut all = Vec::new();
+    for bucket in 0..conn.core.settings().buckets {
+        let room = u32::try_from(all.len()).map_or(0, |len| limit.saturating_sub(len));
+        let rows = conn.fetch(sql, args![bucket, room]).await?;
+        let lines = lines(conn, &rows).await?;
+        for (row, line) in rows.iter().zip(lines) {
+            all.push(Listed { contact: ContactId(row.i64(14)?), line });
+        }
+    }
+    Ok(all)
+}
+
 /// All deliveries of a contact, oldest first.
 pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Line>> {
-    const OF: &str = "SELECT id, kind, journey, step, channel, template, purpose, due_at, state, attempts, doubtful, \
-        result, settled_at, clicked_at FROM deliveries WHERE bucket = $1 AND contact = $2 ORDER BY id";
+    const OF: &str = select!("contact = $2 ORDER BY id");
     let bucket = conn.core.bucket_of(contact);
     let rows = conn.fetch(OF, args![bucket, contact]).await?;
+    lines(conn, &rows).await
+}
+
+async fn lines(conn: &mut Conn, rows: &[Row]) -> Result<Vec<Line>> {
     let mut numbers = BTreeSet::new();
-    for row in &rows {
+    for row in rows {
         for column in 2..=6 {
             numbers.insert(row.i64(column)?);
         }

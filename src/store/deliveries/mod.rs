@@ -2,17 +2,18 @@
 //!
 //! ```text
 //!            claim                record
-//!  queued ----------> leased ---------------> accepted | refused | cancelled | unknown    (settled, for good)
-//!    ^  ^               | |
-//!    |  |  lease ended  | |  not now          claim, when its time has come
-//!    |  +---------------+ +------> deferred ----------> leased
-//!    +-- given back
+//!  queued ----------> leased ---------------> accepted | refused | cancelled    (settled, for good)
+//!    ^  ^               | | |
+//!    |  |  lease ended  | | |  not now         claim, when its time has come
+//!    |  +---------------+ | +-----> deferred ----------> leased
+//!    +-- given back       +-------> unknown ---> somebody decides: queued | accepted
 //! ```
 //!
 //! - *claim*: a worker takes what is due, with a lease and the next epoch, and gets the facts of the send point as they are now.
 //! - *record*: the worker tells the result. A worker that was overtaken has an older epoch, and is not believed.
-//! - *lease ended*: the process died or hung, maybe after the final dot. It is sent again with the same identity, so the same
-//!   Message-ID, and marked as doubtful: at-least-once, which is the policy for all steps until steps can choose.
+//! - *lease ended*: the process died or hung, maybe after the final dot: it is claimed again, marked as doubtful. Whoever claims it
+//!   decides: it is sent again with the same identity, so the same Message-ID (at least once), or kept as unknown (at most once).
+//! - *unknown*: it may have left. It rests, unsettled, until somebody says that it shall be sent again, or counts as sent.
 //! - A queued or deferred message of an enrollment that ended is cancelled, unless it is transactional.
 //!
 //! From its first try to its result a message stays what it was: see `claim`. One that may have arrived and would now come out otherwise
@@ -21,18 +22,20 @@
 //! Due times are on the journey clock; leases and tries are on the machine's, which may run at another speed.
 //!
 //! - `claim`: leases; `facts`: what the send point looks at; `record`: results
-//! - `counts`: how many are where; `list`: as people look at them
+//! - `counts`: how many are where; `list`: as people look at them; `decide`: what people say of those in doubt
 
 mod claim;
 mod counts;
+mod decide;
 mod facts;
 mod list;
 mod record;
 
 pub use self::claim::{Claim, Claimed, Closed, Kept, Next, claim, claim_open, look_again, next, next_open};
 pub use self::counts::{Count, counts, made};
+pub use self::decide::{Decision, decide};
 pub use self::facts::Person;
-pub use self::list::{Line, of_contact};
+pub use self::list::{Line, Listed, Shown, list, of_contact};
 pub use self::record::{
     Finished, Recorded, SendResult, Tried, clicked, next_try, record, record_in, release_former,
 };
@@ -156,9 +159,13 @@ const CANCEL: &str = "WITH n(contact, enrollment) AS ({II}) \
     AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('queued', 'deferred') \
     AND (deliveries.transactional = 0 OR deliveries.kind = 1) \
     RETURNING deliveries.id, deliveries.contact, deliveries.journey, deliveries.channel, deliveries.template";
+const CUT_OFF: &str = "WITH n(contact, enrollment) AS ({II}) UPDATE deliveries SET cut_off = 1 FROM n \
+    WHERE deliveries.bucket = $1 AND deliveries.contact = n.contact \
+    AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('leased', 'unknown') \
+    AND (deliveries.transactional = 0 OR deliveries.kind = 1)";
 
-/// Cancels what enrollments that ended still have in the queue: requests, and messages that are not transactional, unless they are
-/// leased. Their cap slots become free.
+/// Cancels what enrollments that ended still have in the queue: requests, and messages that are not transactional. Their cap slots
+/// become free. What is leased may leave, and is cancelled if it did not and would be tried again.
 pub async fn cancel(
     tx: &mut Conn,
     bucket: i64,
@@ -171,6 +178,7 @@ pub async fn cancel(
     }
     let mut counts = Counts::default();
     let mut freed = Vec::new();
+    tx.exec_rows(CUT_OFF, rows.clone(), &args![bucket]).await?;
     for row in tx.fetch_rows(CANCEL, rows, &args![now, bucket]).await? {
         freed.push((ContactId(row.i64(1)?), DeliveryId(row.i64(0)?)));
         counts.add(bucket, row.i64(2)?, row.i64(3)?, row.i64(4)?, "cancelled");

@@ -51,8 +51,10 @@ pub enum SendResult {
     Refused { code: Option<u16>, text: String, bad_address: Option<Arc<str>> },
     /// Not now; see [`next_try`].
     Deferred { retry_at: Timestamp, reason: String },
-    /// It may have left. `None`: no further try, it stays visible as unknown.
+    /// It may have left. `None`: no further try before somebody has decided, it is listed as unknown.
     Unknown { retry_at: Option<Timestamp>, reason: String },
+    /// An earlier try may have left: it was not tried again, and is listed as unknown.
+    Undecided { reason: String },
     /// Permission was withdrawn, or nobody is there: `gone`, `late`, `suppressed`, `consent`, `paused`, …
     Cancelled { reason: Word },
     /// Quiet hours at the send point: queued until then, on the journey clock.
@@ -121,12 +123,12 @@ impl SendResult {
                 text: Some(reason.clone()),
                 ..Fate::unsettled("deferred")
             },
-            SendResult::Unknown { retry_at: None, reason } => Fate {
-                doubts: 1,
-                text: Some(reason.clone()),
-                reason: Some(reason),
-                ..settled("unknown", "failed")
-            },
+            SendResult::Unknown { retry_at: None, reason } => {
+                Fate { doubts: 1, text: Some(reason.clone()), ..Fate::unsettled("unknown") }
+            }
+            SendResult::Undecided { reason } => {
+                Fate { tries: -1, text: Some(reason.clone()), ..Fate::unsettled("unknown") }
+            }
             SendResult::Cancelled { reason } => Fate {
                 text: Some(reason.to_string()),
                 reason: Some(reason),
@@ -251,15 +253,26 @@ async fn record_bucket(
         if matches!(result, SendResult::Cancelled { .. }) {
             freed.push((ContactId(row.i64(1)?), DeliveryId(id)));
         }
-        tell(row, result, &fate, deployed, &words, now, inputs)?;
+        tell_fate(row, result, &fate, deployed, &words, now, inputs)?;
     }
     permissions::free_slots(tx, bucket, &freed).await?;
     counts.write(tx).await?;
     Ok(taken)
 }
 
-/// The inputs that follow from a result.
-fn tell(
+/// The inputs that follow from a result; the row has the columns that `RECORD` returns.
+pub(super) fn tell(
+    row: &Row,
+    result: &SendResult,
+    deployed: &Deployed,
+    words: &HashMap<i64, Arc<str>>,
+    now: Timestamp,
+    inputs: &mut Vec<(ContactId, Input)>,
+) -> Result<()> {
+    tell_fate(row, result, &result.fate(), deployed, words, now, inputs)
+}
+
+fn tell_fate(
     row: &Row,
     result: &SendResult,
     fate: &Fate<'_>,

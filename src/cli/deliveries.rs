@@ -1,0 +1,154 @@
+//! `fahrplan deliveries`: messages that may have left or were refused, and what to do about them.
+//!
+//! A message is unknown when its text was handed over and no answer came, or the process died in that moment. Marketing is not sent a
+//! second time by itself: it is listed here until somebody decides.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::load::Project;
+use super::{
+    DeliveriesArgs, DeliveriesCommand, Exit, Failure, ListedState, Outcome, OutputFormat, WhichArgs,
+    block_on, open, print, table, world,
+};
+use crate::clock::machine_now;
+use crate::id::DeliveryId;
+use crate::store::deliveries::{self, Decision, Listed, Shown};
+use crate::store::{Access, Store};
+
+/// Runs the command.
+pub fn run(args: &DeliveriesArgs) -> Outcome {
+    block_on(async {
+        let access = match args.command {
+            DeliveriesCommand::List { .. } => Access::Look,
+            DeliveriesCommand::Resend(_) | DeliveriesCommand::Settle(_) => Access::Existing,
+        };
+        let store = open(&Project::of(&[])?, access).await?;
+        let outcome = match &args.command {
+            DeliveriesCommand::List { state, limit, format } => list(&store, *state, *limit, *format).await,
+            DeliveriesCommand::Resend(which) => decide(&store, Decision::Resend, which).await,
+            DeliveriesCommand::Settle(which) => decide(&store, Decision::Settle, which).await,
+        };
+        store.close().await;
+        outcome
+    })
+}
+
+fn shown(state: ListedState) -> Shown {
+    match state {
+        ListedState::Unknown => Shown::Unknown,
+        ListedState::Failed => Shown::Failed,
+        ListedState::Deferred => Shown::Again,
+        ListedState::Queued => Shown::Queued,
+    }
+}
+
+async fn list(store: &Store, state: Option<ListedState>, limit: u32, format: OutputFormat) -> Outcome {
+    let mut conn = store.read().await.map_err(world)?;
+    let states = state.map_or(vec![Shown::Unknown, Shown::Failed], |state| vec![shown(state)]);
+    let mut found = Vec::new();
+    for state in states {
+        let room = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        found.extend(deliveries::list(&mut conn, state, room).await.map_err(world)?);
+    }
+    drop(conn);
+    print(&match format {
+        OutputFormat::Human => in_words(&found, limit),
+        OutputFormat::Json => {
+            let json: Vec<_> = found.iter().map(as_json).collect();
+            let text =
+                serde_json::to_string_pretty(&json).map_err(|error| Failure::world(error.to_string()))?;
+            format!("{text}\n")
+        }
+    })?;
+    Ok(Exit::Fine)
+}
+
+fn as_json(listed: &Listed) -> serde_json::Value {
+    let Listed { contact, line } = listed;
+    json!({
+        "id": line.id.to_string(), "contact": contact.to_string(), "journey": line.journey, "step": line.step,
+        "channel": line.channel, "template": line.template, "purpose": line.purpose, "state": line.state,
+        "due_at": line.due_at.to_string(), "attempts": line.attempts, "maybe_duplicate": line.maybe_duplicate,
+        "result": line.result,
+    })
+}
+
+fn in_words(found: &[Listed], limit: u32) -> String {
+    if found.is_empty() {
+        return "There are none.\n".to_owned();
+    }
+    let row = |listed: &Listed| {
+        let Listed { contact, line } = listed;
+        [
+            line.id.to_string(),
+            line.state.clone(),
+            format!("{}.{}", line.journey, line.step),
+            format!("{} on {}", line.template, line.channel),
+            contact.to_string(),
+            line.due_at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
+            line.result.clone().unwrap_or_default().chars().filter(|c| !c.is_control()).collect(),
+        ]
+    };
+    let rows: Vec<_> = found.iter().map(row).collect();
+    let mut text = table(["id", "state", "step", "message", "contact", "due", "why"], &rows);
+    if found.iter().any(|listed| listed.line.state == "unknown") {
+        text.push_str(
+            "\nUnknown ones may have arrived: `fahrplan deliveries resend ID` sends one again, `fahrplan deliveries settle ID` \
+             counts it as sent.\n",
+        );
+    }
+    if found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+        text.push_str("There may be more; --limit shows them.\n");
+    }
+    text
+}
+
+/// Deliveries about which one transaction decides.
+const TOGETHER: usize = 500;
+
+async fn decide(store: &Store, decision: Decision, which: &WhichArgs) -> Outcome {
+    let (now, author) = (machine_now(), super::author());
+    let done = match decision {
+        Decision::Resend => "will be sent again",
+        Decision::Settle => "counts as sent",
+    };
+    if which.all {
+        let state = which.state.map_or(Shown::Unknown, shown);
+        if decision == Decision::Settle && state != Shown::Unknown {
+            return Err(Failure::usage("only what may have left can count as sent"));
+        }
+        // Listed once: one that comes into doubt again meanwhile waits for another word.
+        let mut conn = store.read().await.map_err(world)?;
+        let found = deliveries::list(&mut conn, state, u32::MAX).await.map_err(world)?;
+        drop(conn);
+        let (ids, mut count) = (found.iter().map(|listed| listed.line.id).collect::<Vec<_>>(), 0);
+        for ids in ids.chunks(TOGETHER) {
+            count += deliveries::decide(store, decision, ids, &author, now).await.map_err(world)?.len();
+        }
+        let each = if count == 1 { "message" } else { "messages" };
+        print(&format!("{count} {each}: {done}.\n"))?;
+        return Ok(Exit::Fine);
+    }
+    if which.ids.is_empty() {
+        return Err(Failure::usage("which ones?")
+            .help("write ids as `fahrplan deliveries list` shows them, or --all"));
+    }
+    let ids: Vec<DeliveryId> = which.ids.iter().map(|text| read(text)).collect::<Result<_, _>>()?;
+    let decided = deliveries::decide(store, decision, &ids, &author, now).await.map_err(world)?;
+    let mut text: String = decided.iter().map(|id| format!("{id} {done}.\n")).collect();
+    let left: BTreeSet<DeliveryId> = ids.into_iter().filter(|id| !decided.contains(id)).collect();
+    for id in &left {
+        text.push_str(&format!("{id} is not among those about which that can be decided.\n"));
+    }
+    print(&text)?;
+    Ok(if left.is_empty() { Exit::Fine } else { Exit::Findings })
+}
+
+fn read(text: &str) -> Result<DeliveryId, Failure> {
+    text.parse().map_err(|_| {
+        Failure::usage(format!("`{text}` is no delivery"))
+            .help("an id is `dl_` and 13 letters, as `fahrplan deliveries list` shows it")
+    })
+}
