@@ -19,7 +19,7 @@ use crate::channels::message::read_mailbox;
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
 use crate::config::Config;
-use crate::daemon::{self, Brakes, Composer, Daemon, Outlet, Way};
+use crate::daemon::{self, Brakes, Composer, Daemon, Outlet, Rates, Way};
 use crate::link::LinkKey;
 use crate::store::{Options, Store, journeys};
 
@@ -165,7 +165,7 @@ pub(super) fn daemon(
     Ok(Daemon {
         store: store.clone(),
         clock,
-        outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel, brakes }),
+        outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel, brakes, rates: Rates::default() }),
         confirm_event: CONFIRM_EVENT.into(),
         sender: sender.into(),
         listener,

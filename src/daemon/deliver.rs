@@ -21,8 +21,9 @@
 //! The facts are those of the claim. Where the sending begins later than that, since all connections were busy or the relay was
 //! slow, they are read once more right before it: a withdrawal holds from its commit on.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use super::Error;
 use super::brakes::{Brakes, Standing};
 use super::compose::{Composer, Refusal};
+use super::rates::{Moment, Open, Rates};
 use super::shelf::{Shelf, Writing};
 use crate::channels::{Channel, Prepared, smtp};
 use crate::clock::{JourneyClock, machine_now};
@@ -51,6 +53,8 @@ const LEASE_MS: i64 = 12 * MINUTE;
 const LOOK: Duration = Duration::from_secs(5);
 /// The pause after the database failed.
 const PAUSE: Duration = Duration::from_millis(250);
+/// The shortest wait for a rate: what comes sooner leaves together.
+const SHORTEST: Duration = Duration::from_millis(2);
 /// While something is paused it is looked so often whether it still is.
 const PAUSED: Duration = Duration::from_millis(500);
 /// For how many milliseconds the facts that came with the claim are good.
@@ -75,6 +79,7 @@ pub struct Outlet {
     /// How many messages are on their way at once. All of them may have to be repeated after a crash, so no more than needed.
     pub parallel: usize,
     pub brakes: Brakes,
+    pub rates: Rates,
 }
 
 /// How messages leave.
@@ -112,8 +117,8 @@ pub(super) async fn run(
         };
         match round(&store, &clock, &outlet, &room, permit, &results).await {
             Ok(Round { any: true, .. }) => {}
-            Ok(Round { standing, .. }) => {
-                let pause = look(&store, &clock, &standing).await;
+            Ok(Round { standing, open, .. }) => {
+                let pause = look(&store, &clock, &standing, &open).await;
                 tokio::select! {
                     () = stop.cancelled() => {}
                     _ = owed.changed() => {}
@@ -130,19 +135,25 @@ pub(super) async fn run(
     drop(results);
     // In-flight sends hold a sender each; the recorder ends when the last has reported.
     recorder.await.map_err(|_| Error::Panicked("the recorder of results"))?;
+    outlet.rates.give_back(&store).await;
     if let Way::Channel(channel) = &outlet.way {
         channel.close().await;
     }
     Ok(())
 }
 
-/// How long until something falls due, on either clock, or a pause may have been lifted.
-async fn look(store: &Store, clock: &JourneyClock, standing: &Standing) -> Duration {
+/// How long until something falls due, on either clock, or a pause may have been lifted, or a rate lets more go.
+async fn look(store: &Store, clock: &JourneyClock, standing: &Standing, open: &Open) -> Duration {
     if standing.all {
         return PAUSED;
     }
-    let longest = if standing.any() { PAUSED } else { LOOK };
-    let next = async { deliveries::next_open(&mut store.read().await?, &standing.closed).await };
+    let more = open.again.map_or(LOOK, |again| again.duration_since(Instant::now()).max(SHORTEST));
+    let longest = if standing.any() { PAUSED.min(more) } else { LOOK.min(more) };
+    if open.shut {
+        return longest;
+    }
+    let closed = standing.closed.and(&open.closed);
+    let next = async { deliveries::next_open(&mut store.read().await?, &closed).await };
     let Ok(next) = next.await else { return PAUSE };
     let due = next.due_at.map_or(LOOK, |at| clock.until(at, LOOK));
     let again = next.again_at.map_or(LOOK, |at| JourneyClock::Machine.until(at, LOOK));
@@ -153,6 +164,7 @@ async fn look(store: &Store, clock: &JourneyClock, standing: &Standing) -> Durat
 struct Round {
     any: bool,
     standing: Arc<Standing>,
+    open: Arc<Open>,
 }
 
 /// Claims what fits and sends it on its way.
@@ -173,7 +185,8 @@ async fn round(
         permits.push(permit);
     }
     let (desk, claimed) = Desk::claim(store, clock, outlet, permits.len()).await?;
-    let (any, standing) = (answered > 0 || !claimed.is_empty(), desk.standing.clone());
+    let any = answered > 0 || !claimed.is_empty();
+    let (standing, open) = (desk.standing.clone(), desk.open.clone());
     let desk = Arc::new(desk);
     let mut decided = Vec::new();
     for (claimed, permit) in claimed.into_iter().zip(permits) {
@@ -195,7 +208,7 @@ async fn round(
     if !decided.is_empty() {
         let _ = results.send(decided).await;
     }
-    Ok(Round { any, standing })
+    Ok(Round { any, standing, open })
 }
 
 /// Where the deliveries of one claim are looked after. The loop above takes these steps side by side, a simulation one by one.
@@ -205,13 +218,16 @@ pub struct Desk {
     outlet: Arc<Outlet>,
     catalog: Arc<Catalog>,
     standing: Arc<Standing>,
+    open: Arc<Open>,
+    /// The moments at which those may begin that a rate counts.
+    moments: Mutex<HashMap<DeliveryId, Moment>>,
     /// When they were claimed, on both clocks.
     since: Timestamp,
     now: Timestamp,
 }
 
 impl Desk {
-    /// Claims at most so many of what is not paused.
+    /// Claims at most so many of what is not paused, and for what the rates have room.
     pub async fn claim(
         store: &Store,
         clock: &JourneyClock,
@@ -219,28 +235,48 @@ impl Desk {
         limit: usize,
     ) -> Result<(Desk, Vec<Claimed>), crate::store::Error> {
         let deployed = journeys::deployed(&mut store.read().await?).await?;
+        let standing = outlet.brakes.now(store).await?;
+        let open = match standing.all {
+            true => Open::default(),
+            false => outlet.rates.open(store, &deployed.catalog, &standing.closed, clock.now()).await?,
+        };
         let claim = Claim {
             owner: store.worker(),
-            limit,
+            limit: open.most.map_or(limit, |most| most.min(limit)),
             now: machine_now(),
             journey_now: clock.now(),
             lease_ms: *LEASE,
         };
-        let standing = outlet.brakes.now(store).await?;
-        let claimed = match standing.all {
+        let claimed = match standing.all || open.shut {
             true => Vec::new(),
-            false => deliveries::claim_open(store, claim, &standing.closed).await?,
+            false => deliveries::claim_open(store, claim, &standing.closed.and(&open.closed)).await?,
         };
+        let open = Arc::new(open);
         let (store, outlet, catalog) = (store.clone(), outlet.clone(), deployed.catalog.clone());
         let (since, now) = (machine_now(), clock.now());
-        Ok((Desk { store, clock: clock.clone(), outlet, catalog, standing, since, now }, claimed))
+        let (clock, moments) = (clock.clone(), Mutex::default());
+        Ok((Desk { store, clock, outlet, catalog, standing, open, moments, since, now }, claimed))
     }
 
     /// The result of what shall not leave, or not now.
     pub fn decided(&self, claimed: &Claimed) -> Option<Finished> {
         let deciding = AssertUnwindSafe(|| self.decide(claimed));
-        let result = catch_unwind(deciding).unwrap_or_else(|_| Some(panicked(claimed.delivery.id)))?;
+        let decided = catch_unwind(deciding).unwrap_or_else(|_| Some(panicked(claimed.delivery.id)));
+        let result = decided.or_else(|| self.has_no_moment(claimed).then_some(Outcome::GivenBack))?;
         Some(finished(claimed, result, None))
+    }
+
+    /// Takes the moment at which it may begin, if a rate counts it; whether there is none.
+    fn has_no_moment(&self, claimed: &Claimed) -> bool {
+        match self.outlet.rates.moment(&self.catalog, &claimed.delivery) {
+            Some(Some(moment)) => {
+                let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+                moments.insert(claimed.delivery.id, moment);
+                false
+            }
+            Some(None) => false,
+            None => true,
+        }
     }
 
     /// Sends what shall leave; its result.
@@ -322,11 +358,20 @@ impl Desk {
     async fn send(&self, channel: &Channel, prepared: &Prepared, claimed: &Claimed) -> Outcome {
         // The send must not outlive the lease, or somebody else may send it too.
         let left = JourneyClock::Machine.until(claimed.leased_until, Duration::from_secs(3_600));
+        let moment =
+            self.moments.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.delivery.id);
         let mut withdrawn = None;
         let still = async {
+            if let Some(moment) = moment {
+                tokio::time::sleep_until(moment.from).await;
+            }
             withdrawn = self.look_again(claimed).await;
             // The pauses last: nothing lies between them and the sending.
             if withdrawn.is_none() && self.is_paused(claimed).await {
+                withdrawn = Some(Outcome::GivenBack);
+            }
+            // Later it might be one too many.
+            if withdrawn.is_none() && moment.is_some_and(|moment| Instant::now() > moment.until) {
                 withdrawn = Some(Outcome::GivenBack);
             }
             withdrawn.is_none()

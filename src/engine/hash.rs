@@ -61,7 +61,9 @@ impl Catalog {
 
     /// Reads [`Catalog::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Catalog, UnknownFormat> {
-        decode(bytes, |catalog: &Catalog| catalog.format)
+        let read = |bytes: &[u8]| decode(bytes, |catalog: &Catalog| catalog.format);
+        // Written before there were rates and audiences: two empty lists at the end.
+        read(bytes).or_else(|_| read(&[bytes, &[0, 0]].concat()))
     }
 
     /// Names the state of schema and policies.

@@ -59,6 +59,7 @@ pub mod hash;
 pub mod hear;
 pub mod index;
 pub mod memory;
+pub mod pace;
 pub mod policy;
 pub mod program;
 pub mod programs;

@@ -17,7 +17,7 @@
 //! - `workers`: numbers of processes, for their ids
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
-//! - `deliveries`, `tasks`: the outbox; `brakes`: what is paused; `keys`: who may come in; `rejected`: what could not be read
+//! - `deliveries`, `tasks`: the outbox; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read
 
 pub mod backlog;
 mod batch;
@@ -50,6 +50,7 @@ pub mod migrate;
 pub mod names;
 mod outbox;
 pub mod permissions;
+pub mod rates;
 mod reach;
 pub mod reconcile;
 pub mod rehearsal;

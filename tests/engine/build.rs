@@ -213,8 +213,7 @@ pub(crate) fn catalog() -> Catalog {
         transactional_templates: BTreeMap::new(),
         policy: Policy {
             consent: [("marketing".into(), vec!["email".into(), "sms".into()])].into(),
-            quiet: Vec::new(),
-            caps: Vec::new(),
+            ..Policy::default()
         },
     }
 }

@@ -121,6 +121,26 @@ pub struct Policy {
     pub consent: BTreeMap<Word, Vec<Word>>,
     pub quiet: Vec<Quiet>,
     pub caps: Vec<Cap>,
+    // What came later stands at the end, so that older bytes can be read: see `hash`.
+    pub rates: Vec<Rate>,
+    pub audiences: Vec<Audience>,
+}
+
+/// `rate email marketing at 500 per hour`: how many sends may begin in any such time, over all workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    pub channel: Word,
+    /// `None`: everything on the channel.
+    pub purpose: Option<Word>,
+    pub number: u32,
+    pub window_ms: i64,
+}
+
+/// `max audience 20_000 for marketing`: how many people one firing of an entry may take in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Audience {
+    pub purpose: Word,
+    pub most: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

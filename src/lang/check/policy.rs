@@ -1,14 +1,14 @@
-//! The rules of the policies: consent, quiet hours, caps. Rules of later releases are refused by name.
+//! The rules of the policies: consent, quiet hours, caps, rates, audiences. Rules of later releases are refused by name.
 
 use std::collections::btree_map::Entry;
 
 use super::declarations::Declarations;
 use super::findings::{finding, unknown};
 use crate::diagnostic::{Code, Span};
-use crate::engine::program::{CalendarUnit, Cap, CapWindow, Quiet, Then, Word, ZoneRef};
+use crate::engine::program::{Audience, CalendarUnit, Cap, CapWindow, Quiet, Rate, Then, Word, ZoneRef};
 use crate::lang::ast::{self, Name, Rule, RuleKind};
 use crate::lang::types::{calendar, zone_ref};
-use crate::time::{TimeOfDay, Zone};
+use crate::time::{self, HOUR, MINUTE, SECOND, TimeOfDay, Zone};
 
 /// The hours in which people read messages; quiet hours that hold all of them are written the wrong way round.
 const DAY: (TimeOfDay, TimeOfDay) = (TimeOfDay(9 * 3600), TimeOfDay(18 * 3600));
@@ -27,8 +27,17 @@ impl Declarations<'_, '_> {
                     let read = self.cap(words, number, window, then);
                     self.schema.catalog.policy.caps.extend(read);
                 }
-                RuleKind::Rate { .. } => self.refuse(rule.span, "`rate`"),
-                RuleKind::MaxAudience { .. } => self.refuse(rule.span, "`max audience`"),
+                RuleKind::Rate { words, number, per } => {
+                    let read = self.rate(words, number, *per, rule.span);
+                    self.schema.catalog.policy.rates.extend(read);
+                }
+                RuleKind::MaxAudience { number, purpose } => {
+                    let most = self.whole(number, "an audience");
+                    let purpose = self.known_purpose(purpose);
+                    if let (Some(most), Some(purpose)) = (most, purpose) {
+                        self.schema.catalog.policy.audiences.push(Audience { purpose, most });
+                    }
+                }
                 RuleKind::Priority(_) => self.refuse(rule.span, "`priority`"),
                 RuleKind::Holdout { .. } => self.refuse(rule.span, "`holdout`"),
                 RuleKind::Error => self.schema.damaged.push(rule.span),
@@ -138,14 +147,7 @@ impl Declarations<'_, '_> {
             }
             _ => return None,
         };
-        let count = u32::try_from(number.value.trunc()).ok().filter(|n| *n > 0 && number.value.is_whole());
-        let Some(count) = count else {
-            self.out.push(
-                finding(Code::E0113, number.span, "a cap is a whole number of at least 1")
-                    .label("not possible"),
-            );
-            return None;
-        };
+        let count = self.whole(number, "a cap")?;
         let window = match window {
             ast::CapWindow::Rolling(duration) => CapWindow::Rolling(calendar(duration)),
             ast::CapWindow::Calendar(unit) => CapWindow::Calendar(match unit {
@@ -163,6 +165,40 @@ impl Declarations<'_, '_> {
             }),
         };
         Some(Cap { channel, purpose, number: count, window, then: read_then(then) })
+    }
+
+    /// `rate CHANNEL [PURPOSE] at N per UNIT`
+    fn rate(&mut self, words: &[Name], number: &ast::Number, per: ast::Unit, span: Span) -> Option<Rate> {
+        let (channel, purpose) = match words {
+            [channel] => (self.known_channel(channel)?, None),
+            [channel, purpose] => {
+                let (channel, purpose) = (self.known_channel(channel), self.known_purpose(purpose));
+                (channel?, Some(purpose?))
+            }
+            _ => return None,
+        };
+        let window_ms = match per {
+            ast::Unit::Second => SECOND,
+            ast::Unit::Minute => MINUTE,
+            ast::Unit::Hour => HOUR,
+            ast::Unit::Day => time::DAY,
+            ast::Unit::Week | ast::Unit::WorkingDay | ast::Unit::Month | ast::Unit::Year => {
+                let made = finding(Code::E0103, span, "rates are per second, minute, hour or day");
+                self.out.push(made.label("too long for a rate").help("for longer spans write a `cap`"));
+                return None;
+            }
+        };
+        let number = self.whole(number, "a rate")?;
+        Some(Rate { channel, purpose, number, window_ms })
+    }
+
+    fn whole(&mut self, number: &ast::Number, what: &str) -> Option<u32> {
+        let whole = u32::try_from(number.value.trunc()).ok().filter(|n| *n > 0 && number.value.is_whole());
+        if whole.is_none() {
+            let message = format!("{what} is a whole number of at least 1");
+            self.out.push(finding(Code::E0113, number.span, message).label("not possible"));
+        }
+        whole
     }
 
     fn known_purpose(&mut self, name: &Name) -> Option<Word> {

@@ -101,7 +101,9 @@ pub async fn claim_open(store: &Store, claim: Claim, closed: &Closed) -> Result<
     let mut conn = store.read().await?;
     let (heads, generation) = heads(&mut conn, closed).await?;
     drop(conn);
-    let due: Vec<Head> = heads.into_iter().filter(|head| head.is_due(&claim)).collect();
+    let mut due: Vec<Head> = heads.into_iter().filter(|head| head.is_due(&claim)).collect();
+    // Where only few may leave, it is those.
+    due.sort_by_key(|head| head.transactional.is_none_or(|at| at > claim.journey_now));
     if due.is_empty() {
         return Ok(Vec::new());
     }
