@@ -12,6 +12,7 @@ use crate::clock::machine_now;
 use crate::diagnostic::Severity;
 use crate::engine::program::{Program, Word};
 use crate::lang::Compilation;
+use crate::store::audience;
 use crate::store::journeys::{self, Deployed, Refused, Release};
 use crate::store::templates::Templates;
 use crate::store::{Access, Store};
@@ -19,8 +20,8 @@ use crate::time::Timestamp;
 
 /// Runs the command.
 pub fn run(args: &DeployArgs) -> Outcome {
-    if args.plan.is_some() || args.pin || args.allow_audience.is_some() {
-        return Err(Failure::not_available("deploying a plan, --pin and --allow-audience"));
+    if args.plan.is_some() || args.pin {
+        return Err(Failure::not_available("deploying a plan, or with --pin,"));
     }
     block_on(deploy(args))
 }
@@ -35,6 +36,8 @@ async fn deploy(args: &DeployArgs) -> Outcome {
     let changes = changes(&compiled, &deployed, &templates);
     if changes.is_empty() {
         print("Nothing to do: the database has exactly this.\n")?;
+        allow(&store, args).await?;
+        store.close().await;
         return Ok(Exit::Fine);
     }
     print(&changes.iter().map(|change| format!("{change}\n")).collect::<String>())?;
@@ -42,11 +45,35 @@ async fn deploy(args: &DeployArgs) -> Outcome {
         confirm()?;
     }
     let release = Release { catalog: &compiled.catalog, programs: &compiled.programs, templates: &templates };
+    let allowed = args.allow_audience.map_or(0, |most| i64::try_from(most).unwrap_or(i64::MAX));
+    if let Some(over) = audience::too_many(&store, &release, allowed, machine_now()).await.map_err(world)? {
+        let message = format!(
+            "nothing was deployed: `{}` would take in {} people at once, and the policy allows {}",
+            over.journey, over.count, over.most
+        );
+        return Err(Failure::findings(message)
+            .help(format!("if that is meant: `fahrplan deploy --allow-audience {}`", over.count)));
+    }
     let done = journeys::deploy_over(&store, deployed.generation, release, machine_now()).await;
     let done = done.map_err(world)?.map_err(refused)?;
     print(&format!("Deployed as number {}.\n", done.generation))?;
+    allow(&store, args).await?;
     store.close().await;
     Ok(Exit::Fine)
+}
+
+/// Allows firings of so many people, if that is wanted.
+async fn allow(store: &Store, args: &DeployArgs) -> Result<(), Failure> {
+    let Some(most) = args.allow_audience else { return Ok(()) };
+    let released = audience::allow(store, i64::try_from(most).unwrap_or(i64::MAX)).await.map_err(world)?;
+    let mut text = format!("One firing may take in up to {most} people, until the next deploy.\n");
+    for firing in released {
+        text.push_str(&format!(
+            "`{}` of {} takes in {} people now.\n",
+            firing.journey, firing.at, firing.count
+        ));
+    }
+    print(&text)
 }
 
 /// Deploys a project without asking: the demo and the benchmark.

@@ -129,7 +129,7 @@ enum Command {
     Status(StatusArgs),
     /// Stop sending, within two seconds and at every worker: all of it, or what a journey, a channel or a step sends
     Pause(BrakeArgs),
-    /// Let it go on: all that is paused, or one of it
+    /// Let it go on: all that is paused, or one of it; or a firing that was held for its size
     Resume(BrakeArgs),
     /// Messages that may have left or were refused: look, send again, or count as sent
     Deliveries(DeliveriesArgs),
@@ -355,6 +355,8 @@ pub enum BrakeWhat {
     Journey,
     Channel,
     Step,
+    /// A firing of that journey that `max audience` holds; for `resume`
+    Audience,
 }
 
 #[derive(Debug, Args)]

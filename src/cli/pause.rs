@@ -8,6 +8,7 @@ use super::{BrakeArgs, BrakeWhat, Exit, Failure, Outcome, author, block_on, open
 use crate::clock::machine_now;
 use crate::diagnostic::suggest;
 use crate::engine::program::{StepKind, Word};
+use crate::store::audience;
 use crate::store::brakes::{self, Brake};
 use crate::store::journeys::{self, Deployed};
 use crate::store::{Access, Store};
@@ -36,6 +37,9 @@ pub fn pause(args: &BrakeArgs) -> Outcome {
 /// Runs `resume`.
 pub fn resume(args: &BrakeArgs) -> Outcome {
     with_store(async |project, store| {
+        if args.what == Some(BrakeWhat::Audience) {
+            return resume_audience(&store, args.name.as_deref()).await;
+        }
         let asked = brake(&store, args).await?;
         let standing = brakes::standing(&mut store.read().await.map_err(world)?).await.map_err(world)?;
         let lifted: Vec<Brake> = standing
@@ -68,6 +72,30 @@ pub fn resume(args: &BrakeArgs) -> Outcome {
         print(&text)?;
         Ok(Exit::Fine)
     })
+}
+
+/// Lets the held firings of a journey take people in.
+async fn resume_audience(store: &Store, journey: Option<&str>) -> Outcome {
+    let held = audience::held(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    let mut names: Vec<&str> = held.iter().map(|firing| &*firing.journey).collect();
+    names.dedup();
+    let help = match names.is_empty() {
+        true => "none is held".to_owned(),
+        false => format!("held are firings of: {}", names.join(", ")),
+    };
+    let Some(journey) = journey else {
+        return Err(Failure::usage("the firing of which journey?").help(help));
+    };
+    let released = audience::release(store, journey).await.map_err(world)?;
+    if released.is_empty() {
+        return Err(Failure::usage(format!("no firing of `{journey}` is held")).help(help));
+    }
+    let text: String = released
+        .iter()
+        .map(|firing| format!("`{journey}` of {} takes in {} people now.\n", firing.at, firing.count))
+        .collect();
+    print(&text)?;
+    Ok(Exit::Fine)
 }
 
 /// Opens the database; where it cannot be reached, the file that stops sending without it is named.
@@ -110,6 +138,11 @@ async fn brake(store: &Store, args: &BrakeArgs) -> Result<Option<Brake>, Failure
             }
             None => Brake::All,
         },
+        BrakeWhat::Audience => {
+            return Err(Failure::usage(
+                "`audience` is for `resume`: a policy holds firings, with `max audience`",
+            ));
+        }
         BrakeWhat::Channel => {
             let name = named("channel", "email")?;
             let known = deployed.catalog.channels.keys().cloned().collect();

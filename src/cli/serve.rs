@@ -165,7 +165,14 @@ pub(super) fn daemon(
     Ok(Daemon {
         store: store.clone(),
         clock,
-        outlet: Arc::new(Outlet { way, composer, shelf: daemon::Shelf::default(), parallel, brakes, rates: Rates::default() }),
+        outlet: Arc::new(Outlet {
+            way,
+            composer,
+            shelf: daemon::Shelf::default(),
+            parallel,
+            brakes,
+            rates: Rates::default(),
+        }),
         confirm_event: CONFIRM_EVENT.into(),
         sender: sender.into(),
         listener,

@@ -54,6 +54,12 @@ pub(super) fn in_words(status: &Status) -> String {
     if let Some(file) = &status.stopped_by {
         text.push_str(&format!("stopped     nothing leaves this machine while {file} is there\n"));
     }
+    for held in &status.held {
+        text.push_str(&format!(
+            "held        `{0}` of {1} would take in {2} people at once, and the policy allows {3}: `fahrplan resume audience {0}` lets it\n",
+            held.journey, held.at, held.count, held.most
+        ));
+    }
     for paused in &status.paused {
         let what = if paused.what == "all" {
             "everything".to_owned()

@@ -358,8 +358,7 @@ impl Desk {
     async fn send(&self, channel: &Channel, prepared: &Prepared, claimed: &Claimed) -> Outcome {
         // The send must not outlive the lease, or somebody else may send it too.
         let left = JourneyClock::Machine.until(claimed.leased_until, Duration::from_secs(3_600));
-        let moment =
-            self.moments.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.delivery.id);
+        let moment = self.moments.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.delivery.id);
         let mut withdrawn = None;
         let still = async {
             if let Some(moment) = moment {

@@ -79,7 +79,10 @@ fn pace(rate: &Rate) -> Pace {
 
 fn counts(catalog: &Catalog, rate: &Rate, delivery: &Delivery) -> bool {
     rate.channel == delivery.channel
-        && rate.purpose.as_ref().is_none_or(|purpose| catalog.lineage(&delivery.purpose).any(|p| p == purpose))
+        && rate
+            .purpose
+            .as_ref()
+            .is_none_or(|purpose| catalog.lineage(&delivery.purpose).any(|p| p == purpose))
 }
 
 impl Rates {
@@ -147,11 +150,9 @@ impl Rates {
             let own = all.get_mut(rule)?.pop(now)?;
             moment = Some(match moment {
                 None => own,
-                Some(other) => Moment {
-                    from: own.from.max(other.from),
-                    until: own.until.min(other.until),
-                    at: own.at,
-                },
+                Some(other) => {
+                    Moment { from: own.from.max(other.from), until: own.until.min(other.until), at: own.at }
+                }
             });
         }
         Some(moment)

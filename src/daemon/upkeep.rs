@@ -13,6 +13,7 @@ use super::gauges::Gauges;
 use super::retention::Retention;
 use super::{Error, Outlet};
 use crate::clock::JourneyClock;
+use crate::store::schedules::Fired;
 use crate::store::{Dialect, Result, Store, jobs, schedules, tidy};
 use crate::time::Timestamp;
 
@@ -80,7 +81,17 @@ async fn look(store: &Store, clock: &JourneyClock, stop: &CancellationToken) -> 
 async fn fire(store: &Store, now: Timestamp) -> Result<Timestamp> {
     let schedule = schedules::look(store, now).await?;
     for firing in &schedule.due {
-        let started = schedules::fire(store, firing, now).await?;
+        let fired = schedules::fire(store, firing, now).await?;
+        let started = fired == Fired::Started;
+        if let Fired::Held(held) = &fired {
+            tracing::warn!(
+                journey = &*held.journey,
+                count = held.count,
+                allowed = held.most,
+                "a firing is held: it would take in more people than the policy allows"
+            );
+            continue;
+        }
         if firing.missed > 1 || !started {
             tracing::warn!(
                 journey = &*firing.journey, missed = firing.missed, at = %firing.at, started,

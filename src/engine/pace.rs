@@ -71,11 +71,15 @@ mod tests {
             now += dice.below(3 * pace.spacing);
             let most = 1 + dice.below(40);
             let slice = pace.slice(next, now, most);
-            assert!(slice.first >= now && slice.first >= next && (1..=most).contains(&slice.count), "{slice:?}");
+            assert!(
+                slice.first >= now && slice.first >= next && (1..=most).contains(&slice.count),
+                "{slice:?}"
+            );
             next = slice.next;
             let used = if dice.below(8) == 0 { dice.below(slice.count) } else { slice.count };
             for n in 0..used {
-                let late = [0, pace.grace, dice.below(pace.grace + 1)][usize::try_from(dice.below(3)).expect("small")];
+                let late = [0, pace.grace, dice.below(pace.grace + 1)]
+                    [usize::try_from(dice.below(3)).expect("small")];
                 begun.push(slice.first + n * pace.spacing + late);
             }
             if dice.below(5) == 0 && used < slice.count {

@@ -4,6 +4,8 @@
 //! all go on. A contact that has changes already and needs something is written first, so that what is loaded is never older than
 //! what it did.
 
+mod rehearse;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -36,7 +36,7 @@ pub async fn work(store: &Store, bucket: i64, now: Timestamp) -> Result<Option<u
     let (id, done_to, up_to) = (row.i64(0)?, row.i64(2)?, row.i64(3)?);
     let input: Input = serde_json::from_str(row.text(1)?)
         .map_err(|error| super::Error::Unreadable { what: "input", why: error.to_string() })?;
-    let contacts = contacts_after(&mut tx, bucket, done_to, up_to).await?;
+    let contacts = contacts_after(&mut tx, bucket, done_to, up_to, SLICE).await?;
     let reached = contacts.len();
     if let Some(last) = contacts.last() {
         const GO_ON: &str = "UPDATE jobs SET done_to = $1 WHERE bucket = $2 AND id = $3";
@@ -64,9 +64,16 @@ async fn is_there_work(store: &Store, bucket: i64) -> Result<bool> {
     Ok(conn.fetch_first(ANY, args![bucket]).await?.is_some())
 }
 
-async fn contacts_after(tx: &mut Conn, bucket: i64, after: i64, up_to: i64) -> Result<Vec<ContactId>> {
+/// The next so many contacts of a bucket.
+pub(super) async fn contacts_after(
+    tx: &mut Conn,
+    bucket: i64,
+    after: i64,
+    up_to: i64,
+    limit: i64,
+) -> Result<Vec<ContactId>> {
     const AFTER: &str = "SELECT id FROM contacts WHERE bucket = $1 AND id > $2 AND id <= $3 AND merged_into IS NULL \
         ORDER BY id LIMIT $4";
-    let rows = tx.fetch(AFTER, args![bucket, after, up_to, SLICE]).await?;
+    let rows = tx.fetch(AFTER, args![bucket, after, up_to, limit]).await?;
     rows.iter().map(|row| row.i64(0).map(ContactId)).collect()
 }

@@ -184,6 +184,19 @@ pub async fn release(store: &Store, release: Release<'_>, now: Timestamp) -> Res
     Ok(deploy)
 }
 
+/// What would be deployed after that release.
+pub(super) fn preview(before: &Deployed, release: &Release<'_>) -> Deployed {
+    let (mut programs, mut current) = (before.programs.clone(), BTreeMap::new());
+    for program in release.programs {
+        let known = programs.iter().find(|(_, known)| known.hash() == program.hash()).map(|(n, _)| *n);
+        let number = known.unwrap_or_else(|| programs.keys().next_back().map_or(1, |last| last + 1));
+        programs.entry(number).or_insert_with(|| Arc::new(program.clone()));
+        current.insert(program.journey.clone(), number);
+    }
+    let (catalog, templates) = (Arc::new(release.catalog.clone()), before.templates.clone());
+    Deployed::new(before.generation + 1, catalog, current, programs, templates)
+}
+
 /// The same, if that generation is still the one deployed and nobody is inside a journey that changes. Nobody advances while it looks
 /// and writes, so nobody can enter what is being replaced.
 pub async fn deploy_over(

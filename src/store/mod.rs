@@ -10,7 +10,7 @@
 //! - `copy`, `home`: a copy while it is in use; whether this is one
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
-//! - `journeys`, `jobs`: what is deployed, and work over all contacts
+//! - `journeys`, `jobs`: what is deployed, and work over all contacts; `audience`: firings that would reach too many
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often; `reconcile`: whether that adds up
@@ -19,6 +19,7 @@
 //! - `boundary`: fault points, for simulations
 //! - `deliveries`, `tasks`: the outbox; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read
 
+pub mod audience;
 pub mod backlog;
 mod batch;
 pub mod boundary;

@@ -1,9 +1,12 @@
 //! Schedules that fire for everybody at once: `enter at`, `enter every monday`, `enter cron` in project time or a named zone.
 //!
 //! A firing is a job with a key of its own, so it exists once, whoever starts it and however often. What was missed while nobody ran
-//! fires once, late, if it is less than a day old; older firings are left out.
+//! fires once, late, if it is less than a day old; older firings are left out. One that would take in more people than the policy
+//! allows is held as a whole: see [`super::audience`].
 
+use super::audience::{self, HeldFiring};
 use super::{Conn, Result, Store, jobs, journeys, settings};
+use crate::clock::machine_now;
 use crate::engine::program::Word;
 use crate::engine::schedule::next_fire;
 use crate::engine::world::Input;
@@ -75,18 +78,63 @@ pub async fn look(store: &Store, now: Timestamp) -> Result<Schedule> {
     Ok(schedule)
 }
 
-/// Starts the job of a firing, unless it is too old; whether it was started.
-pub async fn fire(store: &Store, firing: &Firing, now: Timestamp) -> Result<bool> {
+/// What became of a firing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fired {
+    Started,
+    /// It was due more than a day ago.
+    TooOld,
+    /// It would take in too many people.
+    Held(HeldFiring),
+}
+
+/// Starts the job of a firing, unless it is too old or would take in too many people.
+pub async fn fire(store: &Store, firing: &Firing, now: Timestamp) -> Result<Fired> {
     let Firing { journey, entry, at, .. } = firing;
-    let fresh = now.0 - at.0 < DAY;
+    let (key, input) = (
+        format!("fire {journey} {entry} {}", at.0),
+        Input::Fire { journey: journey.clone(), entry: *entry, at: *at },
+    );
+    let fired = match now.0 - at.0 < DAY {
+        true => guard(store, journey, &key, &input, *at, now).await?,
+        false => Fired::TooOld,
+    };
     let mut tx = store.write().await?;
-    if fresh {
-        let input = Input::Fire { journey: journey.clone(), entry: *entry, at: *at };
-        jobs::start(&mut tx, &format!("fire {journey} {entry} {}", at.0), &input).await?;
+    let setting = setting(journey, *entry);
+    // Another daemon may have been quicker, and somebody may have let it go on already.
+    if last(&mut tx, &setting).await?.is_some_and(|last| last >= *at) {
+        return Ok(fired);
     }
-    settings::set(&mut tx, &setting(journey, *entry), &at.0.to_string()).await?;
+    match &fired {
+        Fired::Started => _ = jobs::start(&mut tx, &key, &input).await?,
+        Fired::Held(held) => audience::hold(&mut tx, held, &input).await?,
+        Fired::TooOld => {}
+    }
+    settings::set(&mut tx, &setting, &at.0.to_string()).await?;
     tx.commit().await?;
-    Ok(fresh)
+    Ok(fired)
+}
+
+/// Whether the policy lets so many people in at once.
+async fn guard(
+    store: &Store,
+    journey: &Word,
+    key: &str,
+    input: &Input,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<Fired> {
+    let mut conn = store.read().await?;
+    let deployed = journeys::deployed(&mut conn).await?;
+    let Some(most) = audience::limit(&mut conn, &deployed, journey).await? else { return Ok(Fired::Started) };
+    drop(conn);
+    let counts = audience::count(store, &deployed, input, now).await?;
+    let count = counts.get(journey).copied().unwrap_or(0);
+    if count <= most {
+        return Ok(Fired::Started);
+    }
+    let (key, journey) = (key.to_owned(), journey.clone());
+    Ok(Fired::Held(HeldFiring { key, journey, at, count, most, held_at: machine_now() }))
 }
 
 fn setting(journey: &Word, entry: u16) -> String {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::backlog::{self, Backlog};
 use super::counts::{self, Counted};
 use super::journeys;
-use super::{Result, Store, brakes, contacts, deliveries, rejected};
+use super::{Result, Store, audience, brakes, contacts, deliveries, rejected};
 use crate::engine::program::Program;
 use crate::time::Timestamp;
 
@@ -20,6 +20,8 @@ pub struct Status {
     pub not_deployed: Vec<String>,
     /// What does not leave until somebody resumes it.
     pub paused: Vec<Paused>,
+    /// Firings that wait until somebody allows them.
+    pub held: Vec<Held>,
     /// The file that stops all sending from this machine, if it is there; filled by who knows the folder.
     pub stopped_by: Option<String>,
     pub contacts: i64,
@@ -45,6 +47,16 @@ pub struct Paused {
     /// RFC 3339.
     pub since: String,
     pub by: String,
+}
+
+/// A firing that would take in more people than the policy allows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Held {
+    pub journey: String,
+    /// When it was due; RFC 3339.
+    pub at: String,
+    pub count: i64,
+    pub most: i64,
 }
 
 /// One journey, over all its versions.
@@ -95,6 +107,7 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
         contacts: contacts::count(&mut conn).await?,
         journeys: journeys.into_values().map(settled).collect(),
         rejected: rejected::count(&mut conn).await?,
+        held: audience::held(&mut conn).await?.into_iter().map(held).collect(),
         paused: brakes::standing(&mut conn).await?.into_iter().map(paused).collect(),
         ..Status::default()
     };
@@ -109,6 +122,11 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
     }
     status.backlog = waiting(backlog::backlog(&mut conn, now).await?, now);
     Ok(status)
+}
+
+fn held(firing: audience::HeldFiring) -> Held {
+    let (journey, at) = (firing.journey.to_string(), firing.at.to_string());
+    Held { journey, at, count: firing.count, most: firing.most }
 }
 
 fn paused(paused: brakes::Paused) -> Paused {

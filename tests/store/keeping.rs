@@ -263,7 +263,8 @@ fn a_schedule_fires_once_for_everybody_also_after_an_outage() {
             assert_eq!(schedule.due.len(), due);
             for firing in &schedule.due {
                 assert_eq!((firing.at, firing.missed), (at("2026-05-04T09:00"), 3));
-                assert!(schedules::fire(&store, firing, now).await.expect("fired"));
+                let fired = schedules::fire(&store, firing, now).await.expect("fired");
+                assert_eq!(fired, schedules::Fired::Started);
             }
             finish_jobs(&store, now).await;
             advance(&store, now).await;

@@ -1,0 +1,197 @@
+//! The guard `max audience`: one firing of an entry that would take in more people than the policy allows is held as a whole, before the
+//! first, until somebody allows it.
+//!
+//! A firing is counted by asking the engine about every contact, as the firing itself would, with nothing written. While a rule
+//! allows it, nobody notices; where none concerns the journey, nothing is counted. A deploy of a journey that takes in who is there
+//! already (`including existing`) is counted in the same way, and refused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::journeys::{self, Deployed, Release};
+use super::sql::args;
+use super::{Conn, Error, Result, Row, Store, contacts, jobs, settings};
+use crate::engine::program::{Audience, Catalog, EntryHow, Program, Word};
+use crate::engine::world::{Cause, Input};
+use crate::time::Timestamp;
+
+/// Contacts that are asked about together.
+const SLICE: i64 = 2_000;
+
+/// What an operator has allowed beyond the policy: a deploy and a number. It ends with the next deploy.
+const ALLOWED: &str = "audience allowed";
+
+/// A firing that waits for a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldFiring {
+    pub key: String,
+    pub journey: Word,
+    /// When it was due, on the journey clock.
+    pub at: Timestamp,
+    /// How many it would take in.
+    pub count: i64,
+    /// How many are allowed.
+    pub most: i64,
+    pub held_at: Timestamp,
+}
+
+/// How many people one firing may take into that journey; `None`: as many as there are.
+pub(super) async fn limit(conn: &mut Conn, deployed: &Deployed, journey: &Word) -> Result<Option<i64>> {
+    let program = deployed.current.get(journey);
+    let Some(most) = program.and_then(|program| rule(&deployed.catalog, program)) else { return Ok(None) };
+    Ok(Some(most.max(allowed(conn, deployed.generation).await?)))
+}
+
+/// What the policy says.
+fn rule(catalog: &Catalog, program: &Program) -> Option<i64> {
+    let purpose = &program.purpose;
+    let concerned = |rule: &&Audience| catalog.lineage(purpose).any(|purpose| *purpose == rule.purpose);
+    catalog.policy.audiences.iter().filter(concerned).map(|rule| i64::from(rule.most)).min()
+}
+
+async fn allowed(conn: &mut Conn, generation: i64) -> Result<i64> {
+    let text = settings::get(conn, ALLOWED).await?.unwrap_or_default();
+    let mut numbers = text.split(' ').map(str::parse::<i64>);
+    Ok(match (numbers.next(), numbers.next()) {
+        (Some(Ok(of)), Some(Ok(number))) if of == generation => number,
+        _ => 0,
+    })
+}
+
+/// How many people the input would take into each journey, over all contacts.
+pub(super) async fn count(
+    store: &Store,
+    deployed: &Arc<Deployed>,
+    input: &Input,
+    now: Timestamp,
+) -> Result<BTreeMap<Word, i64>> {
+    let mut counts = BTreeMap::new();
+    for bucket in store.buckets() {
+        let mut after = 0;
+        loop {
+            let mut conn = store.read().await?;
+            let ids = jobs::contacts_after(&mut conn, bucket, after, i64::MAX, SLICE).await?;
+            let Some(last) = ids.last() else { break };
+            after = last.0;
+            let found = contacts::of_batch(&mut conn, bucket, ids.into_iter().map(|id| (id, false))).await?;
+            let people = found.into_iter().map(|(id, found)| (id, found.attributes)).collect();
+            let batch = Batch::new(bucket, now, deployed.clone());
+            for journey in batch.would_enter(&mut conn, people, input).await? {
+                *counts.entry(journey).or_default() += 1;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// A journey that a deploy would fill beyond what is allowed, since it takes in who is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    pub journey: Word,
+    pub count: i64,
+    pub most: i64,
+}
+
+/// Looks for one, before the deploy; `allowed` is what whoever deploys allows.
+pub async fn too_many(
+    store: &Store,
+    release: &Release<'_>,
+    allowed: i64,
+    now: Timestamp,
+) -> Result<Option<TooMany>> {
+    let before = journeys::deployed(&mut store.read().await?).await?;
+    let is_new = |program: &&Program| {
+        before.current.get(&program.journey).is_none_or(|current| current.hash() != program.hash())
+    };
+    let takes_in = |program: &&Program| {
+        program
+            .entries
+            .iter()
+            .any(|entry| matches!(entry.how, EntryHow::When { .. } | EntryHow::While { .. }))
+    };
+    let guarded: BTreeMap<&Word, i64> = release
+        .programs
+        .iter()
+        .filter(is_new)
+        .filter(takes_in)
+        .filter_map(|program| Some((&program.journey, rule(release.catalog, program)?.max(allowed))))
+        .collect();
+    if guarded.is_empty() {
+        return Ok(None);
+    }
+    let preview = Arc::new(journeys::preview(&before, release));
+    let counts = count(store, &preview, &Input::Settle { cause: Cause::Deploy }, now).await?;
+    let over = guarded.into_iter().find_map(|(journey, most)| {
+        let count = *counts.get(journey)?;
+        (count > most).then(|| TooMany { journey: journey.clone(), count, most })
+    });
+    Ok(over)
+}
+
+/// Holds a firing.
+pub(super) async fn hold(tx: &mut Conn, firing: &HeldFiring, input: &Input) -> Result<()> {
+    const HOLD: &str = "INSERT INTO held_firings (key, journey, input, at, count, most, held_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let input = serde_json::to_string(input).expect("inputs have no keys but texts");
+    let HeldFiring { key, journey, at, count, most, held_at } = firing;
+    tx.exec(HOLD, args![key.as_str(), journey, input, *at, *count, *most, *held_at]).await?;
+    Ok(())
+}
+
+/// Firings that are held, oldest first.
+pub async fn held(conn: &mut Conn) -> Result<Vec<HeldFiring>> {
+    const HELD: &str =
+        "SELECT key, journey, at, count, most, held_at FROM held_firings ORDER BY held_at, key";
+    let read = |row: &Row| {
+        Ok(HeldFiring {
+            key: row.text(0)?.to_owned(),
+            journey: row.text(1)?.into(),
+            at: row.at(2)?,
+            count: row.i64(3)?,
+            most: row.i64(4)?,
+            held_at: row.at(5)?,
+        })
+    };
+    conn.fetch(HELD, Vec::new()).await?.iter().map(read).collect()
+}
+
+/// Lets the held firings of a journey go on; those that did.
+pub async fn release(store: &Store, journey: &str) -> Result<Vec<HeldFiring>> {
+    let mut tx = store.write().await?;
+    let mut firings = held(&mut tx).await?;
+    firings.retain(|firing| &*firing.journey == journey);
+    for firing in &firings {
+        start(&mut tx, firing).await?;
+    }
+    tx.hint_due().await?;
+    tx.commit().await?;
+    store.wake();
+    Ok(firings)
+}
+
+/// Allows firings of so many people until the next deploy, and lets those go on that are held and have no more; which.
+pub async fn allow(store: &Store, most: i64) -> Result<Vec<HeldFiring>> {
+    let mut tx = store.write().await?;
+    let generation = journeys::deployed(&mut tx).await?.generation;
+    settings::set(&mut tx, ALLOWED, &format!("{generation} {most}")).await?;
+    let mut firings = held(&mut tx).await?;
+    firings.retain(|firing| firing.count <= most);
+    for firing in &firings {
+        start(&mut tx, firing).await?;
+    }
+    tx.hint_due().await?;
+    tx.commit().await?;
+    store.wake();
+    Ok(firings)
+}
+
+async fn start(tx: &mut Conn, firing: &HeldFiring) -> Result<()> {
+    const TAKE: &str = "DELETE FROM held_firings WHERE key = $1 RETURNING input";
+    // Somebody else may have let it go on.
+    let Some(row) = tx.fetch_first(TAKE, args![firing.key.as_str()]).await? else { return Ok(()) };
+    let input: Input = serde_json::from_str(row.text(0)?)
+        .map_err(|error| Error::Unreadable { what: "input", why: error.to_string() })?;
+    jobs::start(tx, &firing.key, &input).await?;
+    Ok(())
+}

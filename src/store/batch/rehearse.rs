@@ -1,0 +1,40 @@
+//! What an input would do to contacts, without doing it: whom it would take into which journey.
+
+use super::{Batch, ROUNDS};
+use crate::engine::program::Word;
+use crate::engine::world::{Fields, Input, What};
+use crate::id::ContactId;
+use crate::store::{Conn, Result};
+
+impl Batch {
+    /// The journeys into which the input would take these contacts of the bucket, one for each entrance. Reads, and writes nothing.
+    pub(in crate::store) async fn would_enter(
+        mut self,
+        conn: &mut Conn,
+        contacts: Vec<(ContactId, Fields)>,
+        input: &Input,
+    ) -> Result<Vec<Word>> {
+        for (contact, attributes) in contacts {
+            self.begin(contact, false);
+            self.give(contact, attributes, [super::Queued::Input(input.clone())].into());
+        }
+        let core = conn.core.clone();
+        for _ in 0..ROUNDS {
+            let (needs, waiting) = self.advance_all(&core);
+            // Who has entered, or did something else, is decided about; what comes after it is nobody's business here.
+            for contact in &waiting {
+                let member = self.member(*contact);
+                if !member.changes.history.is_empty() {
+                    member.inputs.clear();
+                }
+            }
+            if waiting.is_empty() {
+                break;
+            }
+            self.load(conn, needs).await?;
+        }
+        let notes = self.contacts.values().flat_map(|member| &member.changes.history);
+        let entered = notes.filter(|note| matches!(note.what, What::Entered));
+        Ok(entered.filter_map(|note| note.journey.clone()).collect())
+    }
+}
