@@ -160,12 +160,28 @@ impl Batch {
         }
         self.keep_unmoved();
         let all: Vec<ContactId> = self.contacts.keys().copied().collect();
-        core.pass(Point::Write).await?;
-        let tx = hold.write().await?;
+        let asks = self.asks_for_rows();
+        if asks {
+            core.pass(Point::Write).await?;
+        }
+        let tx = if asks { hold.write().await? } else { hold.note() };
         self.flush(tx, &all).await?;
         std::mem::take(&mut self.counts).write(tx, self.bucket).await?;
         merge::run(tx, self.bucket, &self.merges, &self.deployed, self.now).await?;
+        if !asks {
+            core.pass(Point::Write).await?;
+            hold.write().await?;
+        }
         Ok(std::mem::take(&mut self.done))
+    }
+
+    /// Whether writing the changes asks the database something too: who may have an address, what is still in the queue.
+    fn asks_for_rows(&self) -> bool {
+        let asks = |member: &Member| {
+            let renamed = member.changes.attributes.as_ref().is_some_and(|now| called(now) != member.called);
+            renamed || !member.changes.cancel.is_empty()
+        };
+        !self.merges.is_empty() || self.contacts.values().any(asks)
     }
 
     /// An input that asks for facts again and again would hold everybody up: it is dropped, and the log says whose.

@@ -107,9 +107,19 @@ impl<'a> Hold<'a> {
             if !ahead.is_true(&mut tx, self.store, self.bucket).await? {
                 return Err(Error::Moved);
             }
+            tx.run_noted(&mut self.conn).await?;
             self.conn = tx;
         }
         Ok(&mut self.conn)
+    }
+
+    /// For changes that ask for no rows: as long as the lock is not taken they are noted down, with all their values, so that whoever
+    /// waits for the lock does not wait for that too. [`Hold::write`] runs them.
+    pub(super) fn note(&mut self) -> &mut Conn {
+        if self.ahead.is_some() {
+            self.conn.note();
+        }
+        &mut self.conn
     }
 
     /// Makes what was written durable.

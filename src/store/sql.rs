@@ -157,6 +157,8 @@ pub struct Conn {
     due: BTreeSet<i64>,
     /// Under which lease it makes ids, if it may make any.
     lease: Option<u64>,
+    /// Statements that are noted down instead of run: see [`Conn::note`].
+    noted: Option<Vec<(Arc<str>, Piece)>>,
 }
 
 pub(super) enum Held {
@@ -173,7 +175,14 @@ enum Driver<'a> {
 
 impl Conn {
     pub(super) fn new(held: Held, core: &Arc<Core>) -> Conn {
-        Conn { held, core: core.clone(), fresh_names: Vec::new(), due: BTreeSet::new(), lease: None }
+        Conn {
+            held,
+            core: core.clone(),
+            fresh_names: Vec::new(),
+            due: BTreeSet::new(),
+            lease: None,
+            noted: None,
+        }
     }
 
     /// For a transaction that makes ids.
@@ -244,9 +253,28 @@ impl Conn {
         self.due.insert(bucket);
     }
 
+    /// From now on statements that only write are noted down, and change no row yet; whatever asks for rows is refused with
+    /// [`Error::Moved`].
+    pub(super) fn note(&mut self) {
+        self.noted.get_or_insert_default();
+    }
+
+    /// Runs what another connection has noted down since its [`Conn::note`].
+    pub(super) async fn run_noted(&mut self, other: &mut Conn) -> Result<()> {
+        self.due.append(&mut other.due);
+        for (sql, piece) in other.noted.take().unwrap_or_default() {
+            self.run_piece(sql, piece).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a statement; the number of rows it changed.
     pub async fn exec(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64> {
         let (sql, args) = (self.core.texts.single(sql), self.piece(args));
+        if let Some(noted) = &mut self.noted {
+            noted.push((sql, args));
+            return Ok(0);
+        }
         self.run_piece(sql, args).await
     }
 
@@ -267,6 +295,10 @@ impl Conn {
         let core = self.core.clone();
         core.texts.look_at(sql, &rows);
         let mut pieces = core.texts.pieces(sql, rows, fixed);
+        if let Some(noted) = &mut self.noted {
+            noted.extend(pieces);
+            return Ok(0);
+        }
         let mut next = pieces.next();
         while let Some((text, piece)) = next {
             let done;
@@ -394,6 +426,9 @@ impl Conn {
     }
 
     async fn query_piece(&mut self, sql: Arc<str>, piece: Piece) -> Result<Vec<Row>> {
+        if self.noted.is_some() {
+            return Err(Error::Moved);
+        }
         match (self.driver(), piece) {
             (Driver::Sqlite(conn), Piece::Sqlite(args)) => query_sqlite(conn, sql, args).await,
             (Driver::Postgres(conn), Piece::Postgres(args)) => query_postgres(conn, sql, args).await,
