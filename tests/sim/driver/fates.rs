@@ -7,7 +7,7 @@ use fahrplan::channels::message::read_mailbox;
 use fahrplan::channels::smtp::{Phase, Relay as Address, Reply, SendResult, SmtpConfig, SmtpSender};
 use fahrplan::channels::{Channel, email::Email};
 use fahrplan::clock;
-use fahrplan::daemon::{Brakes, Composer, Outlet, Shelf, Way};
+use fahrplan::daemon::{Brakes, Composer, Outlet, Rates, Shelf, Way};
 use fahrplan::id::DeliveryId;
 use fahrplan::link::LinkKey;
 use fahrplan::store::deliveries;
@@ -193,5 +193,12 @@ fn outlet(gate: Gate) -> Arc<Outlet> {
         project: "sim".to_owned(),
     };
     let way = Way::Channel(Channel::StandIn(Box::new(email.clone()), Arc::new(Relay(gate))));
-    Arc::new(Outlet { way, composer, shelf: Shelf::default(), parallel: 8, brakes: Brakes::default() })
+    Arc::new(Outlet {
+        way,
+        composer,
+        shelf: Shelf::default(),
+        parallel: 8,
+        brakes: Brakes::default(),
+        rates: Rates::default(),
+    })
 }
