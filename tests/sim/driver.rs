@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use fahrplan::clock::{self, JourneyClock};
 use fahrplan::daemon::Outlet;
+use fahrplan::id::DeliveryId;
 use fahrplan::store::boundary::Point;
+use fahrplan::store::deliveries::Decision;
 use fahrplan::store::{Advanced, Conn, Store};
 use fahrplan::time::{DAY, MINUTE, SECOND, Timestamp};
 use tokio::sync::mpsc;
@@ -96,6 +98,8 @@ struct Needs {
     queued: Option<Timestamp>,
     again: Option<Timestamp>,
     wakes: Option<Timestamp>,
+    /// Nobody knows whether it has left, and somebody has to decide.
+    unknown: Option<DeliveryId>,
 }
 
 impl<'p> Driver<'p> {
@@ -307,6 +311,10 @@ impl<'p> Driver<'p> {
             self.go_on(worker, wild).await?;
             return Ok(true);
         }
+        if let Some(id) = needs.unknown.filter(|_| self.is_idle(self.plan.workers)) {
+            self.decide(id, wild).await?;
+            return Ok(true);
+        }
         // Everybody stands or there is nothing to do: time passes until somebody may go on.
         let stands = self.workers.iter().filter_map(|worker| worker.doing.as_ref());
         let wakes: Vec<Timestamp> = stands.map(|doing| doing.not_before).collect();
@@ -326,6 +334,20 @@ impl<'p> Driver<'p> {
             None => self.pass(self.machine.plus_ms(MINUTE)),
         }
         Ok(true)
+    }
+
+    /// An operator looks where nobody knows whether a mail has left: if the relay has it, it counts as sent, else it is sent again.
+    async fn decide(&mut self, id: DeliveryId, wild: bool) -> Result<(), Broken> {
+        let (operator, alive) = (self.plan.workers, self.alive());
+        if alive.is_empty() {
+            return Ok(());
+        }
+        let decision = match self.ledger.lock().expect("whole").decided(id) {
+            true => Decision::Settle,
+            false => Decision::Resend,
+        };
+        self.workers[operator].process = self.random.pick(&alive);
+        self.begin(operator, Job::Decide { id, decision }, wild).await
     }
 
     /// The client alone does something.
@@ -380,7 +402,9 @@ impl<'p> Driver<'p> {
     /// Somebody is on his way through the corridor.
     fn advances(&self) -> bool {
         let doing = self.workers.iter().filter_map(|worker| worker.doing.as_ref());
-        doing.into_iter().any(|doing| matches!(doing.job, Job::Advance { .. } | Job::Accept { .. }))
+        doing
+            .into_iter()
+            .any(|doing| matches!(doing.job, Job::Advance { .. } | Job::Accept { .. } | Job::Decide { .. }))
     }
 
     /// What an idle worker does next, if there is something.
@@ -412,7 +436,8 @@ impl<'p> Driver<'p> {
         const LOOK: &str = "SELECT CAST(0 AS BIGINT), bucket FROM inbox UNION SELECT 1, bucket FROM timers WHERE wake_at <= $1 \
             UNION SELECT 2, MIN(due_at) FROM deliveries WHERE state = 'queued' \
             UNION SELECT 3, MIN(again_at) FROM deliveries WHERE again_at IS NOT NULL \
-            UNION SELECT 4, MIN(wake_at) FROM timers ORDER BY 1, 2";
+            UNION SELECT 4, MIN(wake_at) FROM timers \
+            UNION SELECT 5, MIN(id) FROM deliveries WHERE state = 'unknown' ORDER BY 1, 2";
         let looked = async {
             let mut conn: Conn = self.watcher.read().await?;
             conn.fetch(LOOK, vec![self.journey.into()]).await
@@ -425,6 +450,7 @@ impl<'p> Driver<'p> {
                 (0 | 1, Some(bucket)) => needs.buckets.push(bucket),
                 (2, value) => needs.queued = value.map(Timestamp),
                 (3, value) => needs.again = value.map(Timestamp),
+                (5, value) => needs.unknown = value.map(DeliveryId),
                 (_, value) => needs.wakes = value.map(Timestamp).filter(|at| *at != Timestamp::NEVER),
             }
         }
@@ -588,7 +614,7 @@ impl<'p> Driver<'p> {
                 self.pass(self.machine.plus_ms(SECOND));
                 Ok(())
             }
-            Done::Advanced(_) | Done::Delivered(_) | Done::Failed => Ok(()),
+            Done::Advanced(_) | Done::Delivered(_) | Done::Decided | Done::Failed => Ok(()),
         }
     }
 }

@@ -109,7 +109,7 @@ fn deliveries_are_owed_once_and_settled(state: &State) -> Result<(), String> {
     for one in &state.deliveries {
         let identity = (one.enrollment, one.step.clone(), one.round, one.arm);
         law(identities.insert(identity.clone()), || format!("two deliveries are {identity:?}"))?;
-        let settled = matches!(&*one.state, "accepted" | "refused" | "cancelled" | "unknown");
+        let settled = matches!(&*one.state, "accepted" | "refused" | "cancelled");
         law(settled, || format!("a delivery of {} is still {}", one.journey, one.state))?;
     }
     let queued = state.notes.iter().filter(|(_, note)| matches!(note.what, Noted::Queued { .. })).count();
@@ -119,6 +119,7 @@ fn deliveries_are_owed_once_and_settled(state: &State) -> Result<(), String> {
     let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     for one in &state.deliveries {
         *sums.entry((&one.template, &one.state)).or_default() += 1;
+        *sums.entry((&one.template, "made")).or_default() += 1;
     }
     let counted: BTreeMap<(&str, &str), i64> = state
         .settled
@@ -205,6 +206,13 @@ fn journeys_keep_their_rules(plan: &Plan, state: &State) -> Result<(), String> {
         let orders = state.events.iter().filter(|(_, name, ..)| name == "ordered").count();
         let count = entered("loyalty").count();
         law(count == orders, || format!("{orders} orders began {count} enrollments of loyalty"))?;
+        // The last one lasts longer than any run.
+        for who in 0..plan.people {
+            let ordered = state.events.iter().any(|(w, name, ..)| *w == who && name == "ordered");
+            let stays = state.enrollments.iter().filter(|e| e.who == who && e.journey == "loyalty");
+            let stays = stays.filter(|e| e.ended_at.is_none()).count();
+            law(stays == usize::from(ordered), || format!("contact {who} is {stays} times in loyalty"))?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What the relay saw and what was recorded, attempt by attempt: who may send a mail, and when again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fahrplan::engine::program::Word;
 use fahrplan::id::DeliveryId;
@@ -34,6 +34,8 @@ struct Attempt {
 pub(crate) struct Ledger {
     attempts: BTreeMap<DeliveryId, Vec<Attempt>>,
     templates: BTreeMap<DeliveryId, Word>,
+    /// What may be sent more than once: transactional mails, and what an operator has decided about.
+    repeatable: BTreeSet<DeliveryId>,
     /// What each worker is about to tell, and how much of it is to be believed.
     recording: BTreeMap<usize, (Vec<(DeliveryId, i64, SendResult)>, usize)>,
     /// Mails that left, and those that left again.
@@ -49,6 +51,9 @@ impl Ledger {
     pub(crate) fn claimed(&mut self, worker: usize, claimed: &Claimed, now: Timestamp) -> Law {
         let id = claimed.delivery.id;
         self.templates.insert(id, claimed.delivery.template.clone());
+        if claimed.delivery.transactional {
+            self.repeatable.insert(id);
+        }
         let attempts = self.attempts.entry(id).or_default();
         if attempts.iter().any(|attempt| attempt.epoch == claimed.epoch) {
             return Err(format!("{id}: claimed with epoch {} twice", claimed.epoch));
@@ -74,6 +79,12 @@ impl Ledger {
         self.templates.get(&message_id.parse().ok()?).map(|template| &**template)
     }
 
+    /// An operator decides about it; whether it has left.
+    pub(crate) fn decided(&mut self, id: DeliveryId) -> bool {
+        self.repeatable.insert(id);
+        self.attempts.get(&id).is_some_and(|attempts| attempts.iter().any(|attempt| attempt.left))
+    }
+
     /// Its mail leaves now, and its sender will know by then.
     pub(crate) fn leaves(
         &mut self,
@@ -94,6 +105,9 @@ impl Ledger {
             return Err(format!("{id}: sent after its lease had ended at {}", mine.leased_until));
         }
         for other in attempts.iter().filter(|other| other.left) {
+            if !self.repeatable.contains(&id) {
+                return Err(format!("{id}: sent again, and it is sent at most once"));
+            }
             let allowed = mine.overslept || frozen;
             other.allows_another(now, allowed).map_err(|why| format!("{id}: sent again {why}"))?;
             if other.epoch < mine.epoch && !mine.maybe_duplicate {

@@ -206,7 +206,8 @@ impl State {
 
     /// All of it that must be as in a world without faults, a line each, sorted.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.notes.iter().map(|(who, note)| story(*who, note)).collect();
+        let told = self.notes.iter().filter(|(_, note)| !matches!(note.what, What::Decided { .. }));
+        let mut lines: Vec<String> = told.map(|(who, note)| story(*who, note)).collect();
         lines.extend(self.enrollments.iter().map(|e| {
             let Enrollment { who, journey, key, entered_at, reason, .. } = e;
             format!("enrollment {who} {journey} {key:?} {entered_at} {reason}")

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use fahrplan::clock::{JourneyClock, machine_now};
 use fahrplan::daemon::{Desk, Outlet};
+use fahrplan::id::DeliveryId;
 use fahrplan::intake::Who;
-use fahrplan::store::deliveries::{self, Finished};
+use fahrplan::store::deliveries::{self, Decision, Finished};
 use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::{Advanced, Error, Store, advance_bucket};
 
@@ -24,6 +25,11 @@ pub(crate) enum Job {
     Deliver {
         limit: usize,
     },
+    /// An operator says what is to become of a mail of which nobody knows.
+    Decide {
+        id: DeliveryId,
+        decision: Decision,
+    },
     /// A client sends these items of the plan in one call.
     Accept {
         items: Vec<usize>,
@@ -35,6 +41,7 @@ pub(crate) enum Job {
 pub(crate) enum Done {
     Advanced(Advanced),
     Delivered(usize),
+    Decided,
     Accepted {
         items: Vec<usize>,
         answer: Option<Vec<Accepted>>,
@@ -71,6 +78,7 @@ impl Done {
                 let taken = answer.as_ref().map(|all| all.iter().filter(|one| taken(one)).count());
                 format!("accepted {items:?} {taken:?}")
             }
+            Done::Decided => "decided".to_owned(),
             Done::Failed => "failed".to_owned(),
             Done::Broken(why) => why.clone(),
         }
@@ -91,6 +99,12 @@ impl Tools {
                 match self.deliver(limit).await {
                     Ok(count) => Done::Delivered(count),
                     Err(done) => done,
+                }
+            }),
+            Job::Decide { id, decision } => Box::pin(async move {
+                match deliveries::decide(&self.store, decision, &[id], "operator", self.clock.now()).await {
+                    Ok(_) => Done::Decided,
+                    Err(error) => failed(&error),
                 }
             }),
             Job::Accept { items } => {
