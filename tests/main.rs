@@ -14,6 +14,7 @@ mod journeys;
 mod lang;
 mod lowering;
 mod mail;
+mod measuring;
 mod operating;
 mod parse;
 mod serving;

@@ -505,6 +505,9 @@ pub struct BenchArgs {
     /// Only lets the contacts of J enter and wait: what parking them takes in time, memory and space, and at rest
     #[arg(long)]
     pub park: bool,
+    /// Runs J, and only J, while so many further contacts wait in a journey of their own: whether speed depends on how many wait
+    #[arg(long, value_name = "N", conflicts_with = "park")]
+    pub parked: Option<u64>,
 }
 
 /// Commands of later releases, so that they are refused by name.

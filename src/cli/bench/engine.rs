@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::super::load::Project;
 use super::super::{BenchArgs, Failure, deploy, import, world};
+use super::load::{Contacts, Crowd};
 use super::server::Server;
 use super::{Workload, load};
 use crate::clock::machine_now;
-use crate::store::{Access, Arg, Options, Store, backlog, bucket_of, contacts, keys};
+use crate::store::{Access, Arg, Dialect, Options, Store, backlog, bucket_of, contacts, keys};
 use crate::time::Timestamp;
 
 /// How often the engine is asked whether it is through.
@@ -33,10 +34,19 @@ pub(super) struct Engine {
     key: String,
     client: reqwest::Client,
     contacts: u64,
+    /// What it took to import those who are parked.
+    pub(super) parked: Imported,
     /// For looking at what is left to do.
     store: Store,
     /// What the journey clock shows.
     now: AtomicI64,
+}
+
+/// Contacts that wait beside the workload, as they came into the database.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Imported {
+    pub seconds: f64,
+    pub bytes: u64,
 }
 
 /// What the system says of the engine's processes: CPU of all of them, memory of the largest.
@@ -90,14 +100,15 @@ impl Engine {
         let file = || format!("sqlite:{}", folder.join("bench.db").display());
         let database =
             server.as_ref().map(Server::url).or_else(|| args.database.clone()).unwrap_or_else(file);
-        write_project(&folder, workload)
+        write_project(&folder, workload, args.parked.is_some())
             .map_err(|error| Failure::world(format!("{}: {error}", folder.display())))?;
         let project = Project::at(folder.clone())?;
         let beginning = moment(load::BEGINNING);
         let store = Store::open(&database).await.map_err(world)?;
         deploy::deploy_project(&store, &project, beginning).await?;
-        import::contacts_from(&store, load::contacts(args.contacts + super::SINGLES).as_bytes(), beginning)
-            .await?;
+        let moving = Contacts::new(Crowd::Moving, args.contacts + super::SINGLES);
+        import::contacts_from(&store, moving, beginning).await?;
+        let parked = import_parked(&store, args.parked.unwrap_or(0), beginning).await?;
         let scopes = [keys::Scope::Ingest].into();
         let (_, key) = keys::create(&store, "bench", scopes, None, machine_now()).await.map_err(world)?;
         store.close().await;
@@ -110,6 +121,7 @@ impl Engine {
             key,
             client: reqwest::Client::new(),
             contacts: args.contacts,
+            parked,
             store: Store::open_with(&database, look).await.map_err(world)?,
             now: AtomicI64::new(beginning.0),
             server,
@@ -220,9 +232,23 @@ impl Engine {
         usage
     }
 
-    pub(super) fn database_bytes(&self) -> u64 {
-        let size = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |meta| meta.len());
-        size("bench.db") + size("bench.db-wal")
+    /// From here on the most memory there was counts anew.
+    pub(super) fn forget_peak(&self) {
+        for child in &self.children {
+            // Where the system does not let us, the peak is that of the whole run.
+            let _ = std::fs::write(format!("/proc/{}/clear_refs", child.id()), "5");
+        }
+    }
+
+    pub(super) async fn database_bytes(&self) -> Result<u64, Failure> {
+        bytes_in_use(&self.store).await
+    }
+
+    /// How many rest at a step.
+    pub(super) async fn waiting(&self) -> Result<u64, Failure> {
+        const RESTING: &str =
+            "SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM step_counts WHERE kind = 0";
+        one(&self.store, RESTING).await
     }
 
     /// Ends the engine and removes what it left.
@@ -288,6 +314,36 @@ impl Drop for Engine {
     }
 }
 
+/// Imports those who are to be parked.
+async fn import_parked(store: &Store, count: u64, now: Timestamp) -> Result<Imported, Failure> {
+    if count == 0 {
+        return Ok(Imported::default());
+    }
+    let (begun, before) = (Instant::now(), bytes_in_use(store).await?);
+    import::contacts_from(store, Contacts::new(Crowd::Parked, count), now).await?;
+    let bytes = bytes_in_use(store).await?.saturating_sub(before);
+    Ok(Imported { seconds: begun.elapsed().as_secs_f64(), bytes })
+}
+
+/// What the database takes, less what it has free.
+async fn bytes_in_use(store: &Store) -> Result<u64, Failure> {
+    const SQLITE: &str = "SELECT (all_pages.page_count - free.freelist_count) * each_page.page_size \
+        FROM pragma_page_count AS all_pages, pragma_freelist_count AS free, pragma_page_size AS each_page";
+    const POSTGRES: &str = "SELECT CAST(COALESCE(SUM(pg_total_relation_size(oid)), 0) AS BIGINT) FROM pg_class \
+        WHERE relnamespace = to_regnamespace(current_schema()) AND relkind = 'r'";
+    match store.dialect() {
+        Dialect::Sqlite => one(store, SQLITE).await,
+        Dialect::Postgres => one(store, POSTGRES).await,
+    }
+}
+
+async fn one(store: &Store, sql: &'static str) -> Result<u64, Failure> {
+    let mut conn = store.read().await.map_err(world)?;
+    let row = conn.fetch_first(sql, Vec::new()).await.map_err(world)?;
+    let figure = row.map_or(Ok(0), |row| row.i64(0)).map_err(world)?;
+    Ok(u64::try_from(figure).unwrap_or(0))
+}
+
 /// CPU in milliseconds from two neighbouring fields of a line of `/proc/PID/stat`, counted behind the name in brackets; a tick is 10 ms
 /// on Linux.
 pub(super) fn ticks(stat: &str, field: usize) -> u64 {
@@ -305,7 +361,7 @@ fn set_clock(folder: &std::path::Path, to: &str) -> Result<(), Failure> {
     set.map_err(|error| Failure::world(format!("the clock cannot be set: {error}")))
 }
 
-fn write_project(folder: &std::path::Path, workload: Workload) -> std::io::Result<()> {
+fn write_project(folder: &std::path::Path, workload: Workload, parked: bool) -> std::io::Result<()> {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
@@ -322,6 +378,9 @@ fn write_project(folder: &std::path::Path, workload: Workload) -> std::io::Resul
             write("policies.journey", include_str!("policies.journey"))?;
             write("journeys/j_prime.journey", include_str!("j_prime.journey"))?;
         }
+    }
+    if parked {
+        write("journeys/parked.journey", include_str!("parked.journey"))?;
     }
     write("calls/thank_you.md", "Say thank you.\n")?;
     for template in ["hello", "offer", "vip_offer"] {

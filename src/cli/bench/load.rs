@@ -1,5 +1,6 @@
 //! The load: events over HTTP, in batches of 100 on a few connections.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,8 @@ use super::engine::Engine;
 /// Items of a request, and connections.
 const BATCH: u64 = 100;
 const CONNECTIONS: u64 = 16;
+
+const HEADER: &str = "user_id,email,vip,first_name,last_name,city,plan,points,spent,birthday,consent_marketing_email,consent_marketing_email_at\n";
 
 /// When the load begins, and the moment that everybody waits for.
 pub(super) const BEGINNING: &str = "2030-01-02T10:00:00Z";
@@ -40,28 +43,71 @@ pub(super) async fn events(engine: &Engine, name: &'static str, contacts: u64) -
     Ok(())
 }
 
+/// The event with which a contact is parked.
+pub(super) const STORED: &str = "stored";
+
 /// One event of contact `n`.
 pub(super) fn item(name: &str, n: u64) -> Value {
     let properties = match name {
         "purchase" => json!({ "value": "19.90" }),
         _ => json!({ "source": "bench" }),
     };
-    json!({ "type": "track", "messageId": format!("{name}-{n}"), "userId": format!("u{n}"), "event": name, "properties": properties })
+    let who = if name == STORED { Crowd::Parked } else { Crowd::Moving }.user_id(n);
+    json!({ "type": "track", "messageId": format!("{name}-{n}"), "userId": who, "event": name, "properties": properties })
 }
 
-/// The contacts as CSV.
-pub(super) fn contacts(count: u64) -> String {
-    let mut csv = String::from(
-        "user_id,email,vip,first_name,last_name,city,plan,points,spent,birthday,consent_marketing_email,consent_marketing_email_at\n",
-    );
-    for n in 0..count {
-        let (vip, plan) = (n % 2 == 0, ["free", "pro", "team"][usize::try_from(n % 3).unwrap_or(0)]);
-        csv.push_str(&format!(
-            "u{n},u{n}@example.org,{vip},First{n},Last{n},City{c},{plan},{n},{s}.50,1980-01-{d:02},yes,2029-01-01T00:00:00Z\n",
+/// Who is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Crowd {
+    /// Those of the workload.
+    Moving,
+    /// Those who wait beside it.
+    Parked,
+}
+
+impl Crowd {
+    fn user_id(self, n: u64) -> String {
+        let letter = if self == Crowd::Moving { 'u' } else { 'p' };
+        format!("{letter}{n}")
+    }
+}
+
+/// So many contacts as CSV, made as they are read: there may be millions.
+pub(super) struct Contacts {
+    crowd: Crowd,
+    next: u64,
+    count: u64,
+    text: Vec<u8>,
+    /// How far the text has been read.
+    at: usize,
+}
+
+impl Contacts {
+    pub(super) fn new(crowd: Crowd, count: u64) -> Contacts {
+        Contacts { crowd, next: 0, count, text: HEADER.into(), at: 0 }
+    }
+
+    fn row(&self, n: u64) -> String {
+        let (vip, plan) = (n.is_multiple_of(2), ["free", "pro", "team"][usize::try_from(n % 3).unwrap_or(0)]);
+        format!(
+            "{id},{id}@example.org,{vip},First{n},Last{n},City{c},{plan},{n},{s}.50,1980-01-{d:02},yes,2029-01-01T00:00:00Z\n",
+            id = self.crowd.user_id(n),
             c = n % 100,
             s = n % 500,
             d = n % 28 + 1,
-        ));
+        )
     }
-    csv
+}
+
+impl Read for Contacts {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.text.len() {
+            let to = self.count.min(self.next + BATCH);
+            self.text = (self.next..to).flat_map(|n| self.row(n).into_bytes()).collect();
+            (self.next, self.at) = (to, 0);
+        }
+        let taken = (&self.text[self.at..]).read(into)?;
+        self.at += taken;
+        Ok(taken)
+    }
 }
