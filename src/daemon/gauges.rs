@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::clock::machine_now;
 use crate::store::reconcile::{self, Differences};
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, skew};
 use crate::time::{MINUTE, SECOND, Timestamp};
 
 /// How often it is looked.
@@ -19,9 +19,6 @@ const EVERY: Duration = Duration::from_secs(15);
 const JUMP_MS: i64 = SECOND;
 /// A jump beyond this makes people late, or early, for much.
 const LEAP_MS: i64 = 5 * MINUTE;
-
-/// By so much two clocks may differ.
-const SKEW_MS: i64 = 500;
 
 /// All counters: name and what it says.
 const COUNTERS: [(&str, &str); 10] = [
@@ -133,7 +130,7 @@ async fn look(store: &Store) -> Result<()> {
     }
     metrics::gauge!("fahrplan_rejected").set(as_f64(figures.rejected));
     metrics::gauge!("fahrplan_workers_alive").set(as_f64(figures.workers));
-    if figures.skew_ms.abs() > SKEW_MS {
+    if figures.skew_ms.abs() > skew::MOST_MS {
         tracing::warn!(skew_ms = figures.skew_ms, "this machine and the database disagree about the time");
     }
     metrics::gauge!("fahrplan_clock_skew_seconds").set(as_f64(figures.skew_ms) / 1_000.0);

@@ -39,7 +39,7 @@ pub(super) struct Moment {
 /// What this worker has of each rule.
 #[derive(Default)]
 pub struct Rates {
-    held: Mutex<BTreeMap<String, Held>>,
+    held: Mutex<BTreeMap<Rule, Held>>,
     looked: Mutex<Option<Instant>>,
 }
 
@@ -68,9 +68,23 @@ pub(super) struct Open {
     pub(super) shut: bool,
 }
 
-/// The name of a rule among those of all deploys: whatever its number is, its beginnings go on from where they are.
-fn key(rate: &Rate) -> String {
-    format!("{} {} {}", rate.channel, rate.purpose.as_deref().unwrap_or("*"), rate.window_ms)
+/// A rule among those of all deploys: whatever its number is, its beginnings go on from where they are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rule {
+    channel: Word,
+    purpose: Option<Word>,
+    window_ms: i64,
+}
+
+impl Rule {
+    fn of(rate: &Rate) -> Rule {
+        Rule { channel: rate.channel.clone(), purpose: rate.purpose.clone(), window_ms: rate.window_ms }
+    }
+
+    /// As the database knows it.
+    fn name(&self) -> String {
+        format!("{} {} {}", self.channel, self.purpose.as_deref().unwrap_or("*"), self.window_ms)
+    }
 }
 
 fn pace(rate: &Rate) -> Pace {
@@ -97,17 +111,17 @@ impl Rates {
         let mut open = Open::default();
         let mut wide = BTreeSet::new();
         for rate in &catalog.policy.rates {
-            let key = key(rate);
-            if self.with(&key, |held| held.is_empty(Instant::now())) {
+            let rule = Rule::of(rate);
+            if self.with(&rule, |held| held.is_empty(Instant::now())) {
                 if !is_due(store, catalog, rate, paused, journey_now).await? {
                     continue;
                 }
-                if let Some(most) = self.with(&key, |held| held.ask(Instant::now())) {
-                    let lease = rates::lease(store, &key, pace(rate), most).await?;
-                    self.with(&key, |held| held.take(&lease, pace(rate)));
+                if let Some(most) = self.with(&rule, |held| held.ask(Instant::now())) {
+                    let lease = rates::lease(store, &rule.name(), pace(rate), most).await?;
+                    self.with(&rule, |held| held.take(&lease, pace(rate)));
                 }
             }
-            let (ready, next) = self.with(&key, |held| held.ready(Instant::now()));
+            let (ready, next) = self.with(&rule, |held| held.ready(Instant::now()));
             match ready {
                 0 => {
                     open.again = Some(open.again.map_or(next, |again| again.min(next)));
@@ -134,14 +148,14 @@ impl Rates {
 
     /// A moment for that message of each rule that counts it; `None`: there is none now. The last of them to come counts.
     pub(super) fn moment(&self, catalog: &Catalog, delivery: &Delivery) -> Option<Option<Moment>> {
-        let rules: Vec<String> =
-            catalog.policy.rates.iter().filter(|rate| counts(catalog, rate, delivery)).map(key).collect();
+        let counting = catalog.policy.rates.iter().filter(|rate| counts(catalog, rate, delivery));
+        let rules: Vec<Rule> = counting.map(Rule::of).collect();
         if rules.is_empty() {
             return Some(None);
         }
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let has_one = |rule: &String| all.get(rule).is_some_and(|held| held.count_ready(now) > 0);
+        let has_one = |rule: &Rule| all.get(rule).is_some_and(|held| held.count_ready(now) > 0);
         if !rules.iter().all(has_one) {
             return None;
         }
@@ -163,16 +177,16 @@ impl Rates {
         let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
         for (rule, held) in held {
             if let (Some(slice), Some(first)) = (held.slice, held.moments.front())
-                && let Err(error) = rates::give_back(store, &rule, slice, first.at).await
+                && let Err(error) = rates::give_back(store, &rule.name(), slice, first.at).await
             {
                 tracing::debug!(%error, "the rest of a rate was not given back");
             }
         }
     }
 
-    fn with<T>(&self, rule: &str, work: impl FnOnce(&mut Held) -> T) -> T {
+    fn with<T>(&self, rule: &Rule, work: impl FnOnce(&mut Held) -> T) -> T {
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        work(all.entry(rule.to_owned()).or_default())
+        work(all.entry(rule.clone()).or_default())
     }
 }
 

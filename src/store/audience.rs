@@ -158,16 +158,8 @@ pub async fn held(conn: &mut Conn) -> Result<Vec<HeldFiring>> {
 
 /// Lets the held firings of a journey go on; those that did.
 pub async fn release(store: &Store, journey: &str) -> Result<Vec<HeldFiring>> {
-    let mut tx = store.write().await?;
-    let mut firings = held(&mut tx).await?;
-    firings.retain(|firing| &*firing.journey == journey);
-    for firing in &firings {
-        start(&mut tx, firing).await?;
-    }
-    tx.hint_due().await?;
-    tx.commit().await?;
-    store.wake();
-    Ok(firings)
+    let tx = store.write().await?;
+    go_on(store, tx, |firing| &*firing.journey == journey).await
 }
 
 /// Allows firings of so many people until the next deploy, and lets those go on that are held and have no more; which.
@@ -175,8 +167,17 @@ pub async fn allow(store: &Store, most: i64) -> Result<Vec<HeldFiring>> {
     let mut tx = store.write().await?;
     let generation = journeys::deployed(&mut tx).await?.generation;
     settings::set(&mut tx, ALLOWED, &format!("{generation} {most}")).await?;
+    go_on(store, tx, |firing| firing.count <= most).await
+}
+
+/// Lets the held firings go on that are meant, and ends the transaction; which.
+async fn go_on(
+    store: &Store,
+    mut tx: Conn,
+    is_meant: impl FnMut(&HeldFiring) -> bool,
+) -> Result<Vec<HeldFiring>> {
     let mut firings = held(&mut tx).await?;
-    firings.retain(|firing| firing.count <= most);
+    firings.retain(is_meant);
     for firing in &firings {
         start(&mut tx, firing).await?;
     }

@@ -1,7 +1,7 @@
 //! What is left to do at this moment, cheaply: for `/metrics`, readiness and rehearsals.
 
 use super::sql::args;
-use super::{Conn, Result, Rows, deliveries, timers};
+use super::{Conn, Result, Rows, deliveries, inbox, timers};
 use crate::time::Timestamp;
 
 /// How much waits where.
@@ -24,18 +24,16 @@ pub struct Backlog {
 
 /// Counts it at that moment of the journey clock.
 pub async fn backlog(conn: &mut Conn, now: Timestamp) -> Result<Backlog> {
-    const INBOX: &str = "SELECT COUNT(*) FROM inbox WHERE bucket = $1";
-    const DUE: &str = "SELECT COUNT(*) FROM timers WHERE bucket = $1 AND wake_at <= $2";
     const QUEUED: &str =
         "SELECT COUNT(*) FROM deliveries WHERE bucket = $1 AND state = 'queued' AND due_at <= $2";
     const LEASED: &str = "SELECT COUNT(*) FROM deliveries WHERE bucket = $1 AND again_at IS NOT NULL";
     let mut backlog = Backlog::default();
     let mut next = Timestamp::NEVER;
     for bucket in 0..conn.core.settings().buckets {
-        backlog.inbox += count(conn, INBOX, args![bucket]).await?;
-        backlog.due += count(conn, DUE, args![bucket, now]).await?;
-        backlog.queued += count(conn, QUEUED, args![bucket, now]).await?;
-        backlog.leased += count(conn, LEASED, args![bucket]).await?;
+        backlog.inbox += inbox::waiting(conn, bucket).await?;
+        backlog.due += timers::count_due(conn, bucket, now).await?;
+        backlog.queued += conn.fetch_number(QUEUED, args![bucket, now]).await?;
+        backlog.leased += conn.fetch_number(LEASED, args![bucket]).await?;
         next = next.min(timers::next_due(conn, bucket).await?);
     }
     backlog.next_timer = (next != Timestamp::NEVER).then_some(next);
@@ -59,8 +57,4 @@ pub async fn is_idle(conn: &mut Conn, now: Timestamp) -> Result<bool> {
         rows.push([bucket.into()]);
     }
     Ok(conn.fetch_rows(BUSY, rows, &args![now, now, now]).await?.is_empty())
-}
-
-async fn count(conn: &mut Conn, sql: &'static str, args: Vec<super::Arg>) -> Result<i64> {
-    conn.fetch_first(sql, args).await?.map_or(Ok(0), |row| row.i64(0))
 }

@@ -54,7 +54,7 @@ pub async fn by_key(conn: &mut Conn, key: &str) -> Result<Option<Contact>> {
 /// How many there are.
 pub async fn count(conn: &mut Conn) -> Result<i64> {
     const COUNT: &str = "SELECT COUNT(*) FROM contacts WHERE merged_into IS NULL";
-    conn.fetch_first(COUNT, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))
+    conn.fetch_number(COUNT, Vec::new()).await
 }
 
 /// Those of these ids that exist.

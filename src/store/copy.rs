@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 use tokio::process::Command;
 
-use super::{Access, Error, home, reach};
+use super::{Access, Error, home, reach, settings};
 use crate::time::Timestamp;
 
 /// The mode of a file with personal data.
@@ -192,9 +192,7 @@ async fn copy_sqlite(from: &Path, to: &Path, now: Timestamp) -> Result<(), NoCop
 
 /// Marks the copy, and looks whether it is whole.
 async fn look_through(conn: &mut SqliteConnection, now: Timestamp) -> Result<(), NoCopy> {
-    const MARK: &str = "INSERT INTO settings (key, value) VALUES ($1, $2) \
-        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    sqlx::query(MARK).bind(home::KEY).bind(home::copied_at(now)).execute(&mut *conn).await?;
+    sqlx::query(settings::SET).bind(home::KEY).bind(home::copied_at(now)).execute(&mut *conn).await?;
     let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(5)").fetch_all(&mut *conn).await?;
     match found.iter().find(|line| *line != "ok") {
         None => Ok(()),

@@ -153,8 +153,7 @@ impl Ahead {
     /// Removes what was taken; false when that, or a fact, has changed since it was read.
     async fn is_true(&self, tx: &mut Conn, store: &Store, bucket: i64) -> Result<bool> {
         let commits = &store.core.commits;
-        let row = tx.fetch_first("PRAGMA data_version", Vec::new()).await?;
-        let version = row.map_or(Ok(0), |row| row.i64(0))?;
+        let version = tx.fetch_number("PRAGMA data_version", Vec::new()).await?;
         let known = commits.version.swap(version, Ordering::SeqCst);
         if known != version {
             // Whoever else is reading ahead in this process has to begin again too.

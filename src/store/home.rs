@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use super::brakes::{self, Brake};
 use super::dialect::Pools;
 use super::sql::args;
-use super::{Conn, Result, Store, deliveries, settings};
+use super::{Conn, Result, Store, deliveries, settings, timers};
 use crate::clock::machine_now;
 use crate::time::Timestamp;
 
@@ -77,14 +77,12 @@ fn is_home(home: &str, here: Option<&str>) -> bool {
 
 async fn restored(conn: &mut Conn, home: &str, now: Timestamp) -> Result<Restored> {
     let copied_at = home.strip_prefix(COPY).and_then(|ms| ms.parse().ok()).map(Timestamp);
-    const DUE: &str = "SELECT COUNT(*) FROM timers WHERE bucket = $1 AND wake_at <= $2";
     let unsent = deliveries::counts(conn).await?;
     let unsent =
         unsent.iter().filter(|count| ["queued", "leased", "deferred"].contains(&count.state.as_str()));
     let mut restored = Restored { copied_at, unsent: unsent.map(|count| count.count).sum(), due: 0 };
     for bucket in 0..conn.core.settings().buckets {
-        let due = conn.fetch_first(DUE, args![bucket, now]).await?;
-        restored.due += due.map_or(Ok(0), |row| row.i64(0))?;
+        restored.due += timers::count_due(conn, bucket, now).await?;
     }
     Ok(restored)
 }

@@ -414,6 +414,5 @@ pub(super) async fn set_aside(tx: &mut Conn, text: &str, reason: &str, now: Time
 
 /// How many rows wait in the inbox of a bucket.
 pub async fn waiting(conn: &mut Conn, bucket: i64) -> Result<i64> {
-    let row = conn.fetch_first("SELECT COUNT(*) FROM inbox WHERE bucket = $1", args![bucket]).await?;
-    row.map_or(Ok(0), |row| row.i64(0))
+    conn.fetch_number("SELECT COUNT(*) FROM inbox WHERE bucket = $1", args![bucket]).await
 }

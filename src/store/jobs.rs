@@ -54,7 +54,7 @@ pub async fn work(store: &Store, bucket: i64, now: Timestamp) -> Result<Option<u
 /// How many shares of jobs are not done yet, over all buckets.
 pub async fn unfinished(conn: &mut Conn) -> Result<i64> {
     const UNFINISHED: &str = "SELECT COUNT(*) FROM jobs WHERE ended_at IS NULL";
-    conn.fetch_first(UNFINISHED, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))
+    conn.fetch_number(UNFINISHED, Vec::new()).await
 }
 
 /// Looks without a lock, since there hardly ever is any.

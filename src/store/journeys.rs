@@ -267,7 +267,7 @@ async fn inside(conn: &mut Conn, deployed: &Deployed) -> Result<BTreeMap<Word, i
 
 async fn generation(conn: &mut Conn) -> Result<i64> {
     const NEWEST: &str = "SELECT COALESCE(MAX(generation), 0) FROM deployments";
-    conn.fetch_first(NEWEST, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))
+    conn.fetch_number(NEWEST, Vec::new()).await
 }
 
 async fn load(

@@ -14,7 +14,7 @@
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often; `reconcile`: whether that adds up
-//! - `workers`: numbers of processes, for their ids
+//! - `workers`: numbers of processes, for their ids; `skew`: whose clock differs from the database's
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
 //! - `deliveries`, `tasks`: the outbox; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read
@@ -58,6 +58,7 @@ pub mod rehearsal;
 pub mod rejected;
 pub mod schedules;
 pub mod settings;
+pub mod skew;
 mod sql;
 pub mod status;
 pub mod suppressions;

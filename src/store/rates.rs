@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::sql::args;
-use super::{Conn, Dialect, Result, Store};
-use crate::clock::machine_now;
+use super::{Result, Store, skew};
 use crate::engine::pace::{Pace, Slice};
 
 /// A slice, and where its moments lie on the clock of this process.
@@ -45,7 +44,7 @@ pub async fn lease(store: &Store, rule: &str, pace: Pace, most: i64) -> Result<L
     let next = row.map_or(Ok(0), |row| row.i64(0))?;
     // Behind the lock: who waited for it must not count from before.
     let before = Instant::now();
-    let asked = now(&mut tx).await?;
+    let asked = skew::micros(&mut tx).await?;
     let after = Instant::now();
     let slice = pace.slice(next, asked, most);
     tx.exec(TAKE, args![slice.next, rule]).await?;
@@ -59,13 +58,4 @@ pub async fn give_back(store: &Store, rule: &str, slice: Slice, from: i64) -> Re
     let mut tx = store.write().await?;
     tx.exec(GIVE_BACK, args![from, rule, slice.next]).await?;
     tx.commit_unannounced().await
-}
-
-/// The database's clock, in microseconds. SQLite has none of its own, and one daemon.
-async fn now(conn: &mut Conn) -> Result<i64> {
-    const NOW: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
-    match conn.dialect() {
-        Dialect::Sqlite => Ok(machine_now().0 * 1_000),
-        Dialect::Postgres => conn.fetch_first(NOW, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0)),
-    }
 }

@@ -1,9 +1,7 @@
 //! Whether what came in is what became of it, from what is counted as it happens: cheap, so that it is looked at all the time.
 //! `checkup` compares the counters with the rows themselves.
 
-use super::checkup;
-use super::sql::args;
-use super::{Conn, Result, Store, rejected};
+use super::{Conn, Result, Store, rejected, skew, workers};
 use crate::time::Timestamp;
 
 /// What must be nothing.
@@ -29,16 +27,15 @@ pub struct Figures {
 
 /// All of them, at that moment of the machine's clock.
 pub async fn figures(store: &Store, now: Timestamp) -> Result<Figures> {
-    const WORKERS: &str = "SELECT COUNT(*) FROM workers WHERE leased_until > $1";
     let mut conn = store.read().await?;
     let figures = Figures {
         differences: differences(&mut conn).await?,
         rejected: rejected::count(&mut conn).await?,
-        workers: one(&mut conn, WORKERS, args![now]).await?,
+        workers: workers::alive(&mut conn, now).await?,
         skew_ms: 0,
     };
     drop(conn);
-    Ok(Figures { skew_ms: checkup::skew(store).await?, ..figures })
+    Ok(Figures { skew_ms: skew::measure(store).await?, ..figures })
 }
 
 /// The sums, each read at one moment.
@@ -53,11 +50,7 @@ pub async fn differences(conn: &mut Conn) -> Result<Differences> {
         - (SELECT COUNT(*) FROM deliveries WHERE state = 'queued') \
         - (SELECT COUNT(*) FROM deliveries WHERE again_at IS NOT NULL)";
     Ok(Differences {
-        enrollments: one(conn, ENROLLMENTS, Vec::new()).await?,
-        deliveries: one(conn, DELIVERIES, Vec::new()).await?,
+        enrollments: conn.fetch_number(ENROLLMENTS, Vec::new()).await?,
+        deliveries: conn.fetch_number(DELIVERIES, Vec::new()).await?,
     })
-}
-
-async fn one(conn: &mut Conn, sql: &'static str, args: Vec<super::Arg>) -> Result<i64> {
-    conn.fetch_first(sql, args).await?.map_or(Ok(0), |row| row.i64(0))
 }

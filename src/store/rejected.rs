@@ -72,8 +72,7 @@ pub async fn list(conn: &mut Conn, before: Option<i64>, limit: u32) -> Result<Ve
 
 /// How many are kept.
 pub async fn count(conn: &mut Conn) -> Result<i64> {
-    let row = conn.fetch_first("SELECT COUNT(*) FROM rejected_events", Vec::new()).await?;
-    row.map_or(Ok(0), |row| row.i64(0))
+    conn.fetch_number("SELECT COUNT(*) FROM rejected_events", Vec::new()).await
 }
 
 /// Forgets what is too old or too much; for upkeep.

@@ -44,10 +44,12 @@ pub async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>> {
     row.map(|row| row.text(0).map(str::to_owned)).transpose()
 }
 
+/// Sets a setting, by key and value.
+pub(super) const SET: &str = "INSERT INTO settings (key, value) VALUES ($1, $2) \
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
 /// Sets a setting.
 pub async fn set(conn: &mut Conn, key: &str, value: &str) -> Result<()> {
-    const SET: &str = "INSERT INTO settings (key, value) VALUES ($1, $2) \
-        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     conn.exec(SET, args![key, value]).await?;
     Ok(())
 }

@@ -289,6 +289,11 @@ impl Conn {
         Ok(self.fetch(sql, args).await?.into_iter().next())
     }
 
+    /// The one number that a statement tells; 0 where it tells none.
+    pub async fn fetch_number(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<i64> {
+        self.fetch_first(sql, args).await?.map_or(Ok(0), |row| row.i64(0))
+    }
+
     /// Runs a batch statement over all rows, in pieces where the database wants that; the number of rows changed.
     pub async fn exec_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<u64> {
         let mut changed = 0;

@@ -115,7 +115,7 @@ async fn analyze(store: &Store) -> Result<Vec<&'static str>> {
         // Another process may be at it.
         const ALONE: &str =
             "SELECT CAST(CASE WHEN pg_try_advisory_xact_lock(7022) THEN 1 ELSE 0 END AS BIGINT)";
-        if tx.fetch_first(ALONE, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))? == 0 {
+        if tx.fetch_number(ALONE, Vec::new()).await? == 0 {
             return Ok(Vec::new());
         }
         tx.exec(analyze, Vec::new()).await?;

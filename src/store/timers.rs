@@ -116,6 +116,12 @@ pub(super) async fn remove_until(
     tx.exec(DELETE, args![bucket, wake_at, wake_at, id]).await
 }
 
+/// How many timers of a bucket are due.
+pub(super) async fn count_due(conn: &mut Conn, bucket: i64, now: Timestamp) -> Result<i64> {
+    const COUNT: &str = "SELECT COUNT(*) FROM timers WHERE bucket = $1 AND wake_at <= $2";
+    conn.fetch_number(COUNT, args![bucket, now]).await
+}
+
 /// When the next timer of a bucket is due.
 pub async fn next_due(conn: &mut Conn, bucket: i64) -> Result<Timestamp> {
     const NEXT: &str = "SELECT wake_at FROM timers WHERE bucket = $1 ORDER BY wake_at, id LIMIT 1";

@@ -13,12 +13,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::sql::args;
-use super::{Core, Error, Result};
+use super::{Conn, Core, Error, Result};
 use crate::clock::machine_now;
-use crate::time::SECOND;
+use crate::time::{SECOND, Timestamp};
 
-/// How long a lease lasts, in milliseconds, and how often it is renewed.
-const LEASE_MS: i64 = 60 * SECOND;
+/// How long a lease lasts.
+pub(super) const LEASE_MS: i64 = 60 * SECOND;
+/// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(20);
 /// The pause after a renewal that failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -72,7 +73,7 @@ async fn take(core: &Arc<Core>) -> Result<()> {
         let until = now.0 + LEASE_MS;
         let mut tx = core.write_unleased().await?;
         const UNUSED: &str = "SELECT COALESCE(MAX(worker), -1) + 1 FROM workers";
-        let next = tx.fetch_first(UNUSED, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))?;
+        let next = tx.fetch_number(UNUSED, Vec::new()).await?;
         let worker = if next < NUMBERS {
             const TAKE: &str =
                 "INSERT INTO workers (worker, leased_until) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -131,6 +132,12 @@ async fn renew(core: &Arc<Core>) -> Result<()> {
     }
     tracing::warn!(worker = core.worker(), "the worker number went to another process; taking a new one");
     take(core).await
+}
+
+/// How many processes hold a number at that moment.
+pub(super) async fn alive(conn: &mut Conn, now: Timestamp) -> Result<i64> {
+    const ALIVE: &str = "SELECT COUNT(*) FROM workers WHERE leased_until > $1";
+    conn.fetch_number(ALIVE, args![now]).await
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::load::Project;
 use super::{DoctorArgs, Exit, Failure, Outcome, OutputFormat, block_on, color, open, print, world};
+use crate::cli::check::counted;
 use crate::cli::deploy::templates;
 use crate::clock::machine_now;
 use crate::store::checkup::{self, Finding, Level};
@@ -72,18 +73,15 @@ async fn not_deployed(store: &Store, project: &Project) -> Result<Option<Finding
     if deployed.generation == 0 || changes.is_empty() {
         return Ok(None);
     }
-    let message =
-        format!("what mails are made of differs from what is deployed, in {}", many(changes.len(), "place"));
+    let message = format!(
+        "what mails are made of differs from what is deployed, in {}",
+        counted(changes.len(), "place")
+    );
     Ok(Some(
         Finding::warning("templates", message)
             .means("mail is written as it was deployed")
             .help("`fahrplan status` lists them, `fahrplan deploy` takes them over"),
     ))
-}
-
-/// `1 error`, `2 errors`.
-fn many(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn in_words(findings: &[Finding]) -> String {
@@ -107,7 +105,9 @@ fn in_words(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let _ = match (count(Level::Error), count(Level::Warning)) {
         (0, 0) => writeln!(text, "\nAll is well."),
-        (errors, warnings) => writeln!(text, "\n{}, {}.", many(errors, "error"), many(warnings, "warning")),
+        (errors, warnings) => {
+            writeln!(text, "\n{}, {}.", counted(errors, "error"), counted(warnings, "warning"))
+        }
     };
     text
 }

@@ -13,11 +13,9 @@ mod rows;
 mod server;
 mod sums;
 
-pub(super) use self::server::skew;
-
 use serde::Serialize;
 
-use super::{Conn, Dialect, Result, Store};
+use super::{Dialect, Result, Store};
 use crate::time::Timestamp;
 
 /// How bad it is.
@@ -134,11 +132,6 @@ async fn read_all(store: &Store, findings: &mut Findings) -> Result<()> {
     }
     conn.exec("ROLLBACK", Vec::new()).await?;
     Ok(())
-}
-
-/// One number.
-async fn number(conn: &mut Conn, sql: &'static str, args: Vec<super::Arg>) -> Result<i64> {
-    conn.fetch_first(sql, args).await?.map_or(Ok(0), |row| row.i64(0))
 }
 
 /// `1 row`, `2 rows`.

@@ -5,23 +5,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::{DAMAGED, Finding, Findings, number};
+use super::{DAMAGED, Finding, Findings};
 use crate::clock::machine_now;
 use crate::engine::program::{StepKind, Word};
+use crate::store::backlog::{self, Backlog};
 use crate::store::dialect::Pools;
 use crate::store::sql::args;
 use crate::store::templates::{self, Manifest};
-use crate::store::{Result, Store, backlog, brakes, counts, home, journeys, migrate, rejected};
-use crate::time::{MINUTE, SECOND, Timestamp};
+use crate::store::{Result, Store, brakes, counts, home, journeys, migrate, rejected, skew, workers};
+use crate::time::{MINUTE, Timestamp};
 
-/// Clocks that differ by more make mail leave at the wrong time.
-const SKEW_MS: i64 = 500;
 /// What waits for longer than this, nobody works on.
 const LATE_MS: i64 = MINUTE;
-/// How long the lease of a worker number lasts.
-const LEASE_MS: i64 = 60 * SECOND;
 /// A log of SQLite beyond this is not folded into the database.
 const LOG_BYTES: u64 = 512 << 20;
 /// Less room than this is little, however small the database is.
@@ -37,8 +32,9 @@ pub(super) async fn look(store: &Store, now: Timestamp, deep: bool, findings: &m
         Pools::Postgres(_) => findings.take("database", postgres(store).await),
     }
     findings.take("clock", clock(store).await);
-    findings.take("workers", workers(store, now).await);
-    findings.take("backlog", waiting(store, now).await);
+    let left = left(store, now).await;
+    findings.take("workers", at_work(store, left.as_ref().ok()).await);
+    findings.take("backlog", waiting(store, now, left).await);
     findings.take("deliveries", doubt(store).await);
     findings.take("paused", paused(store).await);
     findings.take("templates", templates(store).await);
@@ -53,7 +49,7 @@ async fn sqlite(store: &Store, path: &Path) -> Result<Vec<Finding>> {
     let version = version.map_or(Ok(String::new()), |row| row.text(0).map(str::to_owned))?;
     let mode = conn.fetch_first("PRAGMA journal_mode", Vec::new()).await?;
     let mode = mode.map_or(Ok(String::new()), |row| row.text(0).map(str::to_owned))?;
-    let synchronous = number(&mut conn, "PRAGMA synchronous", Vec::new()).await?;
+    let synchronous = conn.fetch_number("PRAGMA synchronous", Vec::new()).await?;
     let mut findings = vec![Finding::fine(
         "database",
         format!("{}: SQLite {version}, schema {}, synced at every commit", store.place(), migrate::known()),
@@ -202,7 +198,7 @@ async fn postgres(store: &Store) -> Result<Vec<Finding>> {
     }
     const OLDEST: &str = "SELECT CAST(COALESCE(MAX(EXTRACT(EPOCH FROM clock_timestamp() - xact_start)), 0) AS BIGINT) \
         FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    let seconds = number(&mut conn, OLDEST, Vec::new()).await?;
+    let seconds = conn.fetch_number(OLDEST, Vec::new()).await?;
     if seconds > 600 {
         findings.push(
             Finding::warning(
@@ -223,16 +219,16 @@ async fn postgres(store: &Store) -> Result<Vec<Finding>> {
 async fn clock(store: &Store) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut conn = store.read().await?;
-    let skew = skew(store).await?;
-    if skew.abs() > SKEW_MS {
+    let ahead = skew::measure(store).await?;
+    if ahead.abs() > skew::MOST_MS {
         findings
-            .push(unequal_clocks(format!("the clock of this machine is {skew} ms ahead of the database's")));
+            .push(unequal_clocks(format!("the clock of this machine is {ahead} ms ahead of the database's")));
     }
     let now = machine_now();
     // Each lease was given by a clock that showed its end less the time that a lease lasts.
     const LATEST: &str = "SELECT COALESCE(MAX(leased_until), 0) FROM workers";
-    let ahead = number(&mut conn, LATEST, Vec::new()).await? - LEASE_MS - now.0;
-    if ahead > SKEW_MS {
+    let ahead = conn.fetch_number(LATEST, Vec::new()).await? - workers::LEASE_MS - now.0;
+    if ahead > skew::MOST_MS {
         findings.push(unequal_clocks(format!(
             "a worker has written at a time that comes only in {} s",
             (ahead + 999) / 1_000
@@ -244,21 +240,6 @@ async fn clock(store: &Store) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// By how many milliseconds this machine is ahead of the database, half the way there and back allowed for; SQLite is on it.
-pub(in crate::store) async fn skew(store: &Store) -> Result<i64> {
-    if let Pools::Sqlite { .. } = &store.core.pools {
-        return Ok(0);
-    }
-    const NOW: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
-    let mut conn = store.read().await?;
-    // The first call prepares the statement.
-    number(&mut conn, NOW, Vec::new()).await?;
-    let (began, before) = (Instant::now(), machine_now());
-    let there = number(&mut conn, NOW, Vec::new()).await?;
-    let half = i64::try_from(began.elapsed().as_millis() / 2).unwrap_or(0);
-    Ok(before.0 + half - there)
-}
-
 fn unequal_clocks(message: String) -> Finding {
     Finding::error("clock", message)
         .means("leases end too early or too late, so a message may be sent twice; waits end at the wrong time")
@@ -267,12 +248,14 @@ fn unequal_clocks(message: String) -> Finding {
 
 // ---------------------------------------------------------------- work
 
-async fn workers(store: &Store, now: Timestamp) -> Result<Vec<Finding>> {
-    const ALIVE: &str = "SELECT COUNT(*) FROM workers WHERE leased_until > $1";
-    let mut conn = store.read().await?;
-    let alive = number(&mut conn, ALIVE, args![machine_now()]).await?;
-    let left = backlog::backlog(&mut conn, now).await?;
-    if alive == 0 && left.inbox + left.due + left.queued + left.leased > 0 {
+async fn left(store: &Store, now: Timestamp) -> Result<Backlog> {
+    backlog::backlog(&mut store.read().await?, now).await
+}
+
+async fn at_work(store: &Store, left: Option<&Backlog>) -> Result<Vec<Finding>> {
+    let alive = workers::alive(&mut store.read().await?, machine_now()).await?;
+    let is_work = left.is_some_and(|left| left.inbox + left.due + left.queued + left.leased > 0);
+    if alive == 0 && is_work {
         return Ok(vec![
             Finding::warning("workers", "nobody works on it, and there is work")
                 .means("nobody moves on and nothing is sent")
@@ -282,9 +265,9 @@ async fn workers(store: &Store, now: Timestamp) -> Result<Vec<Finding>> {
     Ok(vec![Finding::fine("workers", format!("processes that have it open to work on it: {alive}"))])
 }
 
-async fn waiting(store: &Store, now: Timestamp) -> Result<Vec<Finding>> {
+async fn waiting(store: &Store, now: Timestamp, left: Result<Backlog>) -> Result<Vec<Finding>> {
+    let left = left?;
     let mut conn = store.read().await?;
-    let left = backlog::backlog(&mut conn, now).await?;
     const OLDEST: &str = "SELECT accepted_at FROM inbox WHERE bucket = $1 ORDER BY id LIMIT 1";
     let mut oldest = now.0;
     for bucket in store.buckets() {
@@ -327,9 +310,9 @@ async fn doubt(store: &Store) -> Result<Vec<Finding>> {
     const UNKNOWN: &str = "SELECT COUNT(*) FROM deliveries WHERE bucket = $1 AND state = 'unknown'";
     let (mut again, mut lost, mut unknown) = (0, 0, 0);
     for bucket in store.buckets() {
-        unknown += number(&mut conn, UNKNOWN, args![bucket]).await?;
-        again += number(&mut conn, AGAIN, args![bucket]).await?;
-        lost += number(&mut conn, LOST, args![bucket, machine_now().plus_ms(-LATE_MS)]).await?;
+        unknown += conn.fetch_number(UNKNOWN, args![bucket]).await?;
+        again += conn.fetch_number(AGAIN, args![bucket]).await?;
+        lost += conn.fetch_number(LOST, args![bucket, machine_now().plus_ms(-LATE_MS)]).await?;
     }
     let mut findings = Vec::new();
     if unknown > 0 {

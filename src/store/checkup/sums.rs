@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::rows::Seen;
-use super::{DAMAGED, Finding, number, rows_of};
+use super::{DAMAGED, Finding, rows_of};
 use crate::store::sql::args;
 use crate::store::{Conn, Result};
 
@@ -111,7 +111,7 @@ async fn references(conn: &mut Conn) -> Result<Vec<Finding>> {
     for stray in WITHOUT_CONTACT.iter().chain(STRAYS) {
         let mut count = 0;
         for bucket in 0..conn.core.settings().buckets {
-            count += number(conn, stray.sql, args![bucket]).await?;
+            count += conn.fetch_number(stray.sql, args![bucket]).await?;
         }
         if count > 0 {
             let wrong = Finding::error("references", format!("{} {}", rows_of(count), stray.message));

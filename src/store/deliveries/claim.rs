@@ -227,22 +227,25 @@ async fn lease(
     const OTHER: &str =
         lease!("", "bucket = $1 AND state = 'queued' AND transactional = 0 AND due_at <= $6", "due_at");
     const AGAIN: &str = lease!("", "bucket = $1 AND again_at IS NOT NULL AND again_at <= $6", "again_at");
-    if !closed.is_empty() {
-        return closed.lease(tx, head, room, claim, generation).await;
-    }
+    let [transactional, again, other] =
+        if closed.is_empty() { [TRANSACTIONAL, AGAIN, OTHER] } else { Closed::LEASE };
     let parts = [
-        (TRANSACTIONAL, head.transactional, claim.journey_now),
-        (AGAIN, head.again, claim.now),
-        (OTHER, head.other, claim.journey_now),
+        (transactional, head.transactional, claim.journey_now),
+        (again, head.again, claim.now),
+        (other, head.other, claim.journey_now),
     ];
     let until = claim.now.plus_ms(claim.lease_ms);
     let mut rows = Vec::new();
     for (sql, earliest, now) in parts {
         let room = i64::try_from(room - rows.len()).unwrap_or(i64::MAX);
-        if room > 0 && earliest.is_some_and(|at| at <= now) {
-            let args = args![head.bucket, room, claim.owner, claim.now, until, now, generation];
-            rows.extend(tx.fetch(sql, args).await?);
-        }
+        let Some(earliest) = earliest.filter(|at| room > 0 && *at <= now) else { continue };
+        let mut args = args![head.bucket, room, claim.owner, claim.now, until, now, generation];
+        rows.extend(if closed.is_empty() {
+            tx.fetch(sql, args).await?
+        } else {
+            args.push(earliest.into());
+            tx.fetch_rows(sql, closed.list(), &args).await?
+        });
     }
     Ok(rows)
 }

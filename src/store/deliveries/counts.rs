@@ -55,7 +55,7 @@ impl Counts {
 pub async fn made(conn: &mut Conn) -> Result<i64> {
     const MADE: &str =
         "SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM delivery_counts WHERE state = 'made'";
-    conn.fetch_first(MADE, Vec::new()).await?.map_or(Ok(0), |row| row.i64(0))
+    conn.fetch_number(MADE, Vec::new()).await
 }
 
 /// How many deliveries of one kind there are.

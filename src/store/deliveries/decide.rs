@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Counts, SendResult, record, whereabouts};
+use super::record::{self, told};
+use super::{Counts, SendResult, whereabouts};
 use crate::engine::world::{Note, What};
 use crate::id::{ContactId, DeliveryId, EnrollmentId};
-use crate::store::names::{self, spelled};
+use crate::store::names::spelled;
 use crate::store::sql::args;
-use crate::store::{Conn, Result, Row, Rows, Store, history, inbox, journeys};
+use crate::store::{Conn, Result, Row, Rows, Store, history, journeys};
 use crate::time::Timestamp;
 
 /// What is decided about a delivery.
@@ -30,8 +31,8 @@ macro_rules! change {
             $set,
             " FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.state = '",
             $from,
-            "' RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, \
-            wants_outcome, purpose"
+            "' RETURNING ",
+            told!()
         )
     };
 }
@@ -55,7 +56,7 @@ pub async fn decide(
             Decision::Resend => resend(&mut tx, bucket, list).await?,
             Decision::Settle => settle(&mut tx, bucket, list, author, now).await?,
         };
-        let words = spell(&mut tx, &rows).await?;
+        let words = record::spell(&mut tx, &rows).await?;
         note(&mut tx, bucket, &rows, &words, (decision, author), now).await?;
         if decision == Decision::Settle {
             tell(&mut tx, &rows, &words, now).await?;
@@ -100,16 +101,6 @@ async fn settle(tx: &mut Conn, bucket: i64, list: Rows, author: &str, now: Times
     Ok(rows)
 }
 
-async fn spell(tx: &mut Conn, rows: &[Row]) -> Result<HashMap<i64, Arc<str>>> {
-    let mut words = BTreeSet::new();
-    for row in rows {
-        for column in [3, 4, 7, 8, 10] {
-            words.insert(row.i64(column)?);
-        }
-    }
-    names::spell(tx, words).await
-}
-
 async fn note(
     tx: &mut Conn,
     bucket: i64,
@@ -147,8 +138,5 @@ async fn tell(tx: &mut Conn, rows: &[Row], words: &HashMap<i64, Arc<str>>, now: 
     for row in rows {
         record::tell(row, &SendResult::Accepted { reply: None }, &deployed, words, now, &mut inputs)?;
     }
-    if !inputs.is_empty() {
-        inbox::enqueue(tx, inputs, now).await?;
-    }
-    Ok(())
+    record::pass_on(tx, inputs, now).await
 }

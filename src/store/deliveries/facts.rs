@@ -30,10 +30,7 @@ pub struct Person {
 impl Person {
     /// An attribute, its default where none was set.
     pub fn attribute(&self, catalog: &Catalog, name: &str) -> Value {
-        match self.attributes.get(name) {
-            Some(value) if value.is_known() => value.clone(),
-            _ => catalog.attribute(name).map_or(Value::Unknown, |attribute| attribute.default.clone()),
-        }
+        attribute(catalog, &self.attributes, name)
     }
 
     /// The contact's language: the attribute `locale`, or the first of that type; the project's where there is none.
@@ -53,6 +50,13 @@ impl Person {
     }
 }
 
+fn attribute(catalog: &Catalog, attributes: &Fields, name: &str) -> Value {
+    match attributes.get(name) {
+        Some(value) if value.is_known() => value.clone(),
+        _ => catalog.attribute(name).map_or(Value::Unknown, |attribute| attribute.default.clone()),
+    }
+}
+
 /// Puts the contacts of claimed deliveries beside them, as they are now.
 ///
 /// At the first try that is how the lease has just frozen them, so they are not read again.
@@ -61,9 +65,8 @@ pub(super) async fn look_up(conn: &mut Conn, catalog: &Catalog, claimed: &mut [C
         claimed.iter_mut().partition(|one| one.attempts == 1 && one.person.is_none() && one.frozen.is_some());
     for claimed in &mut first {
         let attributes = claimed.frozen.take().unwrap_or_default();
-        let mut person = Person { attributes, ..Person::default() };
-        person.address = address(catalog, &claimed.delivery, &person);
-        claimed.person = Some(person);
+        let address = address(catalog, &claimed.delivery, &attributes);
+        claimed.person = Some(Person { attributes, address, ..Person::default() });
     }
     look_for(conn, catalog, &mut others).await?;
     load_permissions(conn, catalog, claimed).await?;
@@ -101,21 +104,18 @@ async fn look_for(conn: &mut Conn, catalog: &Catalog, claimed: &mut [&mut Claime
             claimed.contact = *into;
         }
         claimed.person = people.get(&claimed.contact).map(|now| {
-            let now = Person { attributes: now.clone(), ..Person::default() };
-            let mut person = match claimed.frozen.take() {
-                Some(attributes) => Person { attributes, ..Person::default() },
-                None => now.clone(),
-            };
-            person.address = address(catalog, &claimed.delivery, &person);
-            person.has_moved = person.address != address(catalog, &claimed.delivery, &now);
-            let then = own_address(catalog, &claimed.delivery, &person);
-            if then.is_some()
-                && then == person.address
-                && then != own_address(catalog, &claimed.delivery, &now)
+            let delivery = &claimed.delivery;
+            let attributes = claimed.frozen.take().unwrap_or_else(|| now.clone());
+            let address_then = address(catalog, delivery, &attributes);
+            let own_then = own_address(catalog, delivery, &attributes);
+            if own_then.is_some()
+                && own_then == address_then
+                && own_then != own_address(catalog, delivery, now)
             {
                 lost.push(index);
             }
-            person
+            let has_moved = address_then != address(catalog, delivery, now);
+            Person { attributes, has_moved, address: address_then, ..Person::default() }
         });
     }
     look_whose(conn, claimed, lost).await
@@ -167,14 +167,14 @@ async fn look_whose(conn: &mut Conn, claimed: &mut [&mut Claimed], lost: Vec<usi
 }
 
 /// The address that the channel takes from the contact.
-fn own_address(catalog: &Catalog, delivery: &Delivery, person: &Person) -> Option<Arc<str>> {
-    let attribute = catalog.channels.get(&delivery.channel)?.address.as_ref()?;
-    person.attribute(catalog, attribute).as_text().map(Arc::from)
+fn own_address(catalog: &Catalog, delivery: &Delivery, attributes: &Fields) -> Option<Arc<str>> {
+    let name = catalog.channels.get(&delivery.channel)?.address.as_ref()?;
+    attribute(catalog, attributes, name).as_text().map(Arc::from)
 }
 
 /// Where a message goes.
-fn address(catalog: &Catalog, delivery: &Delivery, person: &Person) -> Option<Arc<str>> {
-    delivery.to.clone().or_else(|| own_address(catalog, delivery, person))
+fn address(catalog: &Catalog, delivery: &Delivery, attributes: &Fields) -> Option<Arc<str>> {
+    delivery.to.clone().or_else(|| own_address(catalog, delivery, attributes))
 }
 
 async fn load_suppressions(conn: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {

@@ -142,8 +142,17 @@ impl SendResult {
     }
 }
 
+/// What is read of a row of which something is told: see [`tell`].
+macro_rules! told {
+    () => {
+        "deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose"
+    };
+}
+pub(super) use told;
+
 // INVARIANT: the epoch is that of the claim, so nobody else has claimed it since.
-const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at, address, hash) \
+const RECORD: &str = concat!(
+    "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at, address, hash) \
     AS ({IITIIIITITT}) \
     UPDATE deliveries SET state = n.state, again_at = n.again_at, due_at = COALESCE(n.due_at, deliveries.due_at), \
     attempts = deliveries.attempts + n.tries, doubtful = deliveries.doubtful + n.doubts, \
@@ -154,7 +163,9 @@ const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, 
     first_tried_at = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.first_tried_at END \
     FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
     AND deliveries.state = 'leased' \
-    RETURNING deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose";
+    RETURNING ",
+    told!()
+);
 
 /// Records results in one transaction, and tells the enrollments and journeys that want to hear of them.
 pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> Result<Recorded> {
@@ -169,9 +180,7 @@ pub async fn record_in(mut tx: Conn, finished: Vec<Finished>, now: Timestamp) ->
     let left = record_all(&mut tx, &deployed, finished, now, &mut inputs).await?;
     let (mut stale, moved) = follow(&mut tx, left).await?;
     stale += record_all(&mut tx, &deployed, moved, now, &mut inputs).await?.len();
-    if !inputs.is_empty() {
-        inbox::enqueue(&mut tx, inputs, now).await?;
-    }
+    pass_on(&mut tx, inputs, now).await?;
     tx.commit_unannounced().await?;
     Ok(Recorded { taken: count - stale, stale })
 }
@@ -236,11 +245,7 @@ async fn record_bucket(
         ]);
     }
     let rows = tx.fetch_rows(RECORD, rows, &args![bucket]).await?;
-    let mut words = BTreeSet::new();
-    for row in &rows {
-        words.extend([row.i64(3)?, row.i64(4)?, row.i64(7)?, row.i64(8)?, row.i64(10)?]);
-    }
-    let words = names::spell(tx, words).await?;
+    let words = spell(tx, &rows).await?;
     let (mut counts, mut freed, mut taken) = (Counts::default(), Vec::new(), BTreeSet::new());
     for row in &rows {
         let id = row.i64(0)?;
@@ -260,7 +265,21 @@ async fn record_bucket(
     Ok(taken)
 }
 
-/// The inputs that follow from a result; the row has the columns that `RECORD` returns.
+/// The words in rows of what is told.
+pub(super) async fn spell(tx: &mut Conn, rows: &[Row]) -> Result<HashMap<i64, Arc<str>>> {
+    let mut words = BTreeSet::new();
+    for row in rows {
+        words.extend([row.i64(3)?, row.i64(4)?, row.i64(7)?, row.i64(8)?, row.i64(10)?]);
+    }
+    names::spell(tx, words).await
+}
+
+/// Gives contacts what they are told, if there is anything.
+pub(super) async fn pass_on(tx: &mut Conn, inputs: Vec<(ContactId, Input)>, now: Timestamp) -> Result<()> {
+    if inputs.is_empty() { Ok(()) } else { inbox::enqueue(tx, inputs, now).await }
+}
+
+/// The inputs that follow from a result; the row has the columns of `told`.
 pub(super) fn tell(
     row: &Row,
     result: &SendResult,

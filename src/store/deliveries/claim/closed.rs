@@ -3,10 +3,10 @@
 //! The statements are those of `claim` with one condition more. What is closed may be long and lie at the head of the queue, so each
 //! bucket is looked at without a lock first, and the claim begins where the look has found something.
 
-use super::{Claim, Head};
+use super::Head;
 use crate::engine::program::Word;
 use crate::store::sql::args;
-use crate::store::{Conn, Result, Row, Rows, names};
+use crate::store::{Conn, Result, Rows, names};
 
 /// Which deliveries are not to be claimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,13 @@ macro_rules! lease_open {
 }
 
 impl Closed {
+    /// Leases what is due and not closed, from the moment `$8` on: transactional messages, those to be tried again, others.
+    pub(super) const LEASE: [&str; 3] = [
+        lease_open!("state = 'queued' AND transactional = 1", "due_at"),
+        lease_open!("again_at IS NOT NULL", "again_at"),
+        lease_open!("state = 'queued' AND transactional = 0", "due_at"),
+    ];
+
     /// Whether everything may be claimed.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -75,7 +82,7 @@ impl Closed {
     }
 
     /// Filled up with repeats. More than fit are left out: the send point knows them too.
-    fn list(&self) -> Rows {
+    pub(super) fn list(&self) -> Rows {
         let size = *SIZES.iter().find(|size| **size >= self.rows.len()).unwrap_or(&256);
         let mut list = Rows::with_capacity(size * 4);
         for row in self.rows.iter().cycle().take(size) {
@@ -106,32 +113,5 @@ impl Closed {
             }
         }
         Ok((heads, generation))
-    }
-
-    pub(super) async fn lease(
-        &self,
-        tx: &mut Conn,
-        head: &Head,
-        room: usize,
-        claim: &Claim,
-        generation: i64,
-    ) -> Result<Vec<Row>> {
-        const TRANSACTIONAL: &str = lease_open!("state = 'queued' AND transactional = 1", "due_at");
-        const OTHER: &str = lease_open!("state = 'queued' AND transactional = 0", "due_at");
-        const AGAIN: &str = lease_open!("again_at IS NOT NULL", "again_at");
-        let parts = [
-            (TRANSACTIONAL, head.transactional, claim.journey_now),
-            (AGAIN, head.again, claim.now),
-            (OTHER, head.other, claim.journey_now),
-        ];
-        let until = claim.now.plus_ms(claim.lease_ms);
-        let mut rows = Vec::new();
-        for (sql, earliest, now) in parts {
-            let room = i64::try_from(room - rows.len()).unwrap_or(i64::MAX);
-            let Some(earliest) = earliest.filter(|at| room > 0 && *at <= now) else { continue };
-            let args = args![head.bucket, room, claim.owner, claim.now, until, now, generation, earliest];
-            rows.extend(tx.fetch_rows(sql, self.list(), &args).await?);
-        }
-        Ok(rows)
     }
 }
