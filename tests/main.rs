@@ -4,6 +4,7 @@ mod brakes;
 mod cli;
 mod commands;
 mod daemon;
+mod doors;
 mod doubts;
 mod engine;
 mod explain;

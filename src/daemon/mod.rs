@@ -118,6 +118,7 @@ impl Daemon {
             confirm_event: self.confirm_event.clone(),
             sender: self.sender.clone(),
             metrics: self.metrics.clone(),
+            public_url: self.outlet.composer.public_url.as_str().into(),
         };
         let router = http::router(doors).merge(self.pages.unwrap_or_default());
         tracing::info!(listen = ?self.listener.local_addr().ok(), "serving");

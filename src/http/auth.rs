@@ -39,29 +39,33 @@ struct Seen {
     key: Option<Key>,
 }
 
-/// Proof that the request came with a key that may send events.
-#[derive(Clone, Debug)]
-pub struct MayIngest(pub Key);
+/// Proofs that the request came with a key that has the scope.
+macro_rules! proofs {
+    ($($proof:ident $scope:ident $may:literal;)*) => {$(
+        #[doc = concat!("Proof that the request came with a key that may ", $may, ".")]
+        #[derive(Clone, Debug)]
+        pub struct $proof(pub Key);
 
-impl FromRequestParts<Doors> for MayIngest {
-    type Rejection = Problem;
+        impl FromRequestParts<Doors> for $proof {
+            type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, doors: &Doors) -> Result<MayIngest, Problem> {
-        doors.gatekeeper.admit(&doors.store, &parts.headers, Scope::Ingest).await.map(MayIngest)
-    }
+            async fn from_request_parts(parts: &mut Parts, doors: &Doors) -> Result<$proof, Problem> {
+                doors.gatekeeper.admit(&doors.store, &parts.headers, Scope::$scope).await.map($proof)
+            }
+        }
+    )*};
+}
+
+proofs! {
+    MayIngest Ingest "send events";
+    MayRead Read "look at contacts and journeys";
+    MayTasks Tasks "take and answer tasks";
 }
 
 impl Gatekeeper {
-    /// The key of the request, if it has the scope.
-    pub async fn admit(&self, store: &Store, headers: &HeaderMap, scope: Scope) -> Result<Key, Problem> {
-        let Some(secret) = secret(headers) else {
-            return Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "no-key",
-                "send a key as Basic user name or Bearer token; `fahrplan key create --scope ingest` makes one",
-            ));
-        };
-        match self.look_up(store, &secret).await? {
+    /// The key that was given as such, if it has the scope.
+    pub async fn admit_secret(&self, store: &Store, secret: &str, scope: Scope) -> Result<Key, Problem> {
+        match self.look_up(store, secret).await? {
             Some(key) if key.scopes.contains(&scope) => Ok(key),
             Some(_) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
@@ -72,6 +76,21 @@ impl Gatekeeper {
                 Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown-key", "no such key, or it was revoked"))
             }
         }
+    }
+
+    /// The key of the request, if it has the scope.
+    pub async fn admit(&self, store: &Store, headers: &HeaderMap, scope: Scope) -> Result<Key, Problem> {
+        let Some(secret) = secret(headers) else {
+            return Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "no-key",
+                format!(
+                    "send a key as Basic user name or Bearer token; `fahrplan key create --scope {}` makes one",
+                    scope.as_str()
+                ),
+            ));
+        };
+        self.admit_secret(store, &secret, scope).await
     }
 
     async fn look_up(&self, store: &Store, secret: &str) -> Result<Option<Key>, Problem> {

@@ -2,14 +2,23 @@
 //!
 //! Handlers use the store alone: a committed row wakes the loops of the daemon. Nothing is acknowledged before it is durable.
 
+pub mod agents;
 pub mod auth;
 pub mod connections;
+pub mod consents;
 pub mod events;
 pub mod health;
 pub mod journeys;
 pub mod links;
+pub mod openapi;
 pub mod pages;
 pub mod problem;
+pub mod read;
+pub mod receipts;
+pub mod session;
+pub mod sources;
+pub mod surveys;
+pub mod tasks;
 mod wire;
 
 use std::sync::Arc;
@@ -53,6 +62,8 @@ pub struct Doors {
     /// Who writes the mails, as the pages show it.
     pub sender: Arc<str>,
     pub metrics: PrometheusHandle,
+    /// Where people reach these doors.
+    pub public_url: Arc<str>,
 }
 
 impl Doors {
@@ -88,6 +99,15 @@ pub fn router(doors: Doors) -> Router {
         .route("/u/{token}", get(links::show_unsubscribe).post(links::unsubscribe))
         .route("/c/{token}", get(links::show_confirm).post(links::confirm))
         .route("/r/{token}", get(links::click))
+        .merge(agents::routes())
+        .merge(consents::routes())
+        .merge(openapi::routes())
+        .merge(read::routes())
+        .merge(receipts::routes())
+        .merge(session::routes())
+        .merge(sources::routes())
+        .merge(surveys::routes())
+        .merge(tasks::routes())
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

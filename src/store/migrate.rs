@@ -41,7 +41,17 @@ macro_rules! migrations {
 }
 
 /// All of them, oldest first.
-const MIGRATIONS: &[Migration] = migrations![1 "0001_first", 2 "0002_outbox", 3 "0003_brakes", 4 "0004_made"];
+const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_first",
+    2 "0002_outbox",
+    3 "0003_brakes",
+    4 "0004_made",
+    5 "0005_work",
+    6 "0006_codes",
+    7 "0007_letters",
+    8 "0008_surveys",
+    9 "0009_doors",
+];
 
 /// How long a migration waits on PostgreSQL for a table that is in use, while everybody else waits behind it; then it lets them
 /// through and tries again, so often and after such a pause.

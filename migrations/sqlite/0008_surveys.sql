@@ -1,0 +1,1 @@
+-- Surveys: questions that are open, and answers.

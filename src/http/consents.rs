@@ -1,0 +1,10 @@
+//! Permissions given or withdrawn elsewhere.
+
+use axum::Router;
+
+use super::Doors;
+
+/// The table of routes.
+pub fn routes() -> Router<Doors> {
+    Router::new()
+}

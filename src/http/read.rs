@@ -1,0 +1,10 @@
+//! Looking at contacts and journeys over HTTP.
+
+use axum::Router;
+
+use super::Doors;
+
+/// The table of routes.
+pub fn routes() -> Router<Doors> {
+    Router::new()
+}

@@ -1,0 +1,10 @@
+//! Webhooks of other programs, signed.
+
+use axum::Router;
+
+use super::Doors;
+
+/// The table of routes.
+pub fn routes() -> Router<Doors> {
+    Router::new()
+}

@@ -1,0 +1,10 @@
+//! The pages on which contacts answer surveys.
+
+use axum::Router;
+
+use super::Doors;
+
+/// The table of routes.
+pub fn routes() -> Router<Doors> {
+    Router::new()
+}

@@ -1,0 +1,104 @@
+//! The doors on a database of their own, for tests that speak with them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fahrplan::clock::{JourneyClock, machine_now};
+use fahrplan::http::connections::{self, Limits};
+use fahrplan::http::{self, Doors};
+use fahrplan::link::LinkKey;
+use fahrplan::store::keys::{self, Scope};
+use fahrplan::store::{Store, journeys};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::build::catalog;
+use crate::http::read_to_end;
+
+/// Limits that a test can wait for.
+pub(crate) const SOON: Limits = Limits {
+    header: Duration::from_millis(300),
+    piece: Duration::from_millis(300),
+    request: Duration::from_secs(1),
+    connections: 4,
+};
+
+/// Doors on a database of their own.
+pub(crate) struct Open {
+    pub store: Store,
+    pub at: SocketAddr,
+    pub key: String,
+    pub stop: CancellationToken,
+    pub directory: Option<tempfile::TempDir>,
+}
+
+impl Open {
+    pub(crate) async fn with(limits: Limits) -> Open {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite:{}", directory.path().join("test.db").display());
+        let store = Store::open(&url).await.expect("the database opens");
+        Open::on(store, limits, Some(directory)).await
+    }
+
+    pub(crate) async fn on(store: Store, limits: Limits, directory: Option<tempfile::TempDir>) -> Open {
+        journeys::deploy(&store, &catalog(), &[], machine_now()).await.expect("deployed");
+        Open::deployed(store, limits, directory).await
+    }
+
+    /// The doors of a store to which something has been deployed.
+    pub(crate) async fn deployed(store: Store, limits: Limits, directory: Option<tempfile::TempDir>) -> Open {
+        let key = key(&store, &[Scope::Ingest, Scope::Read, Scope::Tasks]).await;
+        let doors = Doors {
+            store: store.clone(),
+            clock: JourneyClock::Machine,
+            link_key: LinkKey::new([7; 32]),
+            gatekeeper: Arc::default(),
+            confirm_event: "confirmed".into(),
+            sender: "Shop".into(),
+            metrics: fahrplan::daemon::metrics(),
+            public_url: "http://localhost".into(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        tokio::spawn(connections::serve(listener, http::router(doors), limits, stop.clone()));
+        Open { store, at, key, stop, directory }
+    }
+
+    /// The address of the SQLite database.
+    pub(crate) fn url(&self) -> String {
+        let directory = self.directory.as_ref().expect("a file of its own");
+        format!("sqlite:{}", directory.path().join("test.db").display())
+    }
+
+    /// The head of a POST with the key.
+    pub(crate) fn post(&self, path: &str, more: &str) -> String {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{more}\r\n", self.key)
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.at).await.expect("a connection")
+    }
+
+    /// Sends bytes, and reads until the other side closes.
+    pub(crate) async fn say(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        _ = stream.write_all(bytes).await;
+        read_to_end(&mut stream).await
+    }
+}
+
+/// A key with these scopes.
+pub(crate) async fn key(store: &Store, scopes: &[Scope]) -> String {
+    let scopes = scopes.iter().copied().collect();
+    let (_, key) = keys::create(store, "test", scopes, None, machine_now()).await.expect("a key");
+    key
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
