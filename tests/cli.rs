@@ -36,6 +36,14 @@ pub(crate) fn empty_dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
+/// A project that is nothing but a database.
+pub(crate) fn project_on(url: &str) -> tempfile::TempDir {
+    let dir = empty_dir();
+    let toml = format!("[project]\nname = \"test\"\n[database]\nurl = \"{url}\"\n");
+    std::fs::write(dir.path().join("fahrplan.toml"), toml).expect("written");
+    dir
+}
+
 #[test]
 fn used_wrongly_is_2_and_says_what_was_meant() {
     let dir = empty_dir();

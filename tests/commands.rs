@@ -10,17 +10,11 @@ use fahrplan::store::inbox::{Incoming, To};
 use fahrplan::store::{Store, advance_bucket, deliveries, journeys};
 use fahrplan::value::Value;
 
-use crate::cli::{Ran, empty_dir, fahrplan};
+use crate::cli::{Ran, empty_dir, fahrplan, project_on};
 
 /// A project with its own SQLite file.
 fn project() -> tempfile::TempDir {
-    let dir = empty_dir();
-    std::fs::write(
-        dir.path().join("fahrplan.toml"),
-        "[project]\nname = \"test\"\n[database]\nurl = \"sqlite:test.db\"\n",
-    )
-    .expect("written");
-    dir
+    project_on("sqlite:test.db")
 }
 
 fn fine(dir: &Path, args: &[&str]) -> String {

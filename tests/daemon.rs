@@ -35,6 +35,14 @@ pub(crate) struct Running {
     ended: tokio::task::JoinHandle<Result<(), daemon::Error>>,
 }
 
+/// Lets the mailbox say that of every recipient.
+pub(crate) fn refuse_everybody(mailbox: &Mailbox, reply: &'static str) {
+    mailbox.follow(move |moment| match moment {
+        Moment::Rcpt(_) => Reaction::Say(reply.to_owned()),
+        _ => Reaction::Go,
+    });
+}
+
 impl Running {
     pub(crate) async fn start(database: &Database, change: impl FnOnce(&mut SmtpConfig)) -> Running {
         let store = database.open().await;
@@ -278,10 +286,7 @@ fn who_unsubscribes_stops_an_address_whoever_has_it() {
 fn an_address_that_is_refused_is_refused_for_everybody_who_has_it() {
     on_all(async |database| {
         let running = Running::start(&database, |_| {}).await;
-        running.mailbox.follow(|moment| match moment {
-            Moment::Rcpt(_) => Reaction::Say("550 5.1.1 nobody of that name".to_owned()),
-            _ => Reaction::Go,
-        });
+        refuse_everybody(&running.mailbox, "550 5.1.1 nobody of that name");
         for name in ["ada", "ben"] {
             running.import(name, "gone@example.com", &[]).await;
         }
@@ -334,10 +339,7 @@ fn a_retry_is_what_was_tried_first_whatever_was_changed_meanwhile() {
 fn permission_is_looked_at_before_each_try() {
     on_all(async |database| {
         let running = Running::start(&database, |_| {}).await;
-        running.mailbox.follow(|moment| match moment {
-            Moment::Rcpt(_) => Reaction::Say("451 4.7.1 come back later".to_owned()),
-            _ => Reaction::Go,
-        });
+        refuse_everybody(&running.mailbox, "451 4.7.1 come back later");
         running.queue(&["ada", "ben"]).await;
         until("a deferral", async || running.states().await == ["deferred 2"]).await;
         running.mailbox.follow(|_| Reaction::Go);

@@ -8,7 +8,7 @@ use fahrplan::store::deliveries::{self, Decision, Shown};
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::{contacts, history};
 
-use crate::daemon::{Running, until};
+use crate::daemon::{Running, refuse_everybody, until};
 use crate::engine::build::{fields, text};
 use crate::store::on_all;
 
@@ -110,10 +110,7 @@ fn what_a_worker_had_under_way_when_it_died_is_repeated_only_if_it_is_transactio
 fn one_that_was_refused_may_be_sent_again_and_is_counted_once() {
     on_all(async |database| {
         let running = Running::start(&database, |_| {}).await;
-        running.mailbox.follow(|moment| match moment {
-            Moment::Rcpt(_) => Reaction::Say("554 5.7.1 not from you".to_owned()),
-            _ => Reaction::Go,
-        });
+        refuse_everybody(&running.mailbox, "554 5.7.1 not from you");
         running.queue(&["ada"]).await;
         running.has(&["refused 1"]).await;
         running.mailbox.follow(|_| Reaction::Go);
@@ -135,10 +132,7 @@ fn who_was_cut_off_while_a_mail_was_under_way_does_not_get_it_later() {
         let enrollment = EnrollmentId(running.store.new_id());
         let hello = Delivery { enrollment, ..running.hello() };
         let receipt = Delivery { enrollment, transactional: true, ..running.hello() };
-        running.mailbox.follow(|moment| match moment {
-            Moment::Rcpt(_) => Reaction::Say("451 4.7.1 come back later".to_owned()),
-            _ => Reaction::Go,
-        });
+        refuse_everybody(&running.mailbox, "451 4.7.1 come back later");
         for mail in [&hello, &receipt] {
             running.queue_mail("ada", mail).await;
         }
@@ -166,10 +160,7 @@ fn who_was_cut_off_while_a_mail_was_under_way_does_not_get_it_later() {
 fn a_retry_does_not_go_to_somebody_who_was_given_the_address() {
     on_all(async |database| {
         let running = Running::start(&database, |_| {}).await;
-        running.mailbox.follow(|moment| match moment {
-            Moment::Rcpt(_) => Reaction::Say("451 4.7.1 come back later".to_owned()),
-            _ => Reaction::Go,
-        });
+        refuse_everybody(&running.mailbox, "451 4.7.1 come back later");
         running.queue(&["ada", "ben"]).await;
         running.has(&["deferred 2"]).await;
         running.mailbox.follow(|_| Reaction::Go);

@@ -14,6 +14,7 @@ use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Reaction};
 use fahrplan::store::{Store, deliveries};
 
 use crate::cli::{Ran, empty_dir, fahrplan};
+use crate::daemon::refuse_everybody;
 
 fn fine(dir: &Path, args: &[&str]) -> String {
     let ran = fahrplan(dir, args);
@@ -401,10 +402,7 @@ async fn where_a_copy_is_served_nothing_is_sent_until_somebody_says_so() {
     let dir = project(above.path());
     sign_up(&dir, 3);
     let mailbox = mailbox().await;
-    mailbox.follow(|moment| match moment {
-        Moment::Rcpt(_) => Reaction::Say("451 4.3.0 not now".to_owned()),
-        _ => Reaction::Go,
-    });
+    refuse_everybody(&mailbox, "451 4.3.0 not now");
     let mut serving = Serving::start(&dir, &mailbox.url(), &[]);
     until("a try", async || of(&states(&dir).await, "deferred") == 3).await;
     let backup = above.path().join("backup");

@@ -6,8 +6,9 @@ marketing. Every acknowledged one has its mail, once. A receipt may come twice i
 note never: it is listed as unknown instead, and nobody knows whether it came.
 """
 
-import asyncio, base64, http.client, itertools, json, os, re, shutil, signal, sqlite3, subprocess, tempfile, threading, time
+import asyncio, base64, http.client, itertools, json, os, re, shutil, signal, sqlite3, subprocess, sys, tempfile, threading, time
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -288,6 +289,31 @@ class House:
                 worker.process.kill()
                 worker.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def open_house(program, database, *args, **named):
+    """A house on "sqlite", or on a PostgreSQL of its own; at the end nothing is left of them."""
+    postgres = Postgres() if database == "postgres" else None
+    try:
+        house = House(program, postgres or database, *args, **named)
+        try:
+            yield house
+        finally:
+            house.close()
+    finally:
+        postgres and postgres.stop()
+
+
+def argument(place, default):
+    """What is said at that place of the command line, as what it is where nothing is said."""
+    return type(default)(sys.argv[place]) if len(sys.argv) > place else default
+
+
+def databases(place, default):
+    """The databases that are meant there: one, or both."""
+    named = argument(place, default)
+    return ("sqlite", "postgres") if named == "both" else (named,)
 
 
 class Load(threading.Thread):

@@ -7,18 +7,16 @@ twice if it was on its way at a kill or its answer was lost, and then with the s
 import sys, time
 from random import Random
 
-from _load import House, Load, Relay, reckon
-from _postgres import Postgres
+from _load import Load, Relay, argument, databases, open_house, reckon
 
 RATE = 200
 
 
 def run(program, kills, database):
-    postgres, house, chance = Postgres() if database == "postgres" else None, None, Random(kills)
-    try:
-        house = House(program, postgres or "sqlite", int(kills * 0.9 + 3) * RATE // 2, Relay(lose=0.02, delay=0.01), lease_ms=2_000)
+    chance = Random(kills)
+    with open_house(program, database, int(kills * 0.9 + 3) * RATE // 2, Relay(lose=0.02, delay=0.01), lease_ms=2_000) as house:
         workers, owners = [], []
-        for _ in range(2 if postgres else 1):
+        for _ in range(2 if house.postgres else 1):
             workers.append(house.serve())
             owners.append(house.newest_worker())
         load, doubtful, slowest, busy = Load(house, RATE, batch=10), [], 0.0, 0
@@ -40,12 +38,8 @@ def run(program, kills, database):
         line = reckon(house, load, doubtful)
         print(f"{database}: {kills} kills, {busy} in the midst of sends: {line}; slowest restart {slowest:.2f} s; not answered: {dict(load.refusals)}", flush=True)
         assert [worker.stop()[0] for worker in workers] == [0] * len(workers), "it did not stop as asked"
-    finally:
-        house and house.close()
-        postgres and postgres.stop()
 
 
 if __name__ == "__main__":
-    databases = sys.argv[3] if len(sys.argv) > 3 else "both"
-    for database in ("sqlite", "postgres") if databases == "both" else (databases,):
-        run(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10, database)
+    for database in databases(3, "both"):
+        run(sys.argv[1], argument(2, 10), database)

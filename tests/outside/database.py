@@ -6,8 +6,7 @@ usage: database.py PROGRAM [KILLS [CUTS]]. After each fault mails must come agai
 import sys, time
 from random import Random
 
-from _load import House, Load, Relay, reckon
-from _postgres import Postgres
+from _load import Load, Relay, argument, open_house, reckon
 
 RATE, SECONDS = 150, 5
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
@@ -23,9 +22,8 @@ def comes(house, since):
 
 
 def main(program, kills, cuts):
-    postgres, house, chance = Postgres(), None, Random(kills)
-    try:
-        house = House(program, postgres, (kills * 4 + cuts * 2 + 5) * RATE // 2, Relay(delay=0.01), lease_ms=8_000)
+    chance = Random(kills)
+    with open_house(program, "postgres", (kills * 4 + cuts * 2 + 5) * RATE // 2, Relay(delay=0.01), lease_ms=8_000) as house:
         workers = [house.serve(), house.serve()]
         load, doubtful, slowest = Load(house, RATE, batch=6), set(), {"kill": 0.0, "cut": 0.0}
         load.start()
@@ -33,10 +31,10 @@ def main(program, kills, cuts):
             time.sleep(chance.uniform(0.3, 1.2))
             doubtful.update(house.under_way())
             if fault == "kill":
-                postgres.kill()
-                postgres.restart()
+                house.postgres.kill()
+                house.postgres.restart()
             else:
-                postgres.query(CUT)
+                house.postgres.query(CUT)
             since = time.monotonic()
             doubtful.update(house.under_way())
             slowest[fault] = max(slowest[fault], comes(house, since))
@@ -49,10 +47,7 @@ def main(program, kills, cuts):
               f"{slowest['cut']:.2f} s; {states}; not answered: {dict(load.refusals)}")
         assert max(slowest.values()) <= SECONDS, f"it took longer than {SECONDS} s to go on"
         assert [worker.stop()[0] for worker in workers] == [0, 0], "a worker did not stop as asked"
-    finally:
-        house and house.close()
-        postgres.stop()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 2, int(sys.argv[3]) if len(sys.argv) > 3 else 4)
+    main(sys.argv[1], argument(2, 2), argument(3, 4))

@@ -6,7 +6,7 @@ usage: disk.py PROGRAM [TIMES [MIB]]. The disk is a small tmpfs, which takes roo
 import os, sqlite3, subprocess, sys, tempfile, time
 from pathlib import Path
 
-from _load import House, Load, Relay, reckon
+from _load import Load, Relay, argument, open_house, reckon
 
 RATE, SECONDS = 200, 10
 
@@ -22,14 +22,8 @@ def fill(path):
                 pass
 
 
-def main(program, times, mib):
-    place, house = tempfile.mkdtemp(prefix="fahrplan-disk-"), None
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", place], capture_output=True, text=True)
-    if mounted.returncode:
-        os.rmdir(place)
-        return print(f"!!! NOT TRIED: a full disk. A tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    try:
-        house = House(program, "sqlite", (times * 9 + 8) * RATE // 2, Relay(delay=0.005), place=place)
+def run(program, times, place):
+    with open_house(program, "sqlite", (times * 9 + 8) * RATE // 2, Relay(delay=0.005), place=place) as house:
         worker = house.serve()
         load, slowest, filler = Load(house, RATE), 0.0, Path(place) / "filler"
         load.start()
@@ -60,11 +54,20 @@ def main(program, times, mib):
         assert sound == [("ok",)], sound
         assert set(load.refusals) <= {503, 507}, "a full disk is answered otherwise than it should"
         assert slowest <= SECONDS, f"it took longer than {SECONDS} s to go on"
+
+
+def main(program, times, mib):
+    place = tempfile.mkdtemp(prefix="fahrplan-disk-")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", place], capture_output=True, text=True)
+    if mounted.returncode:
+        os.rmdir(place)
+        return print(f"!!! NOT TRIED: a full disk. A tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        run(program, times, place)
     finally:
-        house and house.close()
         subprocess.run(["umount", "-l", place], check=True)
         os.rmdir(place)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 6, int(sys.argv[3]) if len(sys.argv) > 3 else 48)
+    main(sys.argv[1], argument(2, 6), argument(3, 48))

@@ -6,16 +6,14 @@ usage: drain.py PROGRAM [TIMES [sqlite|postgres|both]]. The relay answers after 
 import sys, time
 from random import Random
 
-from _load import House, Load, Relay, reckon
-from _postgres import Postgres
+from _load import Load, Relay, argument, databases, open_house, reckon
 
 RATE, SECONDS = 100, 30
 
 
 def run(program, times, database):
-    postgres, house, chance = Postgres() if database == "postgres" else None, None, Random(times)
-    try:
-        house = House(program, postgres or "sqlite", (times * 2 + 3) * RATE // 2, Relay(delay=0.3))
+    chance = Random(times)
+    with open_house(program, database, (times * 2 + 3) * RATE // 2, Relay(delay=0.3)) as house:
         worker = house.serve()
         load, slowest, busy = Load(house, RATE, batch=5), 0.0, 0
         load.start()
@@ -37,12 +35,8 @@ def run(program, times, database):
         line = reckon(house, load, ())
         print(f"{database}: {times} times, {busy} in the midst of sends: {line}; slowest {slowest:.2f} s; not answered: {dict(load.refusals)}", flush=True)
         assert worker.stop()[0] == 0
-    finally:
-        house and house.close()
-        postgres and postgres.stop()
 
 
 if __name__ == "__main__":
-    databases = sys.argv[3] if len(sys.argv) > 3 else "both"
-    for database in ("sqlite", "postgres") if databases == "both" else (databases,):
-        run(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3, database)
+    for database in databases(3, "both"):
+        run(sys.argv[1], argument(2, 3), database)

@@ -8,16 +8,12 @@ which the server cuts a transaction that stands still: so long the other one may
 import signal, sys, time
 from random import Random
 
-from _load import House, Load, Relay, reckon
-from _postgres import Postgres
+from _load import Load, Relay, argument, open_house, reckon
 
 
 def main(program, freezes, lease_ms):
-    postgres, house, chance = Postgres(), None, Random(freezes)
-    try:
-        length = 3.5 * lease_ms / 1000 + 0.8
-        rate = 120
-        house = House(program, postgres, int((freezes * length + 4) * rate / 2), Relay(delay=0.03), lease_ms=lease_ms)
+    chance, rate, length = Random(freezes), 120, 3.5 * lease_ms / 1000 + 0.8
+    with open_house(program, "postgres", int((freezes * length + 4) * rate / 2), Relay(delay=0.03), lease_ms=lease_ms) as house:
         workers, owners = [], []
         for _ in range(2):
             workers.append(house.serve())
@@ -53,10 +49,7 @@ def main(program, freezes, lease_ms):
         print(f"{freezes} freezes with a lease of {lease_ms} ms, {busy} in the midst of sends: {line}; {stale:.0f} stale results refused; {states}; not answered: {dict(load.refusals)}")
         assert ends == [0, 0], f"the workers ended with {ends}"
         assert stale > 0, "no stale result was refused"
-    finally:
-        house and house.close()
-        postgres.stop()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 2, int(sys.argv[3]) if len(sys.argv) > 3 else 6_000)
+    main(sys.argv[1], argument(2, 2), argument(3, 6_000))

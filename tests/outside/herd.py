@@ -1,14 +1,13 @@
 """A herd: so many contacts fall due in the same moment, while transactional mail goes on and must not wait for them.
 
-usage: herd.py PROGRAM [CONTACTS [sqlite|postgres]]. The journey clock stands until all wait, then jumps to where all are due; each of them is owed a
+usage: herd.py PROGRAM [CONTACTS [sqlite|postgres|both]]. The journey clock stands until all wait, then jumps to where all are due; each of them is owed a
 marketing mail. Meanwhile receipts are asked for; the time from the question to the mail counts.
 """
 
 import sys, time
 from datetime import datetime, timezone
 
-from _load import House, Load, Relay
-from _postgres import Postgres
+from _load import Load, argument, databases, open_house
 
 P95_SECONDS, RECEIPTS = 2.0, 50
 HOUR = 3_600
@@ -19,10 +18,8 @@ def rfc3339(at):
 
 
 def main(program, contacts, database):
-    postgres, house = Postgres() if database == "postgres" else None, None
-    try:
-        begun = time.monotonic()
-        house = House(program, postgres or "sqlite", contacts)
+    begun = time.monotonic()
+    with open_house(program, database, contacts) as house:
         clock = house.folder / "clock"
         start = int(time.time()) + 1
         clock.write_text(rfc3339(start + 60))
@@ -67,9 +64,6 @@ def main(program, contacts, database):
               f"memory {calm:.0f} MiB before, {most:.0f} MiB at most; set up in {set_up:.0f} s; {lateness}")
         assert p95 <= P95_SECONDS, "transactional mail waits for the herd"
         assert most <= max(512, 1.5 * calm), "memory is not bounded"
-    finally:
-        house and house.close()
-        postgres and postgres.stop()
 
 
 def first(house):
@@ -78,4 +72,5 @@ def first(house):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20_000, sys.argv[3] if len(sys.argv) > 3 else "sqlite")
+    for database in databases(3, "sqlite"):
+        main(sys.argv[1], argument(2, 20_000), database)

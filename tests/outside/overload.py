@@ -7,8 +7,7 @@ answered. The figure of memory is compared with a calm phase of one client.
 import base64, http.client, json, multiprocessing, sys, time
 from collections import Counter
 
-from _load import House
-from _postgres import Postgres
+from _load import argument, databases, open_house
 
 ITEMS = 2_000
 # What the doors hold at most: calls that wait to be stored, and the bodies of those that are being read.
@@ -61,9 +60,7 @@ def phase(worker, house, prefix, clients, seconds):
 
 
 def run(program, seconds, clients, database):
-    postgres, house = Postgres() if database == "postgres" else None, None
-    try:
-        house = House(program, postgres or "sqlite", 1)
+    with open_house(program, database, 1) as house:
         worker = house.serve()
         calm, steady = phase(worker, house, "calm", 1, max(3, seconds / 4))
         wild, most = phase(worker, house, "wild", clients, seconds)
@@ -77,19 +74,15 @@ def run(program, seconds, clients, database):
         told = sum((told for _, _, told, _, _ in wild), Counter())
         rate = sum(len(turns) for _, turns, *_ in wild) * ITEMS / seconds
         asked = told.total() * ITEMS / seconds
-        print(f"{database}: {clients} clients for {seconds} s: {asked:,.0f} items/s asked, {rate:,.0f}/s stored, answers {dict(told)}, slowest {max(one[4] for one in wild):.1f} s; "
+        print(f"{database}: {clients} clients for {seconds:g} s: {asked:,.0f} items/s asked, {rate:,.0f}/s stored, answers {dict(told)}, slowest {max(one[4] for one in wild):.1f} s; "
               f"memory {steady:.0f} MiB steady, {most:.0f} MiB at most; caught up after {caught_up:.1f} s; {len(stored)} batches stored, all there", flush=True)
         assert all(there[batch] == ITEMS for batch in stored), "what was answered with 200 is not there"
         assert sum(one[3] for one in wild) == 0, "a refusal does not say when to come again, or is of the wrong kind"
         assert set(told) <= {200, 429, 503}, told
         assert most <= max(1.5 * steady, steady + ROOM_MIB), f"memory grew from {steady:.0f} to {most:.0f} MiB"
         assert worker.stop()[0] == 0
-    finally:
-        house and house.close()
-        postgres and postgres.stop()
 
 
 if __name__ == "__main__":
-    databases = sys.argv[4] if len(sys.argv) > 4 else "sqlite"
-    for database in ("sqlite", "postgres") if databases == "both" else (databases,):
-        run(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 6, int(sys.argv[3]) if len(sys.argv) > 3 else 40, database)
+    for database in databases(4, "sqlite"):
+        run(sys.argv[1], argument(2, 6.0), argument(3, 40), database)

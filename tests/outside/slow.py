@@ -7,7 +7,7 @@ is put off, and now and then the relay says 421.
 import asyncio, re, sys, time
 from collections import Counter
 
-from _load import House, Load, Relay, reckon
+from _load import Load, Relay, argument, open_house, reckon
 
 
 class Slow(Relay):
@@ -44,9 +44,7 @@ class Slow(Relay):
 
 
 def main(program, mails):
-    house = None
-    try:
-        house = House(program, "sqlite", mails // 2, Slow(), lease_ms=8_000)
+    with open_house(program, "sqlite", mails // 2, Slow(), lease_ms=8_000) as house:
         worker = house.serve()
         load = Load(house, 1_000, batch=50)
         load.start()
@@ -70,9 +68,7 @@ def main(program, mails):
         assert longest < 5, "the slow ones stopped the others entirely"
         assert set(house.relay.moods) == {"451", "421", "slow", "no answer"}, "not every mood was met"
         assert worker.stop()[0] == 0
-    finally:
-        house and house.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 800)
+    main(sys.argv[1], argument(2, 800))

@@ -3,20 +3,23 @@
 //! Whoever stands at a stop (see [`crate::gate`]) is told to go on, or that the database failed, or is killed with his whole process; or
 //! time passes while he stands. Two who want to write at once are not both let in: SQLite has one writer, and on PostgreSQL a worker
 //! that waits for another would stand where nobody sees him.
+//!
+//! - here: who does what next; `course`: how time moves on
+//! - `workers`: what one does from stop to stop; `fates`: what befalls him
 
+mod course;
 mod fates;
+mod workers;
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use fahrplan::clock::{self, JourneyClock};
+use fahrplan::clock;
 use fahrplan::daemon::Outlet;
 use fahrplan::id::DeliveryId;
 use fahrplan::store::boundary::Point;
 use fahrplan::store::deliveries::Decision;
-use fahrplan::store::{Advanced, Conn, Store};
-use fahrplan::time::{DAY, MINUTE, SECOND, Timestamp};
+use fahrplan::store::{Conn, Store};
+use fahrplan::time::{MINUTE, SECOND, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::client::Client;
@@ -25,7 +28,7 @@ use crate::ledger::Ledger;
 use crate::place::{self, Place};
 use crate::plan::{Faults, Plan};
 use crate::random::{Random, Trace};
-use crate::work::{Done, Job, Tools, Work};
+use crate::work::{Job, Work};
 
 /// A law was broken, or something never ended.
 #[derive(Debug)]
@@ -33,12 +36,6 @@ pub(crate) struct Broken {
     pub(crate) step: usize,
     pub(crate) why: String,
 }
-
-/// How long a worker may take to his next stop, on the real clock.
-const HUNG: Duration = Duration::from_secs(30);
-/// Steps with faults until things come to rest, and without.
-const WILD: usize = 60;
-const CALM: usize = 1_500;
 
 /// A running daemon, or where one was.
 struct Process {
@@ -152,123 +149,6 @@ impl<'p> Driver<'p> {
         }
         watcher.close().await;
         clock::stand_at(None);
-    }
-
-    // -------------------------------------------------------------- the course of a run
-
-    /// Runs the whole plan.
-    pub(crate) async fn run(&mut self) -> Result<(), Broken> {
-        match self.plan.exact {
-            true => self.run_exactly().await?,
-            false => self.run_freely().await?,
-        }
-        self.finish().await
-    }
-
-    /// Time moves on when all is done.
-    async fn run_exactly(&mut self) -> Result<(), Broken> {
-        loop {
-            let wakes = self.look().await?.wakes;
-            let next = [wakes, self.client.next_at(), Some(self.plan.end)].into_iter().flatten().min();
-            let Some(next) = next.filter(|next| *next <= self.plan.end) else { return Ok(()) };
-            self.journey = self.journey.max(next);
-            // Ids grow with the machine's clock, and what is due at one moment is done in the order of ids: so clocks go back
-            // only while time stands.
-            self.pass(self.latest.plus_ms(MINUTE));
-            self.trace.note(|| format!("it is {next}"));
-            self.client.open_until(next);
-            let mut ticks = 0;
-            while self.client.has_work(self.machine) || self.workers[self.plan.workers].doing.is_some() {
-                ticks += 1;
-                self.bounded(ticks)?;
-                self.client_tick(ticks < WILD).await?;
-            }
-            self.settle().await?;
-            if next == self.plan.end {
-                return Ok(());
-            }
-            if self.random.chance(self.plan.faults.jump) {
-                let later = self.random.pick(&[10 * MINUTE, 2 * DAY]);
-                self.pass(self.machine.plus_ms(later));
-            }
-        }
-    }
-
-    /// Time moves on as it likes.
-    async fn run_freely(&mut self) -> Result<(), Broken> {
-        let mut ticks = 0;
-        while self.machine < self.plan.end {
-            ticks += 1;
-            if ticks > 4_000 {
-                return Err(self.broken("the run does not end"));
-            }
-            self.client.open_until(self.machine);
-            if self.tick(true).await? {
-                continue;
-            }
-            // Nothing is to be done: until something is, or a while longer.
-            let needs = self.look().await?;
-            let next = [needs.wakes, needs.queued, needs.again, self.client.next_at()];
-            let next = next.into_iter().flatten().min().unwrap_or(self.plan.end);
-            let late = if self.random.chance(20) { self.random.between(0, 90) * MINUTE } else { 0 };
-            let next = next.plus_ms(late).min(self.plan.end).max(self.machine.plus_ms(SECOND));
-            self.pass(next);
-        }
-        Ok(())
-    }
-
-    /// No more faults: everything that is due is done.
-    async fn finish(&mut self) -> Result<(), Broken> {
-        self.ends = true;
-        for process in &mut self.processes {
-            process.skew = 0;
-        }
-        self.client.open_until(Timestamp::NEVER);
-        self.settle().await?;
-        let mut ticks = 0;
-        while self.workers.iter().any(|worker| worker.doing.is_some()) {
-            ticks += 1;
-            self.bounded(ticks)?;
-            if !self.tick(false).await? {
-                // Others stand behind who sleeps with the lock in his hands.
-                let stand = self.workers.iter().filter_map(|worker| Some(worker.doing.as_ref()?.not_before));
-                let until = stand.filter(|until| *until > self.machine).min();
-                self.pass(until.unwrap_or(self.machine.plus_ms(SECOND)));
-            }
-        }
-        if self.plan.exact {
-            self.late_repeats().await?;
-        }
-        self.settle().await
-    }
-
-    /// Clients send again what they sent days ago.
-    async fn late_repeats(&mut self) -> Result<(), Broken> {
-        while let Some(at) = self.client.late_repeat() {
-            self.pass(at);
-            self.client.open_until(Timestamp::NEVER);
-            self.settle().await?;
-        }
-        Ok(())
-    }
-
-    /// Until nothing is left to do at this moment.
-    async fn settle(&mut self) -> Result<(), Broken> {
-        let mut ticks = 0;
-        loop {
-            ticks += 1;
-            self.bounded(ticks)?;
-            if !self.tick(ticks < WILD).await? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn bounded(&self, ticks: usize) -> Result<(), Broken> {
-        match ticks > CALM {
-            true => Err(self.broken("it does not come to rest")),
-            false => Ok(()),
-        }
     }
 
     pub(crate) fn broken(&self, why: impl Into<String>) -> Broken {
@@ -457,164 +337,5 @@ impl<'p> Driver<'p> {
         needs.buckets.sort_unstable();
         needs.buckets.dedup();
         Ok(needs)
-    }
-
-    // -------------------------------------------------------------- workers
-
-    async fn begin(&mut self, worker: usize, job: Job, wild: bool) -> Result<(), Broken> {
-        let process = &self.processes[self.workers[worker].process];
-        let clock = match self.plan.exact {
-            true => JourneyClock::Scaled { journey: self.journey, machine: self.machine, speed: 0 },
-            false => JourneyClock::Machine,
-        };
-        let tools = Tools {
-            store: process.store.clone().expect("only who lives begins"),
-            gate: process.gate.clone(),
-            outlet: process.outlet.clone(),
-            ledger: self.ledger.clone(),
-            clock,
-            worker,
-        };
-        self.trace.note(|| format!("{worker} begins {job:?}"));
-        let work = tools.work(job.clone(), self.plan);
-        let doing = Doing {
-            work,
-            job,
-            stop: None,
-            not_before: self.machine,
-            claimed_at: self.machine,
-            verdict: None,
-            frozen: None,
-        };
-        self.workers[worker].doing = Some(doing);
-        self.run_to_stop(worker, wild).await
-    }
-
-    /// Tells somebody who stands to go on, and what; faults are decided here.
-    async fn go_on(&mut self, worker: usize, wild: bool) -> Result<(), Broken> {
-        let faults = if wild { self.faults() } else { Faults::default() };
-        let Some(doing) = &mut self.workers[worker].doing else { return Ok(()) };
-        let Some(Arrival { stop, tell }) = doing.stop.take() else {
-            return Err(self.broken("nobody stands there"));
-        };
-        self.ledger.lock().expect("whole").oversleep(worker, self.machine);
-        if self.random.chance(faults.kill) {
-            self.trace.note(|| format!("{worker} dies at {stop:?}"));
-            drop(tell);
-            self.kill(self.workers[worker].process);
-            return Ok(());
-        }
-        let doing = self.workers[worker].doing.as_mut().expect("he stands");
-        let mut verdict = doing.verdict.take().unwrap_or(Verdict::Go);
-        if let Some(message_id) = doing.frozen.take() {
-            let left = self.ledger.lock().expect("whole").leaves(
-                worker,
-                &message_id,
-                self.machine,
-                self.machine,
-                true,
-            );
-            left.map_err(|why| self.broken(why))?;
-        }
-        if matches!(stop, Stop::Store(_)) && self.random.chance(faults.fail) {
-            verdict = Verdict::Fail;
-        }
-        self.trace.note(|| format!("{worker} goes on from {stop:?}: {verdict:?}"));
-        if stop == Stop::Store(Point::Begin) && matches!(verdict, Verdict::Go) {
-            self.writer = Some(worker);
-        }
-        let _ = tell.send(verdict);
-        self.run_to_stop(worker, wild).await
-    }
-
-    /// Runs one worker until he stands again or is done.
-    async fn run_to_stop(&mut self, worker: usize, wild: bool) -> Result<(), Broken> {
-        loop {
-            self.step += 1;
-            let skew = self.processes[self.workers[worker].process].skew;
-            clock::stand_at(Some(self.machine.plus_ms(skew)));
-            let doing = self.workers[worker].doing.as_mut().expect("he does something");
-            let work: Pin<&mut _> = doing.work.as_mut();
-            let arrival = tokio::select! {
-                biased;
-                done = work => return self.done(worker, done),
-                arrival = self.arrivals.recv() => arrival.expect("we hold a sender"),
-                () = tokio::time::sleep(HUNG) => return Err(self.broken(format!("worker {worker} hangs"))),
-            };
-            self.arrived(worker, arrival, wild).await?;
-            let calm = !wild || !self.random.chance(self.faults().interleave);
-            let doing = self.workers[worker].doing.as_mut().expect("he stands");
-            if !calm || doing.not_before > self.machine || !self.is_ready(worker) {
-                return Ok(());
-            }
-            // He goes on at once, unless something befalls him; that is for the next step to say.
-            if wild {
-                let faults = self.faults();
-                if self.random.chance(faults.kill + faults.fail) {
-                    return Ok(());
-                }
-            }
-            let doing = self.workers[worker].doing.as_mut().expect("he stands");
-            let Some(Arrival { stop, tell }) = doing.stop.take() else { return Ok(()) };
-            if stop == Stop::Store(Point::Begin) {
-                self.writer = Some(worker);
-            }
-            let doing = self.workers[worker].doing.as_mut().expect("he stands");
-            let _ = tell.send(doing.verdict.take().unwrap_or(Verdict::Go));
-        }
-    }
-
-    async fn arrived(&mut self, worker: usize, arrival: Arrival, wild: bool) -> Result<(), Broken> {
-        self.trace.note(|| format!("{worker} stands at {:?}", arrival.stop));
-        if arrival.stop != Stop::Store(Point::Begin)
-            && arrival.stop != Stop::Store(Point::Commit)
-            && arrival.stop != Stop::Store(Point::Write)
-            && self.writer == Some(worker)
-        {
-            self.writer = None;
-        }
-        if arrival.stop == Stop::Store(Point::Committed) {
-            self.ledger.lock().expect("whole").committed(worker);
-        }
-        let faults = if wild { self.faults() } else { Faults::default() };
-        if arrival.stop == Stop::Gap("claimed") {
-            self.doing(worker).claimed_at = self.machine;
-        }
-        if let Stop::Send { message_id, left } = &arrival.stop {
-            let (message_id, left) = (message_id.clone(), *left);
-            self.permitted(worker, &message_id).await?;
-            self.mail(worker, message_id, left, faults)?;
-        } else if self.random.chance(faults.freeze) {
-            let asleep = self.random.pick(&[1, 5, 13, 25]) * MINUTE;
-            self.trace.note(|| format!("{worker} freezes for {asleep} ms"));
-            self.doing(worker).not_before = self.machine.plus_ms(asleep);
-        }
-        self.doing(worker).stop = Some(arrival);
-        Ok(())
-    }
-
-    fn doing(&mut self, worker: usize) -> &mut Doing {
-        self.workers[worker].doing.as_mut().expect("he does something")
-    }
-
-    fn done(&mut self, worker: usize, done: Done) -> Result<(), Broken> {
-        self.trace.note(|| format!("{worker} is done: {}", done.told()));
-        if self.writer == Some(worker) {
-            self.writer = None;
-        }
-        self.workers[worker].doing = None;
-        match done {
-            Done::Broken(why) => Err(self.broken(why)),
-            Done::Accepted { items, answer } => {
-                let now = self.machine;
-                self.client.answered(&items, answer, now, &mut self.random).map_err(|why| self.broken(why))
-            }
-            // His clock is behind: it is not due yet, as he sees it.
-            Done::Advanced(Advanced { taken: 0, .. }) | Done::Delivered(0) => {
-                self.pass(self.machine.plus_ms(SECOND));
-                Ok(())
-            }
-            Done::Advanced(_) | Done::Delivered(_) | Done::Decided | Done::Failed => Ok(()),
-        }
     }
 }

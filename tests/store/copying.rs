@@ -11,7 +11,7 @@ use fahrplan::store::{Store, home};
 use tokio_util::sync::CancellationToken;
 
 use super::{Database, on_all};
-use crate::cli::{empty_dir, fahrplan};
+use crate::cli::{empty_dir, fahrplan, project_on};
 
 /// Puts a backup where it can be opened: a file as it is, a dump into a database of its own.
 async fn restore(database: &Database, backup: &Path, name: &str) -> Database {
@@ -151,9 +151,7 @@ fn a_backup_writes_over_nothing_and_leaves_no_half_of_itself() {
                 .expect("filled");
         }
         tx.commit().await.expect("committed");
-        let dir = empty_dir();
-        let toml = format!("[project]\nname = \"test\"\n[database]\nurl = \"{}\"\n", database.url);
-        std::fs::write(dir.path().join("fahrplan.toml"), toml).expect("written");
+        let dir = project_on(&database.url);
         std::fs::write(dir.path().join("there"), "mine").expect("written");
         let ran = fahrplan(dir.path(), &["backup", "there"]);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""));
@@ -200,9 +198,7 @@ fn a_backup_writes_over_nothing_and_leaves_no_half_of_itself() {
 
 #[test]
 fn what_is_not_there_cannot_be_copied() {
-    let dir = empty_dir();
-    std::fs::write(dir.path().join("fahrplan.toml"), "[database]\nurl = \"sqlite:test.db\"\n")
-        .expect("written");
+    let dir = project_on("sqlite:test.db");
     let ran = fahrplan(dir.path(), &["backup", "copy"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert!(ran.err.contains("test.db does not exist yet"), "{}", ran.err);

@@ -7,7 +7,7 @@ use fahrplan::store::migrate::{self, Schema};
 use fahrplan::store::{Access, Error, Options, Store};
 
 use super::{Database, on_all};
-use crate::cli::{empty_dir, fahrplan};
+use crate::cli::{fahrplan, project_on};
 
 /// The schema of the first release that people had data in.
 const FIRST: i64 = 2;
@@ -133,9 +133,7 @@ fn a_migration_waits_for_a_table_in_use_and_lets_others_through() {
 #[test]
 fn one_that_was_killed_is_gone_on_with() {
     on_all(async |database| {
-        let dir = empty_dir();
-        let toml = format!("[project]\nname = \"test\"\n[database]\nurl = \"{}\"\n", database.url);
-        std::fs::write(dir.path().join("fahrplan.toml"), toml).expect("written");
+        let dir = project_on(&database.url);
         for wait in 0..8 {
             let mut child = Command::new(env!("CARGO_BIN_EXE_fahrplan"))
                 .arg("migrate")
@@ -162,9 +160,7 @@ fn one_that_was_killed_is_gone_on_with() {
 
 #[test]
 fn a_dry_run_shows_the_statements_and_makes_nothing() {
-    let dir = empty_dir();
-    std::fs::write(dir.path().join("fahrplan.toml"), "[database]\nurl = \"sqlite:test.db\"\n")
-        .expect("written");
+    let dir = project_on("sqlite:test.db");
     let ran = fahrplan(dir.path(), &["migrate", "--dry-run"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(ran.out.contains("is new; it gets schema"), "{}", ran.out);
@@ -184,9 +180,7 @@ fn a_newer_schema_is_refused_with_a_way_out() {
         database
             .run("INSERT INTO schema_versions (version, name, applied_at) VALUES (9999, '9999_future', 0)")
             .await;
-        let dir = empty_dir();
-        let toml = format!("[project]\nname = \"test\"\n[database]\nurl = \"{}\"\n", database.url);
-        std::fs::write(dir.path().join("fahrplan.toml"), toml).expect("written");
+        let dir = project_on(&database.url);
         for command in [&["migrate"][..], &["migrate", "--dry-run"], &["status"], &["key", "list"]] {
             let ran = fahrplan(dir.path(), command);
             assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{command:?}");
