@@ -1,7 +1,7 @@
 //! Text to tree. A file of any shape gives a tree, and every mistake in it is told once, at its place, with a way out.
 //!
-//! 1. [`scan`] puts right what typewriters and word processors do to a text, and finds the comments; `figures` knows dates,
-//!    clock times and numbers of other languages.
+//! 1. [`scan`] puts right what typewriters and word processors do to a text, and finds the comments; `letters` knows characters
+//!    that only look right, `figures` dates, clock times and numbers of other languages.
 //! 2. The grammar (`grammar/journey.pest`) reads the rest. It refuses nothing: what is unreadable stands in its tree as
 //!    a node of its own, in the list in which it was found.
 //! 3. [`Reader`] walks that tree and builds ours: `items`, `journeys`, `lines` (lists of statements), `steps`, `waits`,
@@ -34,6 +34,7 @@ mod gap;
 mod habits;
 mod items;
 mod journeys;
+mod letters;
 mod lines;
 mod loose;
 mod pairs;
