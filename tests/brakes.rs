@@ -116,7 +116,7 @@ impl Shop {
     fn serve_with(&mut self, args: &[&str]) {
         for _ in 0..if self.postgres { 2 } else { 1 } {
             let child = Command::new(env!("CARGO_BIN_EXE_fahrplan"))
-                .arg("serve")
+                .args(["serve", "--allow-root"])
                 .args(args)
                 .current_dir(self.dir.path())
                 .env_clear()

@@ -1,5 +1,6 @@
 //! Commands that look into the database or change it, from outside.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use fahrplan::cli::load::Project;
@@ -364,4 +365,33 @@ fn a_clock_that_shows_no_time_is_refused() {
     let err = refused(dir, &["serve", "--rehearse", "--clock", "clock"]);
     assert!(err.contains("clock shows no time"), "{err}");
     assert!(refused(dir, &["serve", "--rehearse", "--clock", "none"]).contains("none"));
+}
+
+#[test]
+fn the_daemon_runs_neither_as_root_nor_with_a_password_that_everybody_may_read() {
+    let dir = empty_dir();
+    let serve = |args: &[&str], mode: u32, smtp: &str| {
+        let file = dir.path().join("fahrplan.toml");
+        // Nobody is named as the sender, so it ends in any case, and why tells how far it came.
+        let toml = format!(
+            "[database]\nurl = \"sqlite:test.db\"\n[http]\nlisten = \"127.0.0.1:0\"\n[smtp]\nurl = \"{smtp}\"\n"
+        );
+        std::fs::write(&file, toml).expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("set");
+        refused(dir.path(), &[&["serve"], args].concat())
+    };
+    let (plain, secret, last) =
+        ("smtp://127.0.0.1:25", "smtp://me:geheim@127.0.0.1:25", "as the sender of mail");
+    let is_root = std::fs::metadata("/proc/self").expect("a process").uid() == 0;
+    let expected = if is_root { "`serve` does not run as root" } else { last };
+    assert!(serve(&[], 0o600, plain).contains(expected));
+    assert_eq!(dir.path().join("test.db").exists(), !is_root, "it is refused before anything is made");
+    assert!(serve(&["--allow-root"], 0o644, plain).contains(last));
+    assert!(serve(&["--rehearse"], 0o644, plain).contains(last));
+    for args in [&["--allow-root"][..], &["--rehearse"]] {
+        let told = serve(args, 0o644, secret);
+        assert!(told.contains("fahrplan.toml holds a password") && told.contains("`chmod 640 "), "{told}");
+        assert!(!told.contains("geheim"), "{told}");
+        assert!(serve(args, 0o640, secret).contains(last));
+    }
 }

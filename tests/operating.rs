@@ -66,7 +66,7 @@ impl Serving {
         let doors = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
         let log = File::create(dir.join("log")).expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_fahrplan"))
-            .arg("serve")
+            .args(["serve", "--allow-root"])
             .current_dir(dir)
             .env_clear()
             .env("FAHRPLAN_SMTP_URL", relay)

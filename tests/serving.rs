@@ -14,7 +14,7 @@ struct Serving(Child);
 impl Serving {
     fn start(dir: &Path, relay: &str) -> Serving {
         let child = Command::new(env!("CARGO_BIN_EXE_fahrplan"))
-            .arg("serve")
+            .args(["serve", "--allow-root"])
             .current_dir(dir)
             .env_clear()
             .env("FAHRPLAN_SMTP_URL", relay)

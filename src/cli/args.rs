@@ -188,6 +188,9 @@ pub struct ServeArgs {
     /// For rehearsals: messages count as sent, nothing leaves
     #[arg(long)]
     pub rehearse: bool,
+    /// Run as root too, which is refused otherwise: where it has a machine or a container to itself
+    #[arg(long)]
+    pub allow_root: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::deploy::templates;
-use super::doctor::dangers;
+use super::doctor::{Dangers, dangers};
 use super::load::Project;
 use super::{Exit, Failure, Outcome, ServeArgs, not_open, world};
 use crate::channels::Channel;
@@ -21,6 +21,7 @@ use crate::clock::JourneyClock;
 use crate::config::Config;
 use crate::daemon::{self, Brakes, Composer, Daemon, Outlet, Rates, Way};
 use crate::link::LinkKey;
+use crate::store::checkup::Finding;
 use crate::store::{Options, Store, journeys};
 
 /// The event that the built-in confirm link records.
@@ -43,9 +44,7 @@ async fn serve(args: &ServeArgs) -> Outcome {
         let failure = Failure::usage("real mail would leave at a time that is not the real one");
         return Err(failure.help("with --clock say --rehearse, and nothing leaves; or --really-send, if the mail server is one for tests"));
     }
-    for danger in dangers(&project) {
-        tracing::warn!(check = danger.check, "{}; `fahrplan doctor` says what that means", danger.message);
-    }
+    refuse_danger(&project, args)?;
     let store = open(&project.database_url()).await?;
     let clock = args.clock.clone().map_or(JourneyClock::Machine, JourneyClock::File);
     if let Some(path) = &args.clock {
@@ -73,6 +72,29 @@ async fn serve(args: &ServeArgs) -> Outcome {
             Ok(Exit::World)
         }
     }
+}
+
+/// Whoever finds a hole in a daemon must not own the machine by it, and a password that everybody may read is none. A rehearsal
+/// sends nothing, and may run as root. What harms less is said.
+fn refuse_danger(project: &Project, args: &ServeArgs) -> Result<(), Failure> {
+    let Dangers { root, password, files } = dangers(project);
+    if let Some(Finding { message, help, .. }) = password {
+        let failure = Failure::usage(message);
+        return Err(match help {
+            Some(help) => failure.help(help),
+            None => failure,
+        });
+    }
+    if root.is_some() && !args.allow_root && !args.rehearse {
+        return Err(Failure::usage("`serve` does not run as root").help(
+            "run it as a user of its own: `fahrplan init --systemd` prints a unit that does; where it has a machine or a \
+             container to itself, say --allow-root",
+        ));
+    }
+    for danger in root.into_iter().chain(files) {
+        tracing::warn!(check = danger.check, "{}; `fahrplan doctor` says what that means", danger.message);
+    }
+    Ok(())
 }
 
 /// How long to wait for a database that is not there yet: after a start of the machine it may come later than we do.

@@ -162,7 +162,7 @@ class Worker:
 
     def start(self):
         env = dict(self.house.env, FAHRPLAN_HTTP_LISTEN=f"127.0.0.1:{self.port}")
-        self.process = subprocess.Popen([self.house.program, "serve", *self.args], cwd=self.house.project, env=env, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([self.house.program, "serve", "--allow-root", *self.args], cwd=self.house.project, env=env, stdout=self.log, stderr=self.log)
         for _ in range(1500):
             try:
                 if self.get("/readyz")[0] == 200:

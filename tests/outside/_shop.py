@@ -80,7 +80,7 @@ class Shop:
         self.now = at
 
     def serve(self):
-        self.process = subprocess.Popen([self.program, "serve", "--clock", str(self.clock), "--really-send"], cwd=self.project, env=self.env,
+        self.process = subprocess.Popen([self.program, "serve", "--allow-root", "--clock", str(self.clock), "--really-send"], cwd=self.project, env=self.env,
                                         stdout=self.log, stderr=self.log)
         for _ in range(600):
             try:

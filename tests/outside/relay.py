@@ -112,7 +112,7 @@ class Daemon:
         return subprocess.run([self.program, *args], cwd=self.folder, check=True, capture_output=True, text=True).stdout
 
     def start(self):
-        self.process = subprocess.Popen([self.program, "serve"], cwd=self.folder, env=self.env)
+        self.process = subprocess.Popen([self.program, "serve", "--allow-root"], cwd=self.folder, env=self.env)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

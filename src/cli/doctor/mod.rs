@@ -3,7 +3,7 @@
 
 mod project;
 
-pub(super) use self::project::dangers;
+pub(super) use self::project::{Dangers, dangers};
 
 use std::fmt::Write as _;
 

@@ -20,10 +20,10 @@ const OTHERS: u32 = 0o077;
 const WORLD: u32 = 0o007;
 
 pub(super) async fn look(project: &Project) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    files(project, &mut findings);
+    let Dangers { root, password, files } = dangers(project);
+    let mut findings: Vec<Finding> = password.into_iter().chain(files).collect();
     secrets(project, &mut findings);
-    findings.extend(root());
+    findings.extend(root);
     findings.extend(links(&project.config));
     findings.extend(sender(&project.config));
     if findings.is_empty() {
@@ -33,35 +33,48 @@ pub(super) async fn look(project: &Project) -> Vec<Finding> {
     findings
 }
 
-/// What `serve` warns of when it starts: who else may read what it works with, and what it could do itself.
-pub(in crate::cli) fn dangers(project: &Project) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    files(project, &mut findings);
-    findings.extend(root());
-    findings
+/// What `serve` looks at when it starts: who else may read what it works with, and what it could do itself.
+pub(in crate::cli) struct Dangers {
+    /// It refuses to run so, unless told otherwise.
+    pub(in crate::cli) root: Option<Finding>,
+    /// It refuses to run so.
+    pub(in crate::cli) password: Option<Finding>,
+    /// It warns of these.
+    pub(in crate::cli) files: Vec<Finding>,
+}
+
+/// Looks for them.
+pub(in crate::cli) fn dangers(project: &Project) -> Dangers {
+    Dangers { root: root(), password: password(project), files: files(project) }
 }
 
 fn mode(path: &Path) -> Option<u32> {
     path.metadata().ok().map(|file| file.permissions().mode() & 0o777)
 }
 
-/// Files that others must not read.
-fn files(project: &Project, findings: &mut Vec<Finding>) {
+/// A file with a password that everybody may read.
+fn password(project: &Project) -> Option<Finding> {
     let own = project.root.join(config::FILE);
     let open_to_all = mode(&own).is_some_and(|mode| mode & WORLD != 0);
-    if open_to_all && std::fs::read_to_string(&own).is_ok_and(|text| holds_password(&text)) {
-        findings.push(
-            Finding::error(
-                "config.file",
-                format!("{} holds a password, and everybody on this machine may read it", config::FILE),
-            )
-            .means("whoever has an account here can send mail in your name, or read the database")
-            .help(format!(
-                "`chmod 640 {}`, or give it as FAHRPLAN_SMTP_URL or FAHRPLAN_DATABASE_URL instead",
-                config::FILE
-            )),
-        );
-    }
+    let is_told = open_to_all && std::fs::read_to_string(&own).is_ok_and(|text| holds_password(&text));
+    is_told.then(|| {
+        Finding::error(
+            "config.file",
+            format!("{} holds a password, and everybody on this machine may read it", config::FILE),
+        )
+        .means(
+            "whoever has an account here can send mail in your name, or read the database; `serve` does not start",
+        )
+        .help(format!(
+            "`chmod 640 {}`, or give it as FAHRPLAN_SMTP_URL or FAHRPLAN_DATABASE_URL instead",
+            config::FILE
+        ))
+    })
+}
+
+/// The database, where others may read it.
+fn files(project: &Project) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if let Some(path) = project.database_url().strip_prefix("sqlite:") {
         for end in ["", "-wal", "-shm"] {
             let path = PathBuf::from(format!("{path}{end}"));
@@ -77,6 +90,7 @@ fn files(project: &Project, findings: &mut Vec<Finding>) {
             }
         }
     }
+    findings
 }
 
 /// Whether an address in that file has a password in it.
@@ -133,7 +147,10 @@ fn root() -> Option<Finding> {
     let is_root = Path::new("/proc/self").metadata().is_ok_and(|process| process.uid() == 0);
     is_root.then(|| {
         Finding::warning("config.user", "this runs as root")
-            .means("if `serve` does so too, whoever finds a hole in it owns the machine; and files it makes belong to root")
+            .means(
+                "`serve` refuses to, since whoever finds a hole in it would own the machine; and files that root makes, no other \
+                 user may open",
+            )
             .help("run it as a user of its own: `fahrplan init --systemd` prints a unit that does")
     })
 }
