@@ -4,8 +4,8 @@
 //! next due time of each bucket, which the advancing transaction returns. Each bucket is looked at every few seconds all the same:
 //! wake-ups are hints, the tables are the truth. See [`Agenda`].
 //!
-//! On PostgreSQL several processes share the buckets, and each of them advances two at a time: while one batch waits for the database
-//! the other one thinks. A bucket that another process holds is left alone for a moment; who holds it does what is in it.
+//! Two buckets are advanced at a time: while one batch waits for the database, or writes, the other one thinks. On PostgreSQL several
+//! processes share the buckets. A bucket that another process holds is left alone for a moment; who holds it does what is in it.
 
 use std::time::Duration;
 
@@ -16,27 +16,21 @@ use tokio_util::sync::CancellationToken;
 use super::Error;
 use super::agenda::{Agenda, LOOK};
 use crate::clock::JourneyClock;
-use crate::store::{self, Advanced, Dialect, Store};
+use crate::store::{self, Advanced, Store};
 
 /// The pause after the database failed, doubled up to [`LOOK`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Inputs and timers taken by one transaction.
 const BATCH: i64 = 2_000;
 
-/// How many buckets are advanced at a time; one where one connection writes.
-fn width(dialect: Dialect) -> usize {
-    match dialect {
-        Dialect::Sqlite => 1,
-        Dialect::Postgres => 2,
-    }
-}
+/// How many buckets are advanced at a time.
+const WIDTH: usize = 2;
 
 /// What became of one look at a bucket.
 type Look = (i64, store::Result<Advanced>);
 
 /// Runs until stopped; batches that were begun are ended.
 pub(super) async fn run(store: Store, clock: JourneyClock, stop: CancellationToken) -> Result<(), Error> {
-    let width = width(store.dialect());
     let mut agenda = Agenda::new(store.buckets(), store.worker());
     let mut due = store.due();
     let mut looks: JoinSet<Look> = JoinSet::new();
@@ -44,7 +38,7 @@ pub(super) async fn run(store: Store, clock: JourneyClock, stop: CancellationTok
     loop {
         due.mark_unchanged();
         agenda.hear(store.take_due());
-        while looks.len() < width && !stop.is_cancelled() {
+        while looks.len() < WIDTH && !stop.is_cancelled() {
             let Some(bucket) = agenda.take(clock.now(), Instant::now()) else { break };
             let (store, now) = (store.clone(), clock.now());
             looks.spawn(async move { (bucket, store::advance_bucket(&store, bucket, now, BATCH).await) });
@@ -52,7 +46,7 @@ pub(super) async fn run(store: Store, clock: JourneyClock, stop: CancellationTok
         if stop.is_cancelled() && looks.is_empty() {
             return Ok(());
         }
-        let has_room = looks.len() < width && !stop.is_cancelled();
+        let has_room = looks.len() < WIDTH && !stop.is_cancelled();
         tokio::select! {
             Some(look) = looks.join_next() => {
                 let (bucket, advanced) = look.map_err(|_| Error::Panicked("advancing"))?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::boundary::Point;
 use super::counts::Counts;
 use super::enrollments::{self, Moved};
-use super::hold::Hold;
+use super::hold::{Hold, Reach};
 use super::journeys::Deployed;
 use super::timers::{self, Place, Pointer, Timer};
 use super::{
@@ -42,10 +42,11 @@ pub(super) enum Queued {
 }
 
 /// What a batch did.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Done {
     pub(super) transitions: usize,
     pub(super) owed: usize,
+    pub(super) reach: Reach,
 }
 
 /// The contacts of a batch, all of one bucket.
@@ -102,8 +103,13 @@ impl Batch {
             taken: HashSet::new(),
             timers: timers::Writes::default(),
             counts: Counts::default(),
-            done: Done::default(),
+            done: Done { transitions: 0, owed: 0, reach: Reach::Bucket(bucket) },
         }
+    }
+
+    /// It changes what other buckets read too.
+    pub(super) fn reaches_far(&mut self) {
+        self.done.reach = Reach::Everything;
     }
 
     /// A contact joins the batch; one that is new has nothing yet that would have to be loaded.
@@ -167,12 +173,15 @@ impl Batch {
         let tx = if asks { hold.write().await? } else { hold.note() };
         self.flush(tx, &all).await?;
         std::mem::take(&mut self.counts).write(tx, self.bucket).await?;
+        if !self.merges.is_empty() {
+            self.reaches_far();
+        }
         merge::run(tx, self.bucket, &self.merges, &self.deployed, self.now).await?;
         if !asks {
             core.pass(Point::Write).await?;
             hold.write().await?;
         }
-        Ok(std::mem::take(&mut self.done))
+        Ok(self.done)
     }
 
     /// Whether writing the changes asks the database something too: who may have an address, what is still in the queue.
@@ -359,12 +368,14 @@ impl Batch {
     async fn write_facts(&mut self, tx: &mut Conn, changed: &[(ContactId, Changes)]) -> Result<()> {
         let bucket = self.bucket;
         let mut attributes: Vec<(ContactId, Cow<'_, Fields>)> = Vec::new();
+        let mut renamed = false;
         for (contact, changes) in changed {
             let Some(values) = &changes.attributes else { continue };
             let (mut values, now_called) = (Cow::Borrowed(values), called(values));
             let member = self.member(*contact);
             let before = std::mem::replace(&mut member.called, now_called.clone());
             if before != now_called {
+                renamed = true;
                 let refused = identities::rename(tx, *contact, &before, &now_called).await?;
                 if refused.contains(&true) {
                     values = Cow::Owned(member.keep_called(&values, before, refused));
@@ -377,6 +388,10 @@ impl Batch {
         events::insert(tx, bucket, &self.deployed.catalog, &all(changed, |c| &c.events)).await?;
         permissions::record_consents(tx, bucket, &all(changed, |c| &c.consents)).await?;
         let suppressed: Vec<_> = all(changed, |c| &c.suppressions).into_iter().map(|(_, s)| s).collect();
+        // Addresses are everybody's.
+        if renamed || !suppressed.is_empty() {
+            self.reaches_far();
+        }
         suppressions::suppress(tx, &suppressed).await?;
         permissions::pause(tx, bucket, &all(changed, |c| &c.pauses)).await?;
         permissions::take_slots(tx, bucket, &all(changed, |c| &c.slots)).await

@@ -82,7 +82,7 @@ async fn advance(
     sort_in(&mut hold, &mut batch, &deployed, taken, due).await?;
     let done = batch.run(&mut hold).await?;
     let next_due = timers::next_due(hold.write().await?, bucket).await?;
-    hold.commit().await?;
+    hold.commit(done.reach).await?;
     // Thousands of worlds: taken apart only now that nobody waits for the bucket.
     drop(batch);
     if done.owed > 0 {
@@ -158,6 +158,7 @@ async fn sort_in(
     }
     if !forwarded.is_empty() {
         inbox::forward(hold.write().await?, forwarded).await?;
+        batch.reaches_far();
     }
     drop_repeats(hold.read(), batch.bucket, deployed, &mut rows).await?;
 

@@ -5,8 +5,9 @@
 //! when it has something to write. What it did is good if nothing that it read has changed by then; else it begins again, with the
 //! lock from the beginning. That nothing has changed is known from three things, looked at when the lock is held:
 //!
-//! - Transactions of this process announce themselves before they commit ([`Announced`]). Three kinds do not, since what they change is
-//!   no fact for a batch: those that accept (rows of the inbox), claim and record (deliveries).
+//! - Transactions of this process announce themselves before they commit ([`Announced`]), and say whether they concern one bucket or
+//!   all ([`Reach`]): two batches of two buckets are no news to each other. Three kinds do not announce, since what they change is no
+//!   fact for a batch: those that accept (rows of the inbox), claim and record (deliveries).
 //! - A commit of another process changes the `data_version` of the connection that writes.
 //! - The rows that were taken are deleted as the range they were read as, and must be as many.
 
@@ -19,29 +20,55 @@ use super::{Conn, Dialect, Error, Result, Store};
 use crate::id::EnrollmentId;
 use crate::time::Timestamp;
 
+/// What a commit may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Rows of one bucket, and nothing that another bucket reads.
+    Bucket(i64),
+    Everything,
+}
+
+/// Buckets that share a place are news to each other, which costs time and does no harm.
+const PLACES: usize = 32;
+
 /// Commits of this process that change what a batch reads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Commits {
-    announced: AtomicU64,
-    ended: AtomicU64,
+    everything: Count,
+    buckets: [Count; PLACES],
     /// The `data_version` that was seen last.
     version: AtomicI64,
 }
 
-impl Default for Commits {
-    fn default() -> Commits {
-        Commits { announced: AtomicU64::new(0), ended: AtomicU64::new(0), version: AtomicI64::new(-1) }
-    }
+#[derive(Debug, Default)]
+struct Count {
+    announced: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Commits {
     /// Says that a commit is about to happen; over when the result is dropped.
-    pub(super) fn announce(&self) -> Announced<'_> {
-        self.announced.fetch_add(1, Ordering::SeqCst);
-        Announced(self)
+    pub(super) fn announce(&self, reach: Reach) -> Announced<'_> {
+        let count = match reach {
+            Reach::Bucket(bucket) => self.of(bucket),
+            Reach::Everything => &self.everything,
+        };
+        count.announced.fetch_add(1, Ordering::SeqCst);
+        Announced(count)
     }
 
-    /// How many there were, if none is under way.
+    /// How many there were that concern this bucket, if none is under way.
+    fn at_rest(&self, bucket: i64) -> Option<u64> {
+        // Both only grow, so their sum is the same only where both are.
+        Some(self.everything.at_rest()? + self.of(bucket).at_rest()?)
+    }
+
+    fn of(&self, bucket: i64) -> &Count {
+        &self.buckets[usize::try_from(bucket).unwrap_or(0) % PLACES]
+    }
+}
+
+impl Count {
     fn at_rest(&self) -> Option<u64> {
         let ended = self.ended.load(Ordering::SeqCst);
         (self.announced.load(Ordering::SeqCst) == ended).then_some(ended)
@@ -49,7 +76,7 @@ impl Commits {
 }
 
 /// A commit under way.
-pub(super) struct Announced<'a>(&'a Commits);
+pub(super) struct Announced<'a>(&'a Count);
 
 impl Drop for Announced<'_> {
     fn drop(&mut self) {
@@ -87,7 +114,7 @@ impl<'a> Hold<'a> {
     /// Begins without the lock, where that is of use.
     pub(super) async fn ahead(store: &'a Store, bucket: i64) -> Result<Option<Hold<'a>>> {
         let commits = match store.dialect() {
-            Dialect::Sqlite => store.core.commits.at_rest(),
+            Dialect::Sqlite => store.core.commits.at_rest(bucket),
             Dialect::Postgres => None,
         };
         let Some(commits) = commits else { return Ok(None) };
@@ -123,9 +150,9 @@ impl<'a> Hold<'a> {
     }
 
     /// Makes what was written durable.
-    pub(super) async fn commit(mut self) -> Result<()> {
+    pub(super) async fn commit(mut self, reach: Reach) -> Result<()> {
         self.write().await?;
-        self.conn.commit().await
+        self.conn.commit_within(reach).await
     }
 
     /// Takes the oldest rows of the inbox.
@@ -157,10 +184,10 @@ impl Ahead {
         let known = commits.version.swap(version, Ordering::SeqCst);
         if known != version {
             // Whoever else is reading ahead in this process has to begin again too.
-            drop(commits.announce());
+            drop(commits.announce(Reach::Everything));
             return Ok(false);
         }
-        if commits.at_rest() != Some(self.commits) {
+        if commits.at_rest(bucket) != Some(self.commits) {
             return Ok(false);
         }
         if let Some((first, last, count)) = self.inbox
@@ -170,5 +197,25 @@ impl Ahead {
         }
         let Some((wake_at, id, count)) = self.timers else { return Ok(true) };
         Ok(timers::remove_until(tx, bucket, wake_at, id).await? == count as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_news_to_whom_it_reaches_alone() {
+        let commits = Commits::default();
+        let before = [1, 2].map(|bucket| commits.at_rest(bucket).expect("at rest"));
+        let under_way = commits.announce(Reach::Bucket(1));
+        assert_eq!((commits.at_rest(1), commits.at_rest(2)), (None, Some(before[1])));
+        drop(under_way);
+        assert!(commits.at_rest(1) > Some(before[0]));
+        assert_eq!(commits.at_rest(2), Some(before[1]));
+        let under_way = commits.announce(Reach::Everything);
+        assert_eq!((commits.at_rest(1), commits.at_rest(2)), (None, None));
+        drop(under_way);
+        assert!(commits.at_rest(2) > Some(before[1]));
     }
 }

@@ -17,6 +17,7 @@ use sqlx::{
 
 use super::boundary::Point;
 use super::dialect::{Dialect, hole};
+use super::hold::Reach;
 use super::{Core, Error, Result};
 use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use crate::time::Timestamp;
@@ -209,6 +210,11 @@ impl Conn {
 
     /// Makes the transaction durable; nothing to do after mere reading.
     pub async fn commit(self) -> Result<()> {
+        self.commit_within(Reach::Everything).await
+    }
+
+    /// As [`Conn::commit`], for a transaction that reaches no farther than that.
+    pub(super) async fn commit_within(self, reach: Reach) -> Result<()> {
         if self.dialect() == Dialect::Postgres {
             return self.commit_unannounced().await;
         }
@@ -217,7 +223,7 @@ impl Conn {
         // In a task of its own: SQLite commits even when the caller is gone by then, and the announcement must last as long.
         let committing = async move {
             let core = self.core.clone();
-            let _announced = core.commits.announce();
+            let _announced = core.commits.announce(reach);
             self.make_durable().await
         };
         tokio::spawn(committing).await.map_err(|_| Error::Database(sqlx::Error::WorkerCrashed))??;
