@@ -272,6 +272,144 @@ fn enroll_and_contact_say_what_is_wrong() {
     say(&["enroll", "u1", "welcome"], "no `enter by start`");
 }
 
+#[test]
+fn exit_takes_somebody_out_and_cancels_what_is_queued() {
+    let dir = with_ada();
+    let dir = dir.path();
+    let not_inside = fahrplan(dir, &["exit", "u1", "thanks"]);
+    assert_eq!((not_inside.code, not_inside.out.as_str()), (1, ""));
+    assert!(not_inside.err.contains("u1 is not inside `thanks`\n"), "{}", not_inside.err);
+
+    fine(dir, &["enroll", "u1", "thanks", "--with", r#"{"gift": "a cup"}"#]);
+    in_store(dir, async |store| advance(&store).await);
+    let out = fine(dir, &["exit", "ada@example.com", "thanks"]);
+    assert!(
+        out.starts_with("ada@example.com (ct_") && out.contains(") is on the way out of `thanks`."),
+        "{out}"
+    );
+    in_store(dir, async |store| advance(&store).await);
+    let json = fine(dir, &["contact", "show", "u1", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["enrollments"][0]["reason"], "exited");
+    // What is transactional goes out all the same, as after each early end.
+    assert_eq!(json["deliveries"][0]["state"], "queued");
+
+    let again = fahrplan(dir, &["exit", "u1", "thanks"]);
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("u1 is not inside `thanks`: the last time ended 20"), "{}", again.err);
+    assert!(again.err.contains(" as exited\n"), "{}", again.err);
+    assert!(refused(dir, &["exit", "u2", "thanks"]).contains("nobody is known as `u2`"));
+    let unknown = refused(dir, &["exit", "u1", "thank"]);
+    assert!(unknown.contains("there is no journey `thank`, did you mean `thanks`?"), "{unknown}");
+}
+
+#[test]
+fn exit_cancels_queued_marketing() {
+    let dir = with_ada();
+    let dir = dir.path();
+    fine(dir, &["deploy", "--yes"]);
+    std::fs::write(dir.join("people.csv"), "user_id,email,consent_marketing_email\nu1,ada@example.com,yes\n")
+        .expect("written");
+    fine(dir, &["import", "contacts", "people.csv"]);
+    let event = r#"{"type": "track", "userId": "u1", "event": "signed_up", "messageId": "m1", "properties": {"source": "web"}}"#;
+    std::fs::write(dir.join("events.jsonl"), event).expect("written");
+    fine(dir, &["import", "events", "events.jsonl", "--live"]);
+    in_store(dir, async |store| advance(&store).await);
+    let states = || {
+        let json = fine(dir, &["contact", "show", "u1", "--format", "json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let all = json["deliveries"].as_array().expect("a list").clone();
+        let state = |one: &serde_json::Value| one["state"].as_str().unwrap_or_default().to_owned();
+        all.iter().filter(|one| one["journey"] == "welcome").map(state).collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["queued"]);
+    fine(dir, &["exit", "u1", "welcome"]);
+    in_store(dir, async |store| advance(&store).await);
+    assert_eq!(states(), ["cancelled"]);
+}
+
+#[test]
+fn retire_lets_nobody_in_and_a_deploy_of_the_file_opens_the_journey_again() {
+    let dir = with_ada();
+    let dir = dir.path();
+    fine(dir, &["deploy", "--yes"]);
+    fine(dir, &["enroll", "u1", "thanks", "--with", r#"{"gift": "a cup"}"#]);
+    in_store(dir, async |store| advance(&store).await);
+    let unknown = refused(dir, &["retire", "thank"]);
+    assert!(unknown.contains("no journey `thank` is deployed, did you mean `thanks`?"), "{unknown}");
+    assert_eq!(
+        fine(dir, &["retire", "thanks"]),
+        "`thanks` takes nobody in any more. One person is inside and goes on to the end.\n\
+         Its file is still there: the next `fahrplan deploy` opens it again, and says so.\n"
+    );
+    assert_eq!(fine(dir, &["retire", "thanks"]), "`thanks` takes nobody in already.\n");
+    assert!(refused(dir, &["enroll", "u1", "thanks"]).contains("no journey `thanks` is deployed"));
+    in_store(dir, async |store| advance(&store).await);
+    let show = fine(dir, &["contact", "show", "u1"]);
+    assert!(show.contains("thanks  inside"), "{show}");
+    let status = fine(dir, &["status"]);
+    assert!(status.contains("retired"), "{status}");
+
+    let deploy = fine(dir, &["deploy", "--yes"]);
+    assert!(
+        deploy.starts_with("+ thanks  opened again: it was retired, and would take people in from now on\n"),
+        "{deploy}"
+    );
+    fine(dir, &["enroll", "u1", "thanks", "--with", r#"{"gift": "a cup"}"#]);
+    assert_eq!(fine(dir, &["deploy", "--yes"]), "Nothing to do: the database has exactly this.\n");
+}
+
+#[test]
+fn a_test_message_leaves_from_the_files_marked_and_touches_nothing() {
+    use fahrplan::channels::mailbox::{Mailbox, MailboxConfig};
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mailbox = runtime.block_on(Mailbox::start(MailboxConfig::default())).expect("a mailbox");
+    let dir = with_ada();
+    let dir = dir.path();
+    let toml = std::fs::read_to_string(dir.join("fahrplan.toml")).expect("read");
+    let mut toml: toml::Table = toml.parse().expect("TOML");
+    let smtp = toml::Table::from_iter([
+        ("url".to_owned(), mailbox.url().into()),
+        ("from".to_owned(), "Shop <news@example.org>".into()),
+    ]);
+    toml.insert("smtp".to_owned(), smtp.into());
+    std::fs::write(dir.join("fahrplan.toml"), toml.to_string()).expect("written");
+    // Nobody has deployed this text.
+    let subject = std::fs::read_dir(dir.join("templates/welcome")).expect("read");
+    let subject = subject
+        .map(|file| file.expect("a file").path())
+        .find(|path| path.to_string_lossy().contains("subject"));
+    std::fs::write(subject.expect("a subject"), "Only here, {{contact.email}}\n").expect("written");
+
+    let before = fine(dir, &["contact", "show", "u1"]);
+    let out = fine(dir, &["send-test", "welcome", "me@example.net"]);
+    assert!(
+        out.starts_with("Sent to me@example.net, in en: \"[Test] Only here, someone@example.com\"."),
+        "{out}"
+    );
+    fine(dir, &["send-test", "welcome", "me@example.net", "--contact", "u1"]);
+    let messages = mailbox.messages();
+    assert_eq!(messages.len(), 2);
+    assert!(messages.iter().all(|message| message.to == "me@example.net"));
+    assert_eq!(messages[0].letter.subject, "[Test] Only here, someone@example.com");
+    assert_eq!(messages[1].letter.subject, "[Test] Only here, ada@example.com");
+    assert!(messages.iter().all(|message| message.letter.header("X-Fahrplan-Test") == Some("yes")));
+    assert_eq!(fine(dir, &["contact", "show", "u1"]), before);
+
+    let say = |args: &[&str], part: &str| {
+        let err = refused(dir, args);
+        assert!(err.contains(part), "{args:?}: {err}");
+    };
+    say(&["send-test", "welcom", "me@example.net"], "there is no template `welcom`, did you mean `welcome`?");
+    say(&["send-test", "welcome", "me"], "`me`: this is no e-mail address");
+    say(&["send-test", "welcome", "me@example.net", "--contact", "u9"], "nobody is known as `u9`");
+    say(&["send-test", "welcome", "me@example.net", "--with", "7"], "no JSON object");
+    std::fs::write(dir.join("fahrplan.paused"), "").expect("written");
+    say(&["send-test", "welcome", "me@example.net"], "nothing leaves this machine while");
+    assert_eq!(mailbox.messages().len(), 2);
+    drop(mailbox);
+}
+
 // ---------------------------------------------------------------- imports
 
 #[test]

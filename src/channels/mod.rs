@@ -94,6 +94,13 @@ impl Prepared {
         &self.bytes
     }
 
+    /// The same message with a header before all others that says it is only a test.
+    #[must_use]
+    pub fn marked_as_test(self) -> Prepared {
+        let bytes = [b"X-Fahrplan-Test: yes\r\n".as_slice(), &self.bytes].concat();
+        Prepared::new(self.envelope, bytes)
+    }
+
     /// Of the bytes. A retry that comes to another one is to be stopped and shown.
     pub fn hash(&self) -> [u8; 32] {
         self.hash

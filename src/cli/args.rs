@@ -37,6 +37,12 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Put one person into a journey that has `enter by start`
     Enroll(EnrollArgs),
+    /// Take one person out of a journey; what it has queued for them is cancelled
+    Exit(ExitArgs),
+    /// Let a journey take nobody in any more; those inside go on to the end
+    Retire(RetireArgs),
+    /// Send one real message of a template to an address, marked as a test
+    SendTest(SendTestArgs),
     /// What came in, and what of it could not be read
     Events(EventsArgs),
     /// What runs: journeys, enrollments, deliveries
@@ -220,6 +226,36 @@ pub struct EnrollArgs {
     pub key: String,
     pub journey: String,
     /// The journey's arguments
+    #[arg(long, value_name = "JSON")]
+    pub with: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExitArgs {
+    /// User id, anonymous id, e-mail, phone, or our id (ct_…)
+    pub key: String,
+    pub journey: String,
+}
+
+#[derive(Debug, Args)]
+pub struct RetireArgs {
+    pub journey: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The files of the project are used as they lie there, deployed or not. No consent, cap, quiet hour, pause or \
+                        history is looked at or touched; links to our own pages lead nowhere."
+)]
+pub struct SendTestArgs {
+    /// The folder below `templates/`
+    pub template: String,
+    /// Where it goes
+    pub address: String,
+    /// Whose attributes and language it is written with, instead of samples: user id, e-mail, phone, or our id (ct_…)
+    #[arg(long, value_name = "KEY")]
+    pub contact: Option<String>,
+    /// The values that the journey would supply; samples of their type where one is missing
     #[arg(long, value_name = "JSON")]
     pub with: Option<String>,
 }

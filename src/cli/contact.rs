@@ -274,7 +274,7 @@ fn shown(json: &Json) -> String {
 }
 
 /// A moment to the minute, in UTC.
-fn minute(at: Timestamp) -> String {
+pub(super) fn minute(at: Timestamp) -> String {
     at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 

@@ -129,6 +129,8 @@ fn compile(project: &Project) -> Result<Compilation, Failure> {
 /// What a deploy would do.
 enum Change<'a> {
     New(&'a Program),
+    /// It was retired, and takes people in again.
+    Reopened(&'a Program),
     Changed(&'a Program),
     Retired(&'a Word),
     Rules,
@@ -140,6 +142,13 @@ impl std::fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Change::New(program) => write!(f, "+ {}  new", program.journey),
+            Change::Reopened(program) => {
+                write!(
+                    f,
+                    "+ {}  opened again: it was retired, and would take people in from now on",
+                    program.journey
+                )
+            }
             Change::Changed(program) => write!(f, "~ {}  changed", program.journey),
             Change::Retired(journey) => {
                 write!(f, "- {journey}  retired: nobody enters any more, those inside go on to the end")
@@ -151,7 +160,9 @@ impl std::fmt::Display for Change<'_> {
 }
 
 fn changes<'a>(compiled: &'a Compilation, deployed: &'a Deployed, templates: &Templates) -> Vec<Change<'a>> {
+    let was_here = |program: &Program| deployed.programs().any(|known| known.journey == program.journey);
     let change = |program: &'a Program| match deployed.current.get(&program.journey) {
+        None if was_here(program) => Some(Change::Reopened(program)),
         None => Some(Change::New(program)),
         Some(_) if deployed.would_change(program) => Some(Change::Changed(program)),
         Some(_) => None,

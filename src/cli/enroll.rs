@@ -2,7 +2,7 @@
 //!
 //! Writes into the inbox, as the doors do; a running daemon takes it from there, or the next one.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::load::Project;
 use super::{EnrollArgs, Exit, Failure, Outcome, block_on, open, print, world};
@@ -24,7 +24,7 @@ pub fn run(args: &EnrollArgs) -> Outcome {
 }
 
 async fn enroll(store: &Store, args: &EnrollArgs) -> Outcome {
-    let with = arguments(args.with.as_deref())?;
+    let with = Json::Object(object(args.with.as_deref())?);
     let mut conn = store.read().await.map_err(world)?;
     let deployed = journeys::deployed(&mut conn).await.map_err(world)?;
     let Some(program) = deployed.current.get(args.journey.as_str()) else {
@@ -49,11 +49,11 @@ async fn enroll(store: &Store, args: &EnrollArgs) -> Outcome {
     }
 }
 
-/// The arguments of the journey: a JSON object, empty where none are given.
-fn arguments(with: Option<&str>) -> Result<Json, Failure> {
+/// A JSON object after `--with`, empty where none is given.
+pub(super) fn object(with: Option<&str>) -> Result<Map<String, Json>, Failure> {
     let help = "write a JSON object, such as --with '{\"order_id\": \"o1\"}'";
     match serde_json::from_str(with.unwrap_or("{}")) {
-        Ok(json @ Json::Object(_)) => Ok(json),
+        Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err(Failure::usage("the arguments after --with are no JSON object").help(help)),
         Err(error) => {
             Err(Failure::usage(format!("the arguments after --with are no JSON: {error}")).help(help))

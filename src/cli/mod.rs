@@ -22,6 +22,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod enroll;
 pub mod events;
+pub mod exit;
 pub mod explain;
 pub mod fmt;
 pub mod import;
@@ -30,6 +31,8 @@ pub mod key;
 pub mod load;
 pub mod migrate;
 pub mod pause;
+pub mod retire;
+pub mod send_test;
 pub mod serve;
 mod shop;
 pub mod status;
@@ -39,9 +42,9 @@ use self::args::Command;
 pub use self::args::{
     BackupArgs, BenchArgs, BrakeArgs, BrakeWhat, CheckArgs, CheckFormat, Cli, CompletionsArgs, ContactArgs,
     ContactCommand, DeliveriesArgs, DeliveriesCommand, DemoArgs, Deny, DeployArgs, DoctorArgs, EnrollArgs,
-    EventsArgs, EventsCommand, Expiry, ExplainArgs, FmtArgs, ImportArgs, ImportWhat, InitArgs, KeyArgs,
-    KeyCommand, ListedState, MigrateArgs, OutputFormat, Scope, ServeArgs, StatusArgs, TestArgs, TestFormat,
-    WhichArgs,
+    EventsArgs, EventsCommand, ExitArgs, Expiry, ExplainArgs, FmtArgs, ImportArgs, ImportWhat, InitArgs,
+    KeyArgs, KeyCommand, ListedState, MigrateArgs, OutputFormat, RetireArgs, Scope, SendTestArgs, ServeArgs,
+    StatusArgs, TestArgs, TestFormat, WhichArgs,
 };
 
 /// How a command ended; the number is an interface.
@@ -101,7 +104,7 @@ impl Failure {
 pub type Outcome = Result<Exit, Failure>;
 
 /// Commands of later releases, so that they are refused by name.
-const LATER: [&str; 9] = ["exit", "graph", "lsp", "plan", "retire", "send-test", "simulate", "watch", "why"];
+const LATER: [&str; 6] = ["graph", "lsp", "plan", "simulate", "watch", "why"];
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
@@ -135,6 +138,7 @@ fn run(command: Command) -> Outcome {
         Command::Doctor(args) => doctor::run(&args),
         Command::Enroll(args) => enroll::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Exit(args) => exit::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Import(args) => import::run(&args),
@@ -145,6 +149,8 @@ fn run(command: Command) -> Outcome {
         Command::Resume(args) => pause::resume(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
+        Command::Retire(args) => retire::run(&args),
+        Command::SendTest(args) => send_test::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Test(args) => test::run(&args),

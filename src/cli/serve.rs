@@ -15,7 +15,7 @@ use super::load::Project;
 use super::{Exit, Failure, Outcome, ServeArgs, not_open, world};
 use crate::channels::Channel;
 use crate::channels::email::Email;
-use crate::channels::message::read_mailbox;
+use crate::channels::message::{Mailbox, read_mailbox};
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
 use crate::config::Config;
@@ -165,12 +165,7 @@ pub(super) fn daemon(
     listener: TcpListener,
     rehearse: bool,
 ) -> Result<Daemon, Failure> {
-    let from = config.smtp.from.as_deref().ok_or_else(|| {
-        Failure::usage("nobody is named as the sender of mail")
-            .help("set `smtp.from`, such as \"Shop <news@example.org>\"")
-    })?;
-    let from =
-        read_mailbox(from).map_err(|error| Failure::usage(format!("`smtp.from` cannot be used: {error}")))?;
+    let from = sender_of(config)?;
     let way = match rehearse {
         true => Way::Rehearse,
         false => Way::Channel(Channel::Email(Box::new(Email::new(smtp(config)?, from.clone())))),
@@ -203,7 +198,16 @@ pub(super) fn daemon(
     })
 }
 
-fn smtp(config: &Config) -> Result<SmtpSender, Failure> {
+/// Whom mail is from.
+pub(super) fn sender_of(config: &Config) -> Result<Mailbox, Failure> {
+    let from = config.smtp.from.as_deref().ok_or_else(|| {
+        Failure::usage("nobody is named as the sender of mail")
+            .help("set `smtp.from`, such as \"Shop <news@example.org>\"")
+    })?;
+    read_mailbox(from).map_err(|error| Failure::usage(format!("`smtp.from` cannot be used: {error}")))
+}
+
+pub(super) fn smtp(config: &Config) -> Result<SmtpSender, Failure> {
     let relay =
         Relay::parse(&config.smtp.url).map_err(|error| Failure::usage(format!("`smtp.url`: {error}")))?;
     let settings = SmtpConfig { connections: usize::from(config.smtp.connections), ..SmtpConfig::new(relay) };

@@ -223,6 +223,48 @@ pub async fn deploy_over(
     Ok(Ok(deploy))
 }
 
+/// What became of a wish to retire a journey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// It takes nobody in from now on; so many are inside.
+    Now { inside: i64 },
+    /// It took nobody in before.
+    Already,
+    /// There never was such a journey; those that take people in.
+    Unknown(Vec<Word>),
+}
+
+/// Lets a journey take nobody in any more, as a deploy without its file does; the catalog and the templates stay. Nobody advances
+/// meanwhile, so nobody enters who is not counted.
+pub async fn retire(store: &Store, journey: &str, now: Timestamp) -> Result<Retired> {
+    let mut tx = store.write().await?;
+    tx.lock_all().await?;
+    let before = deployed(&mut tx).await?;
+    let Some((journey, _)) = before.current.get_key_value(journey) else {
+        let is_known = before.programs().any(|program| *program.journey == *journey);
+        let names = || Retired::Unknown(before.current.keys().cloned().collect());
+        return Ok(if is_known { Retired::Already } else { names() });
+    };
+    let inside = inside(&mut tx, &before).await?.get(journey).copied().unwrap_or(0);
+    point(&mut tx, journey, None, now).await?;
+    const AGAIN: &str = "INSERT INTO deployments (generation, catalog, templates, deployed_at) \
+        SELECT CAST($1 AS BIGINT), catalog, templates, CAST($2 AS BIGINT) FROM deployments WHERE generation = $3";
+    let generation = before.generation + 1;
+    tx.exec(AGAIN, args![generation, now, before.generation]).await?;
+    settle(&mut tx, generation).await?;
+    tx.hint_due().await?;
+    tx.commit().await?;
+    store.wake();
+    Ok(Retired::Now { inside })
+}
+
+/// Sets up the standing entries of all contacts anew, by a job in each bucket.
+async fn settle(tx: &mut Conn, generation: i64) -> Result<()> {
+    let settle = Input::Settle { cause: Cause::Deploy };
+    jobs::start(tx, &format!("settle {generation}"), &settle).await?;
+    Ok(())
+}
+
 async fn write(tx: &mut Conn, before: &Deployed, release: Release<'_>, now: Timestamp) -> Result<Deploy> {
     let Release { catalog, programs, templates } = release;
     let rules_changed = before.generation == 0 || before.catalog.hash() != catalog.hash();
@@ -247,8 +289,7 @@ async fn write(tx: &mut Conn, before: &Deployed, release: Release<'_>, now: Time
     tx.exec(DEPLOY, args![deploy.generation, catalog, templates, now]).await?;
     // Other texts concern nobody's place.
     if rules_changed || !deploy.changed.is_empty() || !deploy.retired.is_empty() {
-        let settle = Input::Settle { cause: Cause::Deploy };
-        jobs::start(tx, &format!("settle {}", deploy.generation), &settle).await?;
+        settle(tx, deploy.generation).await?;
     }
     tx.hint_due().await?;
     Ok(deploy)

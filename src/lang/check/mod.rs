@@ -72,6 +72,7 @@ use templates::Templates;
 
 pub use allow::suppress;
 pub use findings::{bound, quiet_notes, quiet_tests, tell_names_once};
+pub use supply::supplied_to;
 pub use watch::{Surroundings, watch_of};
 
 /// What the checker knows of a project.

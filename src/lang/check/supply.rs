@@ -1,7 +1,8 @@
 //! What a send supplies against what its template uses: E0801 to E0805, E0507, and languages that are missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::Typed;
 use super::findings::{finding, not_yet, with_near_miss};
 use super::graph::At;
 use super::journey::Journey;
@@ -9,9 +10,9 @@ use super::names::channel_names;
 use super::narrow::Place;
 use super::schema::{Noun, Schema, joined};
 use super::templates::{Placed, Templates, Variant};
-use crate::diagnostic::{Code, Diagnostic, Span, suggest};
+use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
 use crate::engine::program::{Expr, Word};
-use crate::lang::ast::{Name, Send, Stmt, StmtKind};
+use crate::lang::ast::{ItemKind, Name, Send, Stmt, StmtKind};
 use crate::lang::template::{LocaleChain, Wants, near_currency};
 use crate::lang::types;
 use crate::value::{Type, Value};
@@ -518,4 +519,26 @@ pub(super) fn sent(journey: &crate::lang::ast::Journey) -> Vec<Sent> {
         }
     });
     all
+}
+
+/// The values that sends supply to the template, with their types; of two types for one name the first.
+pub fn supplied_to(
+    files: &[(FileId, crate::lang::ast::File)],
+    exprs: &HashMap<Span, Typed>,
+    template: &str,
+) -> BTreeMap<Word, Type> {
+    let mut values = BTreeMap::new();
+    for item in files.iter().flat_map(|(_, file)| &file.items) {
+        let ItemKind::Journey(journey) = &item.kind else { continue };
+        super::visit::each_stmt_of(journey, &mut |stmt, _| {
+            let StmtKind::Send(send) = &stmt.kind else { return };
+            let given = send.with.iter().filter(|_| joined(&send.template) == template);
+            for (name, value) in given.flat_map(|record| &record.pairs) {
+                if let Some(typed) = exprs.get(&value.span) {
+                    values.entry(name.text.as_str().into()).or_insert_with(|| typed.ty.clone());
+                }
+            }
+        });
+    }
+    values
 }
