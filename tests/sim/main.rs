@@ -35,12 +35,16 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::driver::{Broken, Driver};
 use self::place::Place;
 use self::plan::Plan;
 use self::state::State;
+
+/// How long a seed may take on the real clock, of which it takes a fraction of a second: a worker that hangs is found sooner, but a process
+/// that starts may wait for ever for somebody who holds on to a transaction.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// What a run came to.
 struct Ran {
@@ -57,7 +61,8 @@ async fn run(seed: u64, place: &mut Place, tell: bool) -> Ran {
     let plan = Plan::new(seed);
     let mut driver = Driver::start(&plan, place, tell).await;
     driver.trace.note(|| format!("{plan:?}"));
-    let mut broken = driver.run().await.err();
+    let ran = tokio::time::timeout(STUCK, driver.run()).await;
+    let mut broken = ran.unwrap_or_else(|_| Err(driver.broken("it stands still"))).err();
     if broken.is_none() {
         broken = judge(&plan, &mut driver).await.err().map(|why| driver.broken(why));
     }
