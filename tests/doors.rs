@@ -78,6 +78,31 @@ impl Open {
         format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{more}\r\n", self.key)
     }
 
+    /// Sends JSON with the key; the status and what came back.
+    pub(crate) async fn send(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let body = body.to_string();
+        let more = format!("connection: close\r\ncontent-length: {}\r\n", body.len());
+        split(&self.say(format!("{}{body}", self.post(path, &more)).as_bytes()).await)
+    }
+
+    /// Lets everything that waits be taken.
+    pub(crate) async fn advance(&self) {
+        for bucket in self.store.buckets() {
+            while fahrplan::store::advance_bucket(&self.store, bucket, machine_now(), 100)
+                .await
+                .expect("advanced")
+                .taken
+                > 0
+            {}
+        }
+    }
+
+    /// Asks with the key; the status and what came back.
+    pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", self.key);
+        split(&self.say(format!("{head}connection: close\r\n\r\n").as_bytes()).await)
+    }
+
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.at).await.expect("a connection")
     }
@@ -88,6 +113,13 @@ impl Open {
         _ = stream.write_all(bytes).await;
         read_to_end(&mut stream).await
     }
+}
+
+/// The status of an answer and its JSON; `null` where it has none.
+pub(crate) fn split(answer: &str) -> (u16, serde_json::Value) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, serde_json::from_str(body).unwrap_or_default())
 }
 
 /// A key with these scopes.

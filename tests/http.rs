@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use fahrplan::clock::machine_now;
 use fahrplan::http::connections::Limits;
+use fahrplan::id::ContactId;
 use fahrplan::store::Store;
-use fahrplan::store::keys;
+use fahrplan::store::{contacts, keys};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -248,6 +250,118 @@ async fn the_answer_says_exactly_what_was_stored() {
     assert_eq!(counts(&send().await), [0, 0, 2, 2]);
     let mut conn = doors.store.read().await.expect("a connection");
     assert_eq!(fahrplan::store::rejected::count(&mut conn).await.expect("counted"), 3 + 2);
+}
+
+/// The numbers of an answer to items.
+fn counts<const N: usize>(answer: &Value, names: [&str; N]) -> [u64; N] {
+    names.map(|name| answer[name].as_u64().unwrap_or_else(|| panic!("no `{name}`: {answer:#}")))
+}
+
+async fn contact(doors: &Open, key: &str) -> Option<ContactId> {
+    let mut conn = doors.store.read().await.expect("a connection");
+    contacts::by_key(&mut conn, key).await.expect("looked up").map(|contact| contact.id)
+}
+
+#[tokio::test]
+async fn every_kind_of_item_has_its_door_and_what_clients_send_besides_is_no_matter() {
+    let doors = Open::with(Limits::default()).await;
+    let beside = json!({
+        "anonymousId": "b1", "userId": 7, "timestamp": "2026-01-02T03:04:05.678901+00:00", "context": { "traits": { "email": 5 } },
+        "integrations": { "All": true }, "writeKey": "k", "channel": "server", "_metadata": { "nodeVersion": "20" },
+    });
+    let items = [
+        ("identify", json!({ "traits": { "plan": "pro", "company": { "name": "x" } } }), 0),
+        (
+            "track",
+            json!({ "event": "cart", "properties": { "cart_id": "c", "value": 3, "more": [1] }, "traits": { "plan": 3 } }),
+            0,
+        ),
+        (
+            "page",
+            json!({ "name": "Home", "category": "Docs", "properties": { "url": "https://example.org/" } }),
+            1,
+        ),
+        ("screen", json!({ "name": "Home" }), 1),
+        ("group", json!({ "groupId": "g", "traits": { "employees": 3 } }), 1),
+        ("alias", json!({ "previousId": "b0" }), 1),
+    ];
+    let mut batch = Vec::new();
+    for (kind, more, ignored) in items {
+        let mut item = beside.clone();
+        for (name, value) in more.as_object().expect("an object") {
+            item[name] = value.clone();
+        }
+        let (status, answer) = doors.send(&format!("/v1/{kind}"), &item).await;
+        let names = ["accepted", "ignored", "rejected", "duplicates", "partial"];
+        assert_eq!((status, counts(&answer, names)), (200, [1, ignored, 0, 0, 0]), "{kind}: {answer:#}");
+        item["type"] = kind.into();
+        item["messageId"] = kind.into();
+        batch.push(item);
+    }
+    let body = json!({ "batch": batch, "sentAt": "2026-01-02T03:04:06Z", "writeKey": "k", "context": {} });
+    let names = ["accepted", "ignored", "rejected", "duplicates"];
+    assert_eq!(counts(&doors.send("/v1/batch", &body).await.1, names), [6, 4, 0, 0]);
+    assert_eq!(
+        counts(&doors.send("/v1/batch", &body).await.1, names),
+        [0, 0, 0, 6],
+        "what links is remembered as the rest"
+    );
+    // What is ignored fills no list of bad items, and what says nothing of who is who makes nobody.
+    let mut conn = doors.store.read().await.expect("a connection");
+    assert_eq!(fahrplan::store::rejected::count(&mut conn).await.expect("counted"), 0);
+    drop(conn);
+    let page = json!({ "anonymousId": "passing by", "name": "Home", "messageId": "p1" });
+    assert_eq!(counts(&doors.send("/v1/page", &page).await.1, names), [1, 1, 0, 0]);
+    assert_eq!(contact(&doors, "passing by").await, None);
+    assert_eq!(contact(&doors, "b1").await, contact(&doors, "7").await);
+    let (status, answer) = doors.send("/v1/alias", &json!({ "userId": "7" })).await;
+    assert_eq!((status, &answer["rejections"][0]["code"]), (200, &json!("no-previous-id")));
+}
+
+#[tokio::test]
+async fn an_alias_makes_two_ids_one_person_and_never_two_people_one() {
+    let doors = Open::with(Limits::default()).await;
+    let say = async |kind: &str, item: Value| {
+        let (status, answer) = doors.send(&format!("/v1/{kind}"), &item).await;
+        assert_eq!(status, 200, "{answer:#}");
+        answer["rejections"].get(0).map(|rejection| rejection["code"].as_str().expect("a code").to_owned())
+    };
+    let id = async |key: &str| contact(&doors, key).await;
+    // A visitor who signed up.
+    assert_eq!(say("identify", json!({ "anonymousId": "browser" })).await, None);
+    let visitor = id("browser").await;
+    assert_eq!(say("alias", json!({ "previousId": "browser", "userId": "ada" })).await, None);
+    assert!(visitor.is_some() && id("ada").await == visitor);
+    // Who has a new user id, told before and after anything else was said of them.
+    assert_eq!(say("alias", json!({ "previousId": "ada", "userId": "ada2" })).await, None);
+    assert_eq!(id("ada2").await, visitor);
+    assert_eq!(say("alias", json!({ "previousId": "old", "userId": "new" })).await, None);
+    assert_eq!(say("identify", json!({ "userId": "old" })).await, None);
+    assert!(id("new").await.is_some() && id("old").await == id("new").await);
+    // Two visitors who are one.
+    assert_eq!(say("identify", json!({ "anonymousId": "tablet" })).await, None);
+    assert_eq!(say("alias", json!({ "previousId": "tablet", "userId": "ada" })).await, None);
+    doors.advance().await;
+    assert_eq!(id("tablet").await, visitor);
+    // Two people, and the browser of one of them.
+    assert_eq!(say("identify", json!({ "userId": "bob", "anonymousId": "phone" })).await, None);
+    let bob = id("bob").await;
+    for before in ["bob", "phone"] {
+        let alias = json!({ "previousId": before, "userId": "ada", "messageId": before });
+        assert_eq!(say("alias", alias.clone()).await.as_deref(), Some("two-people"));
+        assert_eq!(say("alias", alias).await, None, "told once; a repeat is a duplicate");
+    }
+    assert_eq!(
+        say("alias", json!({ "previousId": "phone", "userId": "carl" })).await.as_deref(),
+        Some("two-people")
+    );
+    doors.advance().await;
+    assert!(
+        bob != visitor && id("bob").await == bob && id("phone").await == bob && id("ada").await == visitor
+    );
+    assert_eq!(id("carl").await, None);
+    let mut conn = doors.store.read().await.expect("a connection");
+    assert_eq!(fahrplan::store::rejected::count(&mut conn).await.expect("counted"), 3, "kept");
 }
 
 // ---------------------------------------------------------------- a database that is away

@@ -204,7 +204,7 @@ impl Import<'_> {
     fn reached(&self, mark: i64, accepted: &[Accepted]) -> (usize, usize) {
         let contact = |one: &Accepted| match one {
             Accepted::Taken(contact) => Some(*contact),
-            Accepted::Repeated | Accepted::Nobody => None,
+            Accepted::Repeated | Accepted::Nobody | Accepted::TwoPeople => None,
         };
         let all: BTreeSet<ContactId> = accepted.iter().filter_map(contact).collect();
         let new = all.iter().filter(|contact| self.store.made_since(mark, contact.0)).count();
@@ -222,7 +222,9 @@ impl Import<'_> {
                 continue;
             }
             match self.item(&catalog, trimmed) {
-                Ok((Item { who, what: Act::Attributes(attributes), .. }, parts)) => {
+                Ok((Item { who, what: what @ (Act::Attributes(_) | Act::Nothing), .. }, parts)) => {
+                    let attributes =
+                        if let Act::Attributes(attributes) = what { attributes } else { Fields::new() };
                     people.push(Person { who, attributes, consents: Vec::new() });
                     for why in parts {
                         report.reject_line(number, trimmed, &why)?;
@@ -249,7 +251,7 @@ impl Import<'_> {
             serde_json::from_str(text).map_err(|error| format!("the line is no JSON: {error}"))?;
         let clocks = Clocks { sent_at: None, received_at: self.now };
         let read = intake::read_item(catalog, &json, None, clocks).map_err(|rejected| rejected.reason)?;
-        Ok((read.item, read.rejected.into_iter().map(|rejected| rejected.reason).collect()))
+        Ok((read.item, read.rejected.into_iter().map(|(_, rejected)| rejected.reason).collect()))
     }
 
     fn event(&self, item: Item) -> Incoming {
@@ -272,6 +274,7 @@ impl Import<'_> {
                 Accepted::Taken(_) => report.taken += 1,
                 Accepted::Repeated => report.repeated += 1,
                 Accepted::Nobody => report.note("an item names nobody"),
+                Accepted::TwoPeople => report.imported.two_people += 1,
             }
         }
         progress(&format!("{} items", report.taken));
@@ -469,6 +472,7 @@ impl Report {
         self.imported.bereft.extend(imported.bereft);
         self.imported.left_out += imported.left_out;
         self.imported.withdrawn += imported.withdrawn;
+        self.imported.two_people += imported.two_people;
         progress(&format!("{} contacts", self.imported.new + self.imported.known));
     }
 
@@ -543,6 +547,12 @@ impl Report {
             text.push_str(&format!(
                 "{} e-mail addresses were left out: they belong to contacts with a user id, and their rows have none\n",
                 self.imported.left_out
+            ));
+        }
+        if self.imported.two_people > 0 {
+            text.push_str(&format!(
+                "{} left out: they say that two people are one, who both have a user id\n",
+                counted(self.imported.two_people, "alias")
             ));
         }
         let mut parts = Vec::new();

@@ -1,4 +1,4 @@
-//! Events in: `identify`, `track` and `batch` of the Segment HTTP tracking API.
+//! Events in: the Segment HTTP tracking API, item by item and in batches.
 //!
 //! Answered 2xx only after the commit. A bad item never loses the others: it is kept in `rejected_events` with its reason, and the
 //! answer is 200 with the counts, because the clients drop a batch that is answered with 400. 4xx is only for a request that
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::Doors;
 use super::auth::MayIngest;
 use super::problem::Problem;
-use crate::engine::world::{Event, Input};
+use crate::engine::world::{Event, Fields, Input};
 use crate::intake::{self, Act, Clocks, Item, Rejected};
 use crate::store::inbox::{Accepted, Incoming, To};
 use crate::store::rejected;
@@ -32,7 +32,7 @@ const TOLD: usize = 100;
 #[derive(Clone, Copy, Debug)]
 pub struct Route(pub Option<&'static str>);
 
-/// `POST /v1/identify`, `/v1/track`, `/v1/batch` and their kin.
+/// `POST /v1/identify`, `/v1/track`, `/v1/page`, `/v1/screen`, `/v1/group`, `/v1/alias` and `/v1/batch`.
 pub async fn post(
     _key: MayIngest,
     State(doors): State<Doors>,
@@ -117,18 +117,25 @@ async fn take(
         ));
     }
     let (mut incoming, mut places, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut taken, mut ignored, mut repeated) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (index, came) in items.iter().enumerate() {
         let read = came.json.as_ref().map_err(Rejected::clone);
         match read.and_then(|json| intake::read_item(catalog, json, kind, clocks)) {
             Ok(read) => {
-                bad.extend(read.rejected.into_iter().map(|reason| (index, reason)));
+                bad.extend(read.rejected.into_iter().map(|(_, reason)| (index, reason)));
+                if read.item.what == Act::Nothing {
+                    ignored.insert(index);
+                    if !read.item.who.links() {
+                        taken.insert(index);
+                        continue;
+                    }
+                }
                 incoming.push(to_incoming(read.item, clocks.received_at));
                 places.push(index);
             }
             Err(reason) => bad.push((index, reason)),
         }
     }
-    let (mut taken, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     for (index, accepted) in places.into_iter().zip(doors.store.accept(incoming, clocks.received_at).await?) {
         match accepted {
             Accepted::Taken(_) => drop(taken.insert(index)),
@@ -136,13 +143,23 @@ async fn take(
             Accepted::Nobody => {
                 bad.push((index, Rejected { code: "no-identity", reason: "nobody is named".to_owned() }))
             }
+            Accepted::TwoPeople => bad.push((index, two_people())),
         }
     }
     // What came before was told and kept then.
     bad.retain(|(index, _)| !repeated.contains(index));
     bad.sort_by_key(|(index, _)| *index);
     keep(doors, items, &bad, clocks.received_at).await?;
-    Ok(answer(items.len(), &taken, repeated.len(), &bad))
+    ignored.retain(|index| taken.contains(index));
+    Ok(answer(items.len(), &taken, ignored.len(), repeated.len(), &bad))
+}
+
+/// Why an alias was not taken.
+pub fn two_people() -> Rejected {
+    Rejected::new(
+        "two-people",
+        "both are known as people of their own, each with a user id; two people never become one",
+    )
 }
 
 /// What the inbox takes for an item.
@@ -152,6 +169,7 @@ pub fn to_incoming(item: Item, accepted_at: Timestamp) -> Incoming {
             Input::Event(Event { id: 0, name, occurred_at, accepted_at, fields, quiet: false })
         }
         Act::Attributes(values) => Input::Attributes { values, at: accepted_at },
+        Act::Nothing => Input::Attributes { values: Fields::new(), at: accepted_at },
     };
     Incoming { to: To::Who(item.who), message_id: item.message_id, input }
 }
@@ -170,8 +188,15 @@ async fn keep(
 }
 
 /// What became of the items: each is accepted, a duplicate, or rejected. An accepted one may be so in part: attributes that do not fit
-/// are rejected alone, the others are stored, and the rejection says `"stored": "the rest"`.
-fn answer(items: usize, taken: &BTreeSet<usize>, duplicates: usize, bad: &[(usize, Rejected)]) -> Value {
+/// are rejected alone, the others are stored, and the rejection says `"stored": "the rest"`. And it may be one for which the schema has
+/// no place, such as a page that was seen: that is ignored, but for what it says of who is who.
+fn answer(
+    items: usize,
+    taken: &BTreeSet<usize>,
+    ignored: usize,
+    duplicates: usize,
+    bad: &[(usize, Rejected)],
+) -> Value {
     let partial: BTreeSet<usize> =
         bad.iter().map(|(index, _)| *index).filter(|index| taken.contains(index)).collect();
     let rejected = items - taken.len() - duplicates;
@@ -183,6 +208,7 @@ fn answer(items: usize, taken: &BTreeSet<usize>, duplicates: usize, bad: &[(usiz
     for (name, count) in [
         ("fahrplan_items_accepted_total", taken.len()),
         ("fahrplan_items_partial_total", partial.len()),
+        ("fahrplan_items_ignored_total", ignored),
         ("fahrplan_items_duplicate_total", duplicates),
         ("fahrplan_items_rejected_total", rejected),
     ] {
@@ -192,6 +218,7 @@ fn answer(items: usize, taken: &BTreeSet<usize>, duplicates: usize, bad: &[(usiz
         "success": true,
         "accepted": taken.len(),
         "partial": partial.len(),
+        "ignored": ignored,
         "duplicates": duplicates,
         "rejected": rejected,
         "rejections": rejections,

@@ -64,7 +64,7 @@ pub async fn drop_known(store: &Store, people: &mut [Person], now: Timestamp) ->
     let mut withdrawn = 0;
     let mut conn = store.read().await?;
     for person in people.iter_mut().filter(|person| !person.consents.is_empty()) {
-        let Who { user_id, anonymous_id, email, phone } = &person.who;
+        let Who { user_id, anonymous_id, email, phone, .. } = &person.who;
         let mut keys = [user_id, anonymous_id, email, phone].into_iter().flatten();
         let Some(key) = keys.next() else { continue };
         let Some(contact) = contacts::by_key(&mut conn, key).await? else { continue };

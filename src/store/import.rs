@@ -33,6 +33,8 @@ pub struct Imported {
     pub left_out: usize,
     /// Consents without a date that were left out: the person has withdrawn, and nobody knows that they changed their mind since.
     pub withdrawn: usize,
+    /// Rows that say of two people, who are known apart, that they are one.
+    pub two_people: usize,
 }
 
 /// A row of the file.
@@ -75,7 +77,12 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
     let mut created = BTreeSet::new();
     let mut rows: Vec<(ContactId, Row)> = Vec::with_capacity(people.len());
     let mut merges = Vec::new();
+    let mut two_people = 0;
     for (ask, person) in asks.iter().zip(people) {
+        if resolver.are_two(tx, &ask.to).await? {
+            two_people += 1;
+            continue;
+        }
         if let Some(resolved) = resolver.resolve(tx, &ask.to, now).await? {
             let Resolved { contact, new, merged, without_address } = resolved;
             rows.push((contact, Row { person, without_address, left_out: Vec::new() }));
@@ -105,6 +112,7 @@ async fn import(tx: &mut Conn, people: &[Person], now: Timestamp) -> Result<Opti
         bereft: resolver.bereft(),
         left_out: rows.iter().filter(|(_, row)| row.without_address).count(),
         withdrawn: 0,
+        two_people,
     };
     // Nobody else knows who is new: nothing has to be read of them, and nobody kept out.
     let (new, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(contact, _)| created.contains(contact));

@@ -58,6 +58,8 @@ pub enum Accepted {
     Repeated,
     /// It says nobody, or its contact does not exist.
     Nobody,
+    /// It says that two people are one, who are known apart.
+    TwoPeople,
 }
 
 /// What a row of the inbox holds.
@@ -205,6 +207,10 @@ async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Opt
     for ((item, now), repeated) in items.iter().zip(repeated) {
         if repeated {
             accepted.push(Accepted::Repeated);
+            continue;
+        }
+        if resolver.are_two(tx, &item.to).await? {
+            accepted.push(Accepted::TwoPeople);
             continue;
         }
         let Some(resolved) = resolver.resolve(tx, &item.to, *now).await? else {

@@ -148,7 +148,9 @@ impl Client {
                 return Err(format!("item {item} is called a repeat and was never sent before"));
             }
             Accepted::Repeated => {}
-            Accepted::Nobody => return Err(format!("item {item} is said to be for nobody")),
+            Accepted::Nobody | Accepted::TwoPeople => {
+                return Err(format!("item {item} is said to be for nobody"));
+            }
         }
         if before.is_none() {
             self.accepted.insert(item, machine);

@@ -38,7 +38,7 @@ struct Said {
 impl Said {
     fn who(&self) -> Who {
         let Said { user, anonymous, email } = self.clone();
-        Who { user_id: user, anonymous_id: anonymous, email, phone: None }
+        Who { user_id: user, anonymous_id: anonymous, email, ..Who::default() }
     }
 
     fn attributes(&self) -> Fields {

@@ -5,6 +5,9 @@
 //! become one, the older id wins; but never two who both have a user id, since the outside knows them apart. Then the stronger
 //! identity decides: an anonymous id stays where it is, and of an address the rules below speak.
 //!
+//! An alias says that a former id, of either kind, and a user id are one person. Both lead to that contact from then on, whichever of
+//! the two came first. If they are known as two people, each with a user id, nothing of it is taken: two people never become one.
+//!
 //! What holds of addresses and phone numbers, when everything accepted is taken:
 //!
 //! - A contact has at most one of each: the one that was said last. It is the same as its attribute, so who is found by an address is
@@ -61,11 +64,18 @@ impl Kind {
 /// One identity: its kind, and its text as it is compared.
 pub type Identity = (Kind, String);
 
-/// The identities of somebody, stronger first, in the form in which they are compared: e-mail in lower case, phone in digits.
+/// The identities of somebody, stronger first, in the form in which they are compared: e-mail in lower case, phone in digits. What
+/// somebody was called before may have been either kind of id.
 pub fn identities_of(who: &Who) -> Vec<Identity> {
-    let texts = [&who.user_id, &who.anonymous_id, &who.email, &who.phone];
-    let pairs = Kind::ALL.into_iter().zip(texts);
-    pairs.filter_map(|(kind, text)| Some((kind, normal(kind, text.as_deref()?)))).collect()
+    let pairs = [
+        (Kind::UserId, &who.user_id),
+        (Kind::UserId, &who.previous_id),
+        (Kind::AnonymousId, &who.anonymous_id),
+        (Kind::AnonymousId, &who.previous_id),
+        (Kind::Email, &who.email),
+        (Kind::Phone, &who.phone),
+    ];
+    pairs.into_iter().filter_map(|(kind, text)| Some((kind, normal(kind, text.as_deref()?)))).collect()
 }
 
 /// The form of an identity in which it is compared.

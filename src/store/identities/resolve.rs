@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::{Identity, Kind, identities_of, normal, of_contact};
 use crate::engine::world::Input;
 use crate::id::ContactId;
+use crate::intake::Who;
 use crate::store::inbox::{Incoming, To};
 use crate::store::sql::{FEW, args};
 use crate::store::{Arg, Conn, Core, Dialect, Error, Result, Rows, contacts, inbox, journeys};
@@ -92,6 +93,19 @@ impl Resolver {
             unique_email,
             beginnings: HashMap::new(),
         })
+    }
+
+    /// Whether an alias is of two whom the outside knows apart.
+    pub(in crate::store) async fn are_two(&mut self, tx: &mut Conn, to: &To) -> Result<bool> {
+        let To::Who(Who { user_id: Some(now), previous_id: Some(before), .. }) = to else { return Ok(false) };
+        let is = self.holder(tx, &(Kind::UserId, now.clone())).await?;
+        if let Some(was) = self.holder(tx, &(Kind::UserId, before.clone())).await? {
+            return Ok(is.is_some_and(|is| is != was));
+        }
+        match self.holder(tx, &(Kind::AnonymousId, before.clone())).await? {
+            Some(was) if is != Some(was) => self.has_user_id(tx, was).await,
+            _ => Ok(false),
+        }
     }
 
     /// Who this is, created or linked where need be; nobody for an unknown id of ours and for no identity at all.
