@@ -97,12 +97,6 @@ impl Open {
         }
     }
 
-    /// Asks with the key; the status and what came back.
-    pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", self.key);
-        split(&self.say(format!("{head}connection: close\r\n\r\n").as_bytes()).await)
-    }
-
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.at).await.expect("a connection")
     }
