@@ -256,6 +256,16 @@ class House:
         mine = f" AND owner = {owner}" if owner is not None else ""
         return [row[0] for row in self.query(f"SELECT id FROM deliveries WHERE state = 'leased'{mine}")]
 
+    def left_by(self, owner):
+        """What a worker that was just killed had leased. PostgreSQL ends what it was asked for before the kill, so a lease may begin after it."""
+        held = set(self.under_way(owner))
+        if self.postgres:
+            open = self.postgres.transactions(self.name)
+            while open & self.postgres.transactions(self.name):
+                time.sleep(0.01)
+            held.update(self.under_way(owner))
+        return held
+
     def newest_worker(self):
         return self.query("SELECT worker FROM workers ORDER BY leased_until DESC LIMIT 1")[0][0]
 

@@ -66,6 +66,11 @@ class Postgres:
             raise OSError(done.stderr)
         return [list(json.loads(line).values()) for line in done.stdout.splitlines()]
 
+    def transactions(self, database):
+        """Those that are open at this moment."""
+        return {tuple(row) for row in self.query("SELECT pid, xact_start FROM pg_stat_activity WHERE xact_start IS NOT NULL "
+                                                 "AND datname = current_database() AND pid <> pg_backend_pid()", database)}
+
     def new(self):
         """A new database: its name and URL."""
         self.made += 1

@@ -19,14 +19,14 @@ def run(program, kills, database):
         for _ in range(2 if house.postgres else 1):
             workers.append(house.serve())
             owners.append(house.newest_worker())
-        load, doubtful, slowest, busy = Load(house, RATE, batch=10), [], 0.0, 0
+        load, doubtful, slowest, busy = Load(house, RATE, batch=10), set(), 0.0, 0
         load.start()
         for _ in range(kills):
             time.sleep(chance.uniform(0.05, 0.8))
             which = chance.randrange(len(workers))
             workers[which].kill()
-            held = house.under_way(owners[which])
-            doubtful += held
+            held = house.left_by(owners[which])
+            doubtful.update(held)
             busy += bool(held)
             begun = time.monotonic()
             workers[which].start()
