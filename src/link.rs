@@ -83,6 +83,20 @@ impl LinkKey {
         if link.expires_at <= now { Err(Refused::Expired) } else { Ok(link) }
     }
 
+    /// A seal on a text, for a use of its own: what is sealed for one use is worth nothing for another.
+    pub fn seal(&self, using: &'static str, text: &str) -> String {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        for part in ["fahrplan ", using, " 1\0", text] {
+            hmac.update(part.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(&hmac.finalize().into_bytes()[..MAC_LEN])
+    }
+
+    /// Whether that is our seal on the text for that use.
+    pub fn is_sealed(&self, using: &'static str, text: &str, seal: &str) -> bool {
+        self.seal(using, text).as_bytes().ct_eq(seal.as_bytes()).into()
+    }
+
     fn mac(&self, payload: &[u8]) -> [u8; MAC_LEN] {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         hmac.update(b"fahrplan link 1\0");
@@ -110,6 +124,18 @@ mod tests {
         let token = key.sign(&link);
         assert_eq!(key.verify(&token, Timestamp(999)), Ok(link));
         assert_eq!(key.verify(&token, Timestamp(1_000)), Err(Refused::Expired));
+    }
+
+    #[test]
+    fn a_seal_is_good_for_one_text_one_use_and_one_project() {
+        let key = LinkKey::new([7; 32]);
+        let seal = key.seal("session", "fp_1.17");
+        assert!(key.is_sealed("session", "fp_1.17", &seal));
+        assert!(!key.is_sealed("session", "fp_1.18", &seal) && !key.is_sealed("form", "fp_1.17", &seal));
+        assert!(
+            !LinkKey::new([8; 32]).is_sealed("session", "fp_1.17", &seal)
+                && !key.is_sealed("session", "", "")
+        );
     }
 
     #[test]

@@ -49,6 +49,16 @@ impl Open {
 
     /// The doors of a store to which something has been deployed.
     pub(crate) async fn deployed(store: Store, limits: Limits, directory: Option<tempfile::TempDir>) -> Open {
+        Open::reached_at("http://localhost", store, limits, directory).await
+    }
+
+    /// The doors as people reach them at an address.
+    pub(crate) async fn reached_at(
+        url: &str,
+        store: Store,
+        limits: Limits,
+        directory: Option<tempfile::TempDir>,
+    ) -> Open {
         let key = key(&store, &[Scope::Ingest, Scope::Read, Scope::Tasks]).await;
         let doors = Doors {
             store: store.clone(),
@@ -58,7 +68,7 @@ impl Open {
             confirm_event: "confirmed".into(),
             sender: "Shop".into(),
             metrics: fahrplan::daemon::metrics(),
-            public_url: "http://localhost".into(),
+            public_url: url.into(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod agents;
 mod brakes;
 mod cli;
 mod commands;

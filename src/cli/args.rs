@@ -390,6 +390,9 @@ pub enum KeyCommand {
         /// What it is for, to tell keys apart in the list
         #[arg(long)]
         name: Option<String>,
+        /// The team whose tasks it sees, for somebody who does them; may be given several times; without it, all teams'
+        #[arg(long = "team", value_name = "TEAM")]
+        teams: Vec<String>,
         /// From when on it is refused: after a time such as 90d, or at a day or moment such as 2027-01-31
         #[arg(long, value_name = "WHEN", value_parser = expiry)]
         expires: Option<Expiry>,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::clock::machine_now;
 use crate::store::keys::{self, Key};
-use crate::store::{self, Access, Store};
+use crate::store::{self, Access, Store, journeys};
 use crate::time::Timestamp;
 
 /// Runs the command.
@@ -24,8 +24,8 @@ pub fn run(args: &KeyArgs) -> Outcome {
         };
         let store = open(&Project::of(&[])?, access).await?;
         let outcome = match &args.command {
-            KeyCommand::Create { scopes, name, expires } => {
-                create(&store, scopes, name.as_deref(), *expires).await
+            KeyCommand::Create { scopes, name, teams, expires } => {
+                create(&store, scopes, name.as_deref(), teams, *expires).await
             }
             KeyCommand::List { format } => list(&store, *format).await,
             KeyCommand::Revoke { id } => revoke(&store, id).await,
@@ -36,7 +36,13 @@ pub fn run(args: &KeyArgs) -> Outcome {
 }
 
 /// The key goes to standard output alone, so that a script can take it from there.
-async fn create(store: &Store, scopes: &[Scope], name: Option<&str>, expires: Option<Expiry>) -> Outcome {
+async fn create(
+    store: &Store,
+    scopes: &[Scope],
+    name: Option<&str>,
+    teams: &[String],
+    expires: Option<Expiry>,
+) -> Outcome {
     let now = machine_now();
     let expires = expires.map(|expiry| match expiry {
         Expiry::In(ms) => now.plus_ms(ms),
@@ -46,11 +52,45 @@ async fn create(store: &Store, scopes: &[Scope], name: Option<&str>, expires: Op
         return Err(Failure::usage("a key that has expired already opens nothing"));
     }
     let scopes: BTreeSet<keys::Scope> = scopes.iter().map(|scope| scope.stored()).collect();
-    let (key, secret) =
-        keys::create(store, name.unwrap_or_default(), scopes, expires, now).await.map_err(world)?;
-    progress(&format!("The key {} may {}. It is shown this once:", key.prefix, words(&key)));
+    if !teams.is_empty() && !scopes.contains(&keys::Scope::Tasks) {
+        return Err(Failure::usage("--team is for keys with the scope `tasks`"));
+    }
+    must_be_teams(store, teams).await?;
+    let (name, teams) = (name.unwrap_or_default(), teams.iter().cloned().collect());
+    let (key, secret) = keys::create_for(store, name, teams, scopes, expires, now).await.map_err(world)?;
+    progress(&format!(
+        "The key {} may {}{}. It is shown this once:",
+        key.prefix,
+        words(&key),
+        of_teams(&key)
+    ));
     print(&format!("{secret}\n"))?;
     Ok(Exit::Fine)
+}
+
+/// A team that nobody has declared would have no tasks, ever.
+async fn must_be_teams(store: &Store, teams: &[String]) -> Result<(), Failure> {
+    let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    let declared = &deployed.catalog.teams;
+    match teams.iter().find(|team| !declared.contains_key(team.as_str())) {
+        None => Ok(()),
+        Some(team) => {
+            let known: Vec<&str> = declared.keys().map(|team| &**team).collect();
+            let failure = Failure::usage(format!("there is no team `{team}`"));
+            Err(failure.help(match known.is_empty() {
+                true => {
+                    "nothing that declares a team is deployed yet; `fahrplan deploy` does that".to_owned()
+                }
+                false => format!("deployed are: {}", known.join(", ")),
+            }))
+        }
+    }
+}
+
+/// ` of inside_sales`, where the key is for some teams alone.
+fn of_teams(key: &Key) -> String {
+    let teams: Vec<&str> = key.teams.iter().map(String::as_str).collect();
+    if teams.is_empty() { String::new() } else { format!(" of {}", teams.join(", ")) }
 }
 
 async fn list(store: &Store, format: OutputFormat) -> Outcome {
@@ -72,7 +112,7 @@ async fn list(store: &Store, format: OutputFormat) -> Outcome {
                 [
                     key.prefix.clone(),
                     key.name.clone(),
-                    words(key),
+                    words(key) + &of_teams(key),
                     created,
                     used,
                     expires,
@@ -132,6 +172,7 @@ fn as_json(key: &Key, now: Timestamp) -> serde_json::Value {
         "id": key.prefix,
         "name": key.name,
         "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "teams": key.teams,
         "created_at": key.created_at.to_string(),
         "used_at": moment(key.used_at),
         "expires_at": moment(key.expires_at),

@@ -4,9 +4,11 @@
 
 pub mod agents;
 pub mod auth;
+mod calendar;
 pub mod connections;
 pub mod consents;
 pub mod events;
+pub mod frame;
 pub mod health;
 pub mod journeys;
 pub mod links;

@@ -1,10 +1,333 @@
-//! Work for people over HTTP.
+//! Work for people over HTTP: what a team has to do, taking it in hand, and what came of it.
+//!
+//! A task is done by one: who takes it has it for half an hour, and its outcome is told once. Whatever somebody may not do is answered
+//! 409 with who has it or how it ended, and changes nothing.
 
-use axum::Router;
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json_, json};
 
 use super::Doors;
+use super::auth::MayTasks;
+use super::problem::Problem;
+use crate::engine::program::{Catalog, Task as Declared};
+use crate::engine::world::{Event, Fields};
+use crate::id::{ContactId, TaskId};
+use crate::store::keys::Key;
+use crate::store::tasks::{self, Now, Refused, Report, Task};
+use crate::store::{Conn, events};
+use crate::time::Timestamp;
+use crate::value::{FieldType, Type};
+
+/// The most tasks that one answer lists, and how many it does unless told.
+const MOST: u32 = 500;
+const USUAL: u32 = 100;
+/// Events of the contact that stand beside a task.
+const EVENTS: i64 = 5;
+/// The longest note, in bytes.
+pub(super) const LONGEST_NOTE: usize = 2_000;
 
 /// The table of routes.
 pub fn routes() -> Router<Doors> {
     Router::new()
+        .route("/v1/tasks", get(list))
+        .route("/v1/tasks/{id}", get(show))
+        .route("/v1/tasks/{id}/take", post(take))
+        .route("/v1/tasks/{id}/postpone", post(postpone))
+        .route("/v1/tasks/{id}/release", post(release))
+        .route("/v1/tasks/{id}/outcome", post(outcome))
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    team: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/tasks?team=…`: what the key's holder may do now, late ones first, and what is in the holder's hands.
+async fn list(
+    MayTasks(key): MayTasks,
+    State(doors): State<Doors>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Json_>, Problem> {
+    let Query(asked) = asked.map_err(|error| Problem::bad("unreadable", error.body_text()))?;
+    let deployed = doors.deployed().await?;
+    if let Some(team) = &asked.team {
+        must_see(&key, team)?;
+        if !deployed.catalog.teams.contains_key(team.as_str()) {
+            return Err(Problem::not_found("team"));
+        }
+    }
+    let now = Now::at(doors.clock.now());
+    let limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let mut conn = doors.store.read().await?;
+    let found = queue(&mut conn, &key, asked.team.as_deref(), now, limit).await?;
+    let people = tasks::people(&mut conn, &found).await?;
+    let shown = |task: &Task| {
+        let person = Person::new(&deployed.catalog, task.contact, people.get(&task.contact));
+        as_json(&deployed.catalog, task, &person, now)
+    };
+    Ok(Json(json!({ "tasks": found.iter().map(shown).collect::<Vec<_>>() })))
+}
+
+/// What the holder of a key may do now: what is in hand or promised first, then what is late, then the rest.
+pub(super) async fn queue(
+    conn: &mut Conn,
+    key: &Key,
+    team: Option<&str>,
+    now: Now,
+    limit: u32,
+) -> Result<Vec<Task>, Problem> {
+    let who = key.holder();
+    let wanted = |task: &Task| match team {
+        Some(team) => *task.work.team == *team,
+        None => key.may_see(&task.work.team),
+    };
+    let mut found = tasks::in_hand(conn, who, now).await?;
+    found.retain(wanted);
+    let mut open = Vec::new();
+    match team {
+        Some(team) => open = tasks::queue(conn, Some(team), who, now, limit).await?,
+        None if key.teams.is_empty() => open = tasks::queue(conn, None, who, now, limit).await?,
+        None => {
+            for team in &key.teams {
+                open.extend(tasks::queue(conn, Some(team), who, now, limit).await?);
+            }
+        }
+    }
+    open.retain(|task| found.iter().all(|other| other.work.id != task.work.id));
+    open.sort_by_key(|task| (!task.is_overdue(now), task.work.expires_at, task.work.due_at, task.work.id));
+    found.extend(open);
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// `GET /v1/tasks/{id}`: one task with what its script needs, and the contact's last events.
+async fn show(
+    MayTasks(key): MayTasks,
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Result<Json<Json_>, Problem> {
+    let now = Now::at(doors.clock.now());
+    whole(&doors, &seen(&doors, &key, &id).await?, now).await.map(Json)
+}
+
+/// `POST /v1/tasks/{id}/take`
+async fn take(
+    MayTasks(key): MayTasks,
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Result<Json<Json_>, Problem> {
+    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
+    let taken = tasks::take(&doors.store, task.work.id, key.holder(), now).await?;
+    whole(&doors, &taken.map_err(refused)?, now).await.map(Json)
+}
+
+/// `POST /v1/tasks/{id}/release`
+async fn release(
+    MayTasks(key): MayTasks,
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Result<Json<Json_>, Problem> {
+    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
+    let released = tasks::release(&doors.store, task.work.id, key.holder(), now).await?;
+    whole(&doors, &released.map_err(refused)?, now).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Postponed {
+    until: String,
+    note: Option<String>,
+}
+
+/// `POST /v1/tasks/{id}/postpone`: tried in vain, or another time was agreed on.
+async fn postpone(
+    MayTasks(key): MayTasks,
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Json_>, Problem> {
+    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
+    let asked: Postponed = read(&body)?;
+    let until: Timestamp = asked.until.parse().map_err(|_| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "wrong-time",
+            "`until` is a moment such as 2026-12-24T10:00:00+01:00",
+        )
+    })?;
+    let note = short(asked.note)?;
+    let (id, who) = (task.work.id, key.holder());
+    let task = tasks::postpone(&doors.store, id, who, until, note.as_deref(), now).await?;
+    whole(&doors, &task.map_err(refused)?, now).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Told {
+    outcome: String,
+    #[serde(default)]
+    answers: BTreeMap<String, Json_>,
+    note: Option<String>,
+}
+
+/// `POST /v1/tasks/{id}/outcome`
+async fn outcome(
+    MayTasks(key): MayTasks,
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Json_>, Problem> {
+    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
+    let told: Told = read(&body)?;
+    let note = short(told.note)?;
+    let report =
+        Report { who: key.holder(), outcome: &told.outcome, answers: &told.answers, note: note.as_deref() };
+    tasks::outcome(&doors.store, task.work.id, report, now).await?.map_err(refused)?;
+    Ok(Json(json!({ "id": task.work.id.to_string(), "state": "done", "outcome": told.outcome })))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::bad("not-json", format!("the body cannot be read: {error}")))
+}
+
+/// A note that is neither empty nor too long.
+pub(super) fn short(note: Option<String>) -> Result<Option<String>, Problem> {
+    match note {
+        Some(note) if note.len() > LONGEST_NOTE => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "long-note",
+            format!("a note has at most {LONGEST_NOTE} bytes"),
+        )),
+        note => Ok(note.filter(|note| !note.trim().is_empty())),
+    }
+}
+
+fn must_see(key: &Key, team: &str) -> Result<(), Problem> {
+    if key.may_see(team) {
+        return Ok(());
+    }
+    let detail = format!("this key does not see tasks of the team `{team}`");
+    Err(Problem::new(StatusCode::FORBIDDEN, "wrong-team", detail))
+}
+
+/// The task of that id, if the key may see it.
+pub(super) async fn seen(doors: &Doors, key: &Key, id: &str) -> Result<Task, Problem> {
+    let id: TaskId = id.parse().map_err(|_| Problem::not_found("task"))?;
+    let task = tasks::find(&mut doors.store.read().await?, id).await?;
+    let task = task.ok_or_else(|| Problem::not_found("task"))?;
+    must_see(key, &task.work.team)?;
+    Ok(task)
+}
+
+/// A refusal as clients are told.
+pub(super) fn refused(why: Refused) -> Problem {
+    let conflict = |code, detail: String| Problem::new(StatusCode::CONFLICT, code, detail);
+    let wrong = |code, detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+    match why {
+        Refused::Unknown => Problem::not_found("task"),
+        Refused::Taken(who) => conflict("taken", format!("{who} has it in hand")),
+        Refused::Settled(state) => conflict("settled", format!("it is {state} already; nothing was changed")),
+        Refused::WrongOutcome(known) => {
+            let known: Vec<String> = known.iter().map(|outcome| format!("`{outcome}`")).collect();
+            wrong("wrong-outcome", format!("the outcomes of this task are {}", known.join(", ")))
+        }
+        Refused::WrongAnswer(name, why) => wrong("wrong-answer", format!("`{name}`: {why}")),
+        Refused::WrongTime => {
+            wrong("wrong-time", "it can be tried again after now, and before it expires".to_owned())
+        }
+    }
+}
+
+// ---------------------------------------------------------------- as clients see it
+
+/// For whom a task is, as those who do it need it.
+pub(super) struct Person {
+    pub id: ContactId,
+    pub name: Option<String>,
+    pub phone: Option<String>,
+    pub address: Option<String>,
+}
+
+impl Person {
+    /// Reads the attributes: the name from those that look like one, phone and address from those of that type.
+    pub(super) fn new(catalog: &Catalog, id: ContactId, attributes: Option<&Fields>) -> Person {
+        let text = |name: &str| {
+            let value = attributes?.get(name)?.as_text()?.trim();
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        let typed = |wanted: &Type| {
+            let mut fitting = catalog.attributes.iter().filter(|attribute| attribute.ty.required() == wanted);
+            fitting.find_map(|attribute| text(&attribute.name))
+        };
+        let names: Vec<String> = ["first_name", "last_name"].into_iter().filter_map(text).collect();
+        let name = if names.is_empty() { text("name") } else { Some(names.join(" ")) };
+        let channel = catalog.channels.get("phone").and_then(|channel| channel.address.as_deref());
+        let phone = channel.map_or_else(|| typed(&Type::Phone), text);
+        Person { id, name, phone, address: typed(&Type::Address) }
+    }
+
+    /// The name, or the id of somebody without one.
+    pub(super) fn called(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.id.to_string())
+    }
+}
+
+/// A task with everything that its script needs.
+async fn whole(doors: &Doors, task: &Task, now: Now) -> Result<Json_, Problem> {
+    let deployed = doors.deployed().await?;
+    let mut conn = doors.store.read().await?;
+    let people = tasks::people(&mut conn, std::slice::from_ref(task)).await?;
+    let events = events::newest(&mut conn, task.contact, EVENTS).await?;
+    drop(conn);
+    let person = Person::new(&deployed.catalog, task.contact, people.get(&task.contact));
+    let mut shown = as_json(&deployed.catalog, task, &person, now);
+    if let Json_::Object(shown) = &mut shown {
+        let event = |event: &Event| json!({ "name": event.name, "at": event.occurred_at.to_string(), "fields": plain(&event.fields) });
+        shown.insert("events".to_owned(), events.iter().map(event).collect());
+    }
+    Ok(shown)
+}
+
+fn as_json(catalog: &Catalog, task: &Task, person: &Person, now: Now) -> Json_ {
+    let (work, hand) = (&task.work, &task.hand);
+    let moment = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let declared = catalog.tasks.get(&work.task);
+    let answers = declared.map_or(&[][..], |declared| &declared.answers);
+    json!({
+        "id": work.id.to_string(), "verb": work.verb, "task": work.task, "team": work.team,
+        "journey": work.journey, "step": work.step, "state": task.state, "outcome": task.outcome,
+        "contact": {
+            "id": person.id.to_string(), "name": person.name, "phone": person.phone, "address": person.address,
+        },
+        "script": declared.and_then(|declared| declared.script.as_deref()), "with": plain(&work.with),
+        "due_at": work.due_at.to_string(), "expires_at": work.expires_at.to_string(),
+        "overdue": task.is_overdue(now), "attempts": hand.attempts, "again_at": moment(hand.again_at),
+        "taken_by": match &*task.state { "open" => task.holder(now), _ => hand.taken_by.as_deref() },
+        "taken_until": moment(hand.taken_until.filter(|_| task.holder(now).is_some())), "note": hand.note,
+        "outcomes": declared.map(|declared: &Declared| &declared.outcomes),
+        "answers": answers.iter().map(answer).collect::<Vec<_>>(),
+    })
+}
+
+fn answer(field: &FieldType) -> Json_ {
+    let ty = field.ty.required();
+    let values = if let Type::OneOf(values) = ty { Some(values) } else { None };
+    json!({
+        "name": field.name, "type": ty.to_string(), "optional": field.ty.is_optional(), "values": values,
+    })
+}
+
+/// Values as JSON, unknown ones left out.
+pub(super) fn plain(fields: &Fields) -> Map<String, Json_> {
+    let known = fields.iter().filter(|(_, value)| value.is_known());
+    known.map(|(name, value)| (name.to_string(), value.to_json())).collect()
 }

@@ -70,6 +70,8 @@ pub struct Key {
     /// What it is for.
     pub name: String,
     pub scopes: BTreeSet<Scope>,
+    /// Whose tasks it may see; none: all teams'.
+    pub teams: BTreeSet<String>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     /// To the minute.
@@ -82,6 +84,16 @@ impl Key {
     pub fn is_good(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
+
+    /// Who holds it, as others read it: the name, or the prefix of a key without one.
+    pub fn holder(&self) -> &str {
+        if self.name.is_empty() { &self.prefix } else { &self.name }
+    }
+
+    /// Whether it may see tasks of that team.
+    pub fn may_see(&self, team: &str) -> bool {
+        self.teams.is_empty() || self.teams.contains(team)
+    }
 }
 
 /// Makes a key. The secret that is returned with it is nowhere else.
@@ -92,18 +104,31 @@ pub async fn create(
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(Key, String)> {
-    const CREATE: &str = "INSERT INTO keys (prefix, hash, name, scopes, created_at, expires_at) \
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (prefix) DO NOTHING";
+    create_for(store, name, BTreeSet::new(), scopes, expires_at, now).await
+}
+
+/// Makes a key for somebody who sees the tasks of these teams alone.
+pub async fn create_for(
+    store: &Store,
+    name: &str,
+    teams: BTreeSet<String>,
+    scopes: BTreeSet<Scope>,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(Key, String)> {
+    const CREATE: &str = "INSERT INTO keys (prefix, hash, name, scopes, created_at, expires_at, teams) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (prefix) DO NOTHING";
     loop {
         let (prefix, secret) = random()?;
         let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let mut tx = store.write().await?;
-        let row = args![prefix.as_str(), hash(&secret), name, words.join(" "), now, expires_at];
+        let listed = teams.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let row = args![prefix.as_str(), hash(&secret), name, words.join(" "), now, expires_at, listed];
         // The prefix may be taken already, once in a million million.
         if tx.exec(CREATE, row).await? == 1 {
             tx.commit().await?;
             let (name, used_at, revoked_at) = (name.to_owned(), None, None);
-            let key = Key { prefix, name, scopes, created_at: now, expires_at, used_at, revoked_at };
+            let key = Key { prefix, name, scopes, teams, created_at: now, expires_at, used_at, revoked_at };
             return Ok((key, secret));
         }
     }
@@ -111,7 +136,7 @@ pub async fn create(
 
 /// All keys, newest first; revoked ones too.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Key>> {
-    const LIST: &str = "SELECT prefix, name, scopes, created_at, expires_at, used_at, revoked_at FROM keys \
+    const LIST: &str = "SELECT prefix, name, scopes, created_at, expires_at, used_at, revoked_at, teams FROM keys \
         ORDER BY created_at DESC, prefix";
     conn.fetch(LIST, Vec::new()).await?.iter().map(read).collect()
 }
@@ -135,13 +160,21 @@ impl Store {
 
 /// The key with that secret, if it is good at that moment.
 pub async fn find(conn: &mut Conn, secret: &str, now: Timestamp) -> Result<Option<Key>> {
-    const FIND: &str = "SELECT prefix, name, scopes, created_at, expires_at, used_at, revoked_at, hash FROM keys \
+    const FIND: &str = "SELECT prefix, name, scopes, created_at, expires_at, used_at, revoked_at, teams, hash FROM keys \
         WHERE prefix = $1";
     let Some((prefix, _)) = secret.rsplit_once('_') else { return Ok(None) };
     let Some(row) = conn.fetch_first(FIND, args![prefix]).await? else { return Ok(None) };
-    let same: bool = row.blob(7)?.ct_eq(&hash(secret)).into();
+    let same: bool = row.blob(8)?.ct_eq(&hash(secret)).into();
     let key = read(&row)?;
     Ok(Some(key).filter(|key| same && key.is_good(now)))
+}
+
+/// The key with that prefix, if it is good at that moment; for who has shown the secret before.
+pub async fn by_prefix(conn: &mut Conn, prefix: &str, now: Timestamp) -> Result<Option<Key>> {
+    const BY_PREFIX: &str = "SELECT prefix, name, scopes, created_at, expires_at, used_at, revoked_at, teams FROM keys \
+        WHERE prefix = $1";
+    let row = conn.fetch_first(BY_PREFIX, args![prefix]).await?;
+    Ok(row.as_ref().map(read).transpose()?.filter(|key| key.is_good(now)))
 }
 
 /// Notes that a key was used, at most once a minute.
@@ -169,6 +202,7 @@ fn read(row: &Row) -> Result<Key> {
         expires_at: row.opt_at(4)?,
         used_at: row.opt_at(5)?,
         revoked_at: row.opt_at(6)?,
+        teams: row.text(7)?.split_whitespace().map(str::to_owned).collect(),
     })
 }
 

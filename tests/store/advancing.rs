@@ -26,7 +26,7 @@ pub(crate) fn who(name: &str) -> Who {
     Who { user_id: Some(name.to_owned()), ..Who::default() }
 }
 
-pub(super) fn event(name: &str, at: Timestamp, pairs: &[(&str, Value)]) -> Input {
+pub(crate) fn event(name: &str, at: Timestamp, pairs: &[(&str, Value)]) -> Input {
     Input::Event(Came {
         id: 0,
         name: name.into(),
@@ -37,7 +37,7 @@ pub(super) fn event(name: &str, at: Timestamp, pairs: &[(&str, Value)]) -> Input
     })
 }
 
-pub(super) async fn accept(store: &Store, name: &str, input: Input, now: Timestamp) -> ContactId {
+pub(crate) async fn accept(store: &Store, name: &str, input: Input, now: Timestamp) -> ContactId {
     let incoming = Incoming { to: To::Who(who(name)), message_id: None, input };
     match store.accept(vec![incoming], now).await.expect("accepted")[..] {
         [Accepted::Taken(contact)] => contact,
@@ -46,7 +46,7 @@ pub(super) async fn accept(store: &Store, name: &str, input: Input, now: Timesta
 }
 
 /// Advances all buckets at that moment until nothing is left to do. Everything is sent at once, so that nothing is taken back.
-pub(super) async fn advance(store: &Store, now: Timestamp) {
+pub(crate) async fn advance(store: &Store, now: Timestamp) {
     for bucket in store.buckets() {
         // A call that was cut off holds its bucket until the database has rolled it back.
         loop {
@@ -82,7 +82,7 @@ pub(super) async fn run_to(store: &Store, to: Timestamp) {
     }
 }
 
-pub(super) async fn open(database: &Database, catalog: &Catalog, programs: &[&J], now: Timestamp) -> Store {
+pub(crate) async fn open(database: &Database, catalog: &Catalog, programs: &[&J], now: Timestamp) -> Store {
     let store = database.open().await;
     let programs: Vec<Program> = programs.iter().map(|j| (*j.build()).clone()).collect();
     let generation = journeys::deploy(&store, catalog, &programs, now).await.expect("deployed").generation;
@@ -90,7 +90,7 @@ pub(super) async fn open(database: &Database, catalog: &Catalog, programs: &[&J]
     store
 }
 
-pub(super) async fn story(store: &Store, contact: ContactId) -> Vec<String> {
+pub(crate) async fn story(store: &Store, contact: ContactId) -> Vec<String> {
     let mut conn = store.read().await.expect("a connection");
     let notes = history::of_contact(&mut conn, contact).await.expect("read");
     notes.iter().map(line).collect()

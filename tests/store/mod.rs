@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use fahrplan::store::{Options, Store};
 
-pub(crate) use self::advancing::who;
+pub(crate) use self::advancing::{accept, advance, event, open, story, who};
 
 /// An empty database that a test may open as often as it likes.
 pub(crate) struct Database {

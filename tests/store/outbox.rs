@@ -10,7 +10,7 @@ use fahrplan::intake::{self, Who};
 use fahrplan::store::deliveries::{self, Claim, Claimed, Finished, Kind, SendResult};
 use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::keys::{self, Scope};
-use fahrplan::store::tasks::{self, Refused};
+use fahrplan::store::tasks::{self, Now, Refused, Report};
 use fahrplan::store::{Arg, Store, journeys, names, rejected, suppressions};
 use fahrplan::time::{DAY, Holidays, MINUTE, Timestamp};
 use fahrplan::value::{FieldType, Type, Value};
@@ -675,7 +675,9 @@ fn a_task_is_open_until_its_outcome_is_told() {
 
         let answer = |json: &str| serde_json::from_str(json).expect("an object");
         let tell = async |id, outcome: &str, answers: &str| {
-            tasks::outcome(&store, id, outcome, &answer(answers), NOW).await.expect("no failure")
+            let answers = answer(answers);
+            let report = Report { who: "jana", outcome, answers: &answers, note: None };
+            tasks::outcome(&store, id, report, Now::at(NOW)).await.expect("no failure")
         };
         assert_eq!(tell(TaskId(1), "reached", "{}").await, Err(Refused::Unknown));
         let known = vec!["reached".into(), "busy".into()];

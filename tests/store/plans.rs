@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use fahrplan::clock::machine_now;
+use fahrplan::engine::world::NewTask;
+use fahrplan::id::{ContactId, EnrollmentId, TaskId};
 use fahrplan::store::deliveries::{self, Claim, Closed, Finished, Kept, SendResult};
+use fahrplan::store::tasks::{self, Now, Report};
 use fahrplan::store::{Dialect, Store, advance_bucket, brakes};
-use fahrplan::time::{DAY, MINUTE};
+use fahrplan::time::{DAY, MINUTE, Timestamp};
 
 use super::advancing::{feed, open, run_to, script, shop};
 use super::on_all;
@@ -64,8 +67,49 @@ pub(super) async fn be_busy(store: &Store) {
         epoch: one.epoch,
         result: SendResult::Accepted { reply: None },
     };
+    let contact = claimed[0].contact;
     let finished = claimed.into_iter().map(sent).collect();
     deliveries::record(store, finished, end).await.expect("recorded");
+    work(store, contact, end).await;
+}
+
+/// Somebody calls, in vain and not.
+async fn work(store: &Store, contact: ContactId, at: Timestamp) {
+    let task = |id: i64| NewTask {
+        id: TaskId(id),
+        enrollment: EnrollmentId(store.new_id()),
+        journey: "welcome".into(),
+        step: "talk".into(),
+        round: 1,
+        verb: "call".into(),
+        task: "call".into(),
+        team: "sales".into(),
+        with: Default::default(),
+        due_at: at,
+        expires_at: at.plus_ms(DAY),
+    };
+    let (one, two) = (task(store.new_id()), task(store.new_id()));
+    let bucket = fahrplan::store::bucket_of(contact, store.settings().buckets);
+    let mut tx = store.write().await.expect("a transaction");
+    tasks::insert(&mut tx, bucket, &[(contact, &one), (contact, &two)]).await.expect("there");
+    tx.commit().await.expect("committed");
+    let now = Now::at(at);
+    let mut conn = store.read().await.expect("a connection");
+    for team in [None, Some("sales")] {
+        assert!(!tasks::queue(&mut conn, team, "Ana", now, 9).await.expect("listed").is_empty());
+    }
+    drop(conn);
+    tasks::take(store, one.id, "Ana", now).await.expect("written").expect("taken");
+    let mut conn = store.read().await.expect("a connection");
+    let held = tasks::in_hand(&mut conn, "Ana", now).await.expect("listed");
+    tasks::people(&mut conn, &held).await.expect("found");
+    drop(conn);
+    tasks::release(store, one.id, "Ana", now).await.expect("written").expect("given back");
+    let until = at.plus_ms(MINUTE);
+    tasks::postpone(store, one.id, "Ana", until, None, now).await.expect("written").expect("put off");
+    let report = Report { who: "Ana", outcome: "reached", answers: &Default::default(), note: None };
+    tasks::outcome(store, one.id, report, now).await.expect("written").expect("told");
+    assert!(tasks::expire(store, at.plus_ms(DAY)).await.expect("expired") > 0);
 }
 
 /// Indexes that hold unfinished deliveries alone: all of a bucket in one of them are few.
@@ -181,11 +225,13 @@ fn no_statement_of_a_busy_store_reads_a_whole_table() {
 }
 
 /// Indexes without which a statement of a busy store reads a whole bucket.
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: [(&str, &str); 6] = [
     ("DROP INDEX deliveries_queued", "state = 'queued'"),
     ("DROP INDEX deliveries_again", "again_at"),
     ("DROP INDEX deliveries_of_contact", "deliveries.contact = n.contact"),
     ("DROP INDEX tasks_of_contact", "tasks.contact = n.contact"),
+    ("DROP INDEX tasks_queue", "AND expires_at <= $3 RETURNING contact, id, attempts"),
+    ("DROP INDEX tasks_taken", "state = 'open' AND taken_by ="),
 ];
 
 #[test]

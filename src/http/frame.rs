@@ -1,0 +1,108 @@
+//! The frame of the pages behind the log-in: made for phones first, without scripts.
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::Digest as _;
+
+use super::pages::Language;
+use super::session::SignedIn;
+
+/// A page.
+pub struct Frame<'a> {
+    pub language: Language,
+    pub title: &'a str,
+    /// Who looks at it; nobody on the log-in itself.
+    pub signed_in: Option<&'a SignedIn>,
+    pub body: Markup,
+}
+
+impl Frame<'_> {
+    /// The page as an answer. No script, no foreign source, no frame, no referrer, and no copy is kept: it is about somebody.
+    pub fn answer(self, status: StatusCode) -> Response {
+        let mut response = (status, Html(self.markup().into_string())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "same-origin"),
+            ("x-robots-tag", "noindex"),
+            ("cache-control", "no-store"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        response
+    }
+
+    fn markup(&self) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang=(self.language.pick("de", "en")) {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="robots" content="noindex";
+                    meta name="color-scheme" content="light dark";
+                    title { (self.title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    @if let Some(signed_in) = self.signed_in {
+                        header {
+                            span.who { (signed_in.key.holder()) }
+                            form method="post" action="/logout" {
+                                (signed_in.token())
+                                button.quiet type="submit" { (self.language.pick("Abmelden", "Log out")) }
+                            }
+                        }
+                    }
+                    main { (self.body) }
+                }
+            }
+        }
+    }
+}
+
+/// Allows the one style sheet, by its hash, and forms to ourselves.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = STANDARD.encode(sha2::Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("base64 is fit for a header")
+});
+
+const STYLE: &str = "\
+:root{color-scheme:light dark}\
+*{box-sizing:border-box}\
+body{margin:0;font:17px/1.45 system-ui,sans-serif;background:Canvas;color:CanvasText;overflow-wrap:anywhere}\
+header{display:flex;justify-content:space-between;align-items:center;gap:1rem;padding:.5rem 1rem;border-bottom:1px solid #8884}\
+header form{margin:0}.who{color:GrayText}\
+main{max-width:40rem;margin:0 auto;padding:1rem 1rem 3rem}\
+h1{font-size:1.4rem;line-height:1.25;margin:.25rem 0 .75rem}\
+h2{font-size:1.05rem;margin:1.75rem 0 .5rem}\
+p{margin:.5rem 0}a{color:#1f5fbf}.dim{color:GrayText}\
+ul.queue{list-style:none;margin:0;padding:0}\
+ul.queue a{display:block;padding:.75rem 1rem;margin:0 0 .5rem;border:1px solid #8886;border-radius:.6rem;color:inherit;text-decoration:none}\
+ul.queue strong{display:block}\
+.late{color:#b3261e;font-weight:600}\
+.said{padding:.6rem 1rem;border-radius:.6rem;background:#1f5fbf22}\
+.wrong{padding:.6rem 1rem;border-radius:.6rem;background:#b3261e22}\
+a.phone{display:block;text-align:center;font-size:1.25rem;font-weight:600;padding:.8rem;border-radius:.6rem;background:#1a7f37;color:#fff;text-decoration:none}\
+dl{display:grid;grid-template-columns:auto minmax(0,1fr);gap:.25rem 1rem;margin:.5rem 0}\
+dt{color:GrayText}dd{margin:0}\
+fieldset{border:0;margin:0 0 1rem;padding:0}legend,label.field{display:block;font-weight:600;margin:0 0 .35rem}\
+label.choice{display:flex;align-items:center;gap:.75rem;min-height:2.75rem;padding:.25rem .75rem;margin:0 0 .4rem;border:1px solid #8886;border-radius:.6rem}\
+input,select,textarea{font:inherit;width:100%;max-width:100%;min-width:0;padding:.6rem;border:1px solid #888;border-radius:.5rem;background:Field;color:FieldText}\
+input[type=radio]{width:1.25rem;height:1.25rem;flex:none}\
+.part{margin:0 0 1rem}\
+button{font:inherit;font-weight:600;width:100%;padding:.75rem 1rem;border:0;border-radius:.6rem;background:#1f5fbf;color:#fff;cursor:pointer}\
+button.quiet{width:auto;background:transparent;color:#1f5fbf;padding:.4rem .6rem}\
+button.second{background:transparent;color:inherit;border:1px solid #888}\
+:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}";

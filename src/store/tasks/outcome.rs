@@ -1,0 +1,85 @@
+//! What came of a task: the outcome, with the answers that the schema declares for it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::hand::refused;
+use super::{Now, Refused, find};
+use crate::engine::program::Task as Declared;
+use crate::engine::world::{Fields, Input, Outcome};
+use crate::id::TaskId;
+use crate::store::sql::args;
+use crate::store::{Result, Store, fields, inbox, journeys};
+use crate::value;
+
+/// What somebody tells of a task.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    pub who: &'a str,
+    pub outcome: &'a str,
+    /// By name; those that are missing count as unknown.
+    pub answers: &'a BTreeMap<String, Json>,
+    pub note: Option<&'a str>,
+}
+
+/// Takes the outcome that somebody reports, and tells the enrollment. A task has one outcome: a second report changes nothing.
+pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) -> Result<Result<(), Refused>> {
+    const SETTLE: &str = "UPDATE tasks SET state = 'done', outcome = $1, answers = $2, settled_at = $3, \
+        attempts = attempts + 1, taken_by = $4, note = COALESCE($5, note) \
+        WHERE bucket = $6 AND id = $7 AND state = 'open' \
+        AND (taken_until IS NULL OR taken_until <= $8 OR taken_by = $9)";
+    let mut tx = store.write().await?;
+    let Some(task) = find(&mut tx, id).await? else { return Ok(Err(Refused::Unknown)) };
+    if let Some(refused) = refused(&task, report.who, now) {
+        return Ok(Err(refused));
+    }
+    let deployed = journeys::deployed(&mut tx).await?;
+    let declared = deployed.catalog.tasks.get(&task.work.task);
+    let fields = match declared.map(|declared| check(declared, report)) {
+        Some(Ok(fields)) => fields,
+        Some(Err(refused)) => return Ok(Err(refused)),
+        None => Fields::new(),
+    };
+    let mut args = args![report.outcome, fields::to_text(&fields), now.journey, report.who];
+    args.extend(args![report.note.map(str::to_owned), task.bucket, id, now.machine, report.who]);
+    if tx.exec(SETTLE, args).await? == 0 {
+        // Somebody else was faster, on another connection.
+        let after = find(&mut tx, id).await?;
+        let why = after.as_ref().and_then(|task| self::refused(task, report.who, now));
+        return Ok(Err(why.unwrap_or_else(|| Refused::Settled("done".to_owned()))));
+    }
+    let told = Outcome {
+        enrollment: task.work.enrollment,
+        step: task.work.step,
+        round: task.work.round,
+        outcome: report.outcome.into(),
+        at: now.journey,
+        fields,
+    };
+    inbox::enqueue(&mut tx, vec![(task.contact, Input::Outcome(told))], now.journey).await?;
+    tx.commit().await?;
+    store.wake();
+    Ok(Ok(()))
+}
+
+/// The answers as the task declares them.
+fn check(declared: &Declared, report: Report<'_>) -> Result<Fields, Refused> {
+    if declared.outcomes.iter().all(|known| &**known != report.outcome) {
+        return Err(Refused::WrongOutcome(declared.outcomes.clone()));
+    }
+    let is_declared = |name: &String| declared.answers.iter().any(|answer| *answer.name == **name);
+    if let Some(name) = report.answers.keys().find(|name| !is_declared(name)) {
+        return Err(Refused::WrongAnswer(name.as_str().into(), "the task asks no such thing".to_owned()));
+    }
+    let mut fields = Fields::new();
+    for answer in &declared.answers {
+        let json = report.answers.get(&*answer.name).unwrap_or(&Json::Null);
+        let read = value::from_json(&answer.ty, json)
+            .map_err(|misfit| Refused::WrongAnswer(answer.name.clone(), misfit.message))?;
+        if read.is_known() {
+            fields.insert(answer.name.clone(), read);
+        }
+    }
+    Ok(fields)
+}

@@ -1,0 +1,89 @@
+//! What is to be done: the queue of a team, and what somebody has in hand.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Now, Task, names, read, select};
+use crate::engine::world::Fields;
+use crate::id::ContactId;
+use crate::store::sql::args;
+use crate::store::{Conn, Result, contacts};
+use crate::time::Timestamp;
+
+/// Tasks to be done now, of one team or of all, whoever has them in hand; the ones with the least time left come first.
+pub async fn list_open(conn: &mut Conn, team: Option<&str>, now: Timestamp, limit: u32) -> Result<Vec<Task>> {
+    // No lease lasts that long, so every task counts as free.
+    let everything = Now { journey: now, machine: Timestamp::NEVER };
+    queue(conn, team, "", everything, limit).await
+}
+
+/// Tasks that somebody may do now: of one team or of all, not to be tried later, and in nobody else's hands.
+pub async fn queue(
+    conn: &mut Conn,
+    team: Option<&str>,
+    who: &str,
+    now: Now,
+    limit: u32,
+) -> Result<Vec<Task>> {
+    const OF_TEAM: &str = select!(
+        "tasks WHERE bucket = $1 AND state = 'open' AND expires_at > $2 AND due_at <= $3 \
+        AND (again_at IS NULL OR again_at <= $4) AND (taken_until IS NULL OR taken_until <= $5 OR taken_by = $6) \
+        AND team = $8 ORDER BY expires_at, due_at, id LIMIT $7"
+    );
+    const OF_ALL: &str = select!(
+        "tasks WHERE bucket = $1 AND state = 'open' AND expires_at > $2 AND due_at <= $3 \
+        AND (again_at IS NULL OR again_at <= $4) AND (taken_until IS NULL OR taken_until <= $5 OR taken_by = $6) \
+        ORDER BY expires_at, due_at, id LIMIT $7"
+    );
+    let number = match team {
+        None => None,
+        Some(team) => match names::find(conn, team).await? {
+            Some(number) => Some(number),
+            None => return Ok(Vec::new()),
+        },
+    };
+    let mut found = Vec::new();
+    for bucket in 0..conn.core.settings().buckets {
+        let mut args = args![bucket, now.journey, now.journey, now.journey, now.machine, who, limit];
+        let rows = match number {
+            None => conn.fetch(OF_ALL, args).await?,
+            Some(number) => {
+                args.push(number.into());
+                conn.fetch(OF_TEAM, args).await?
+            }
+        };
+        found.extend(rows);
+    }
+    let mut tasks = read(conn, found).await?;
+    tasks.sort_by_key(|task| (task.work.expires_at, task.work.due_at, task.work.id));
+    tasks.truncate(limit as usize);
+    Ok(tasks)
+}
+
+/// Open tasks that somebody has in hand, and those that they promised to try again later; what comes first, first.
+pub async fn in_hand(conn: &mut Conn, who: &str, now: Now) -> Result<Vec<Task>> {
+    const IN_HAND: &str = select!(
+        "tasks WHERE bucket = $1 AND state = 'open' AND taken_by = $2 AND expires_at > $3 \
+        AND (taken_until > $4 OR again_at IS NOT NULL)"
+    );
+    let mut found = Vec::new();
+    for bucket in 0..conn.core.settings().buckets {
+        found.extend(conn.fetch(IN_HAND, args![bucket, who, now.journey, now.machine]).await?);
+    }
+    let mut tasks = read(conn, found).await?;
+    tasks.sort_by_key(|task| (task.hand.again_at, task.work.expires_at, task.work.id));
+    Ok(tasks)
+}
+
+/// The attributes of those for whom the tasks are.
+pub async fn people(conn: &mut Conn, tasks: &[Task]) -> Result<HashMap<ContactId, Fields>> {
+    let mut buckets: BTreeMap<i64, BTreeSet<ContactId>> = BTreeMap::new();
+    for task in tasks {
+        buckets.entry(task.bucket).or_default().insert(task.contact);
+    }
+    let mut people = HashMap::new();
+    for (bucket, contacts) in buckets {
+        let found = contacts::attributes(conn, bucket, contacts.into_iter()).await?;
+        people.extend(found.into_iter().map(|(id, found)| (id, found.attributes)));
+    }
+    Ok(people)
+}
