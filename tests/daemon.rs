@@ -77,6 +77,7 @@ impl Running {
             listener,
             pages: None,
             metrics: daemon::metrics(),
+            doors: Arc::default(),
         };
         let stop = CancellationToken::new();
         let ended = tokio::spawn(daemon.run(stop.clone()));

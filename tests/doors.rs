@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fahrplan::clock::{JourneyClock, machine_now};
 use fahrplan::http::connections::{self, Limits};
-use fahrplan::http::{self, Doors};
+use fahrplan::http::{self, Doors, Settings};
 use fahrplan::link::LinkKey;
 use fahrplan::store::keys::{self, Scope};
 use fahrplan::store::{Store, journeys};
@@ -32,6 +32,8 @@ pub(crate) struct Open {
     pub key: String,
     pub stop: CancellationToken,
     pub directory: Option<tempfile::TempDir>,
+    /// What is to be known of the doors from inside: their paths.
+    pub router: String,
 }
 
 impl Open {
@@ -59,6 +61,26 @@ impl Open {
         limits: Limits,
         directory: Option<tempfile::TempDir>,
     ) -> Open {
+        Open::built(url, store, limits, directory, Settings::default()).await
+    }
+
+    /// The doors as a project has set them.
+    pub(crate) async fn set(
+        store: Store,
+        limits: Limits,
+        directory: Option<tempfile::TempDir>,
+        settings: Settings,
+    ) -> Open {
+        Open::built("http://localhost", store, limits, directory, settings).await
+    }
+
+    async fn built(
+        url: &str,
+        store: Store,
+        limits: Limits,
+        directory: Option<tempfile::TempDir>,
+        settings: Settings,
+    ) -> Open {
         let key = key(&store, &[Scope::Ingest, Scope::Read, Scope::Tasks]).await;
         let doors = Doors {
             store: store.clone(),
@@ -69,12 +91,15 @@ impl Open {
             sender: "Shop".into(),
             metrics: fahrplan::daemon::metrics(),
             public_url: url.into(),
+            settings: Arc::new(settings),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
-        tokio::spawn(connections::serve(listener, http::router(doors), limits, stop.clone()));
-        Open { store, at, key, stop, directory }
+        let router = http::router(doors);
+        let shown = format!("{router:?}");
+        tokio::spawn(connections::serve(listener, router, limits, stop.clone()));
+        Open { store, at, key, stop, directory, router: shown }
     }
 
     /// The address of the SQLite database.
@@ -105,6 +130,12 @@ impl Open {
                 > 0
             {}
         }
+    }
+
+    /// Asks with the key; the status and what came back.
+    pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", self.key);
+        split(&self.say(format!("{head}connection: close\r\n\r\n").as_bytes()).await)
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

@@ -218,6 +218,7 @@ pub struct ImportArgs {
 pub enum ImportWhat {
     Contacts,
     Events,
+    Consents,
 }
 
 #[derive(Debug, Args)]
@@ -275,7 +276,7 @@ pub enum EventsCommand {
         /// How many
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: u32,
-        /// Try them again
+        /// Try all of them again, as the schema is now; what is taken is no longer listed
         #[arg(long)]
         retry: bool,
     },

@@ -1,14 +1,16 @@
-//! `fahrplan import contacts|events`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
+//! `fahrplan import contacts|events|consents`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
 //!
 //! A bad row is reported by its line and kept in `FILE.rejected`; the others go in. Contacts come as CSV with a header or as JSON lines
 //! of Segment's `identify`; events as JSON lines of `track`. Columns of contacts: `user_id anonymous_id email phone` say who, other
-//! columns are attributes, `consent_PURPOSE_CHANNEL` (yes, no) and `consent_PURPOSE_CHANNEL_at` go to the consent ledger.
+//! columns are attributes, `consent_PURPOSE_CHANNEL` (yes, no) and, with `_at`, `_text`, `_source` and `_evidence` behind it, what is known of
+//! it go to the consent ledger. Consents come as CSV too, one a row: who, `purpose channel permit at text source evidence`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use csv::ByteRecord;
 use serde::Deserialize;
@@ -50,8 +52,14 @@ async fn import(args: &ImportArgs) -> Outcome {
     let reader = BufReader::with_capacity(1 << 20, file);
     let import = Import { store: &store, live: args.live, now: machine_now() };
     match (args.what, is_json(&args.file)) {
-        (ImportWhat::Contacts, false) => import.contacts_csv(reader, &map, &mut report).await?,
+        (ImportWhat::Contacts | ImportWhat::Consents, false) => {
+            import.csv(args.what, reader, &map, &mut report).await?
+        }
         (ImportWhat::Contacts | ImportWhat::Events, true) => import.items(reader, &mut report).await?,
+        (ImportWhat::Consents, true) => {
+            return Err(Failure::usage("consents come as CSV, one a row")
+                .help("name the file .csv; its columns are user_id, purpose, channel, permit, at, text, source, evidence"));
+        }
         (ImportWhat::Events, false) => {
             return Err(Failure::usage("events come as JSON lines, one `track` item a line")
                 .help("name the file .jsonl; the shape is that of `POST /v1/track`"));
@@ -64,7 +72,7 @@ async fn import(args: &ImportArgs) -> Outcome {
 /// Contacts from CSV, quietly: for the demo and the benchmark, whose rows are known to be good.
 pub(super) async fn contacts_from(store: &Store, csv: impl Read, now: Timestamp) -> Result<(), Failure> {
     let mut report = Report::new(Path::new("built-in"));
-    Import { store, live: false, now }.contacts_csv(csv, &BTreeMap::new(), &mut report).await?;
+    Import { store, live: false, now }.csv(ImportWhat::Contacts, csv, &BTreeMap::new(), &mut report).await?;
     report.must_be_clean()
 }
 
@@ -95,8 +103,9 @@ impl Import<'_> {
         }
     }
 
-    async fn contacts_csv(
+    async fn csv(
         &self,
+        what: ImportWhat,
         file: impl Read,
         map: &BTreeMap<String, String>,
         report: &mut Report,
@@ -111,7 +120,10 @@ impl Import<'_> {
             report.note("the file is empty");
             return Ok(());
         }
-        let columns = columns(&catalog, &header, map)?;
+        let columns = match what {
+            ImportWhat::Consents => columns_of_consents(&header, map)?,
+            ImportWhat::Contacts | ImportWhat::Events => columns(&catalog, &header, map)?,
+        };
         report.header = Some(header);
         let together = match self.store.dialect() {
             Dialect::Sqlite => TOGETHER,
@@ -133,7 +145,11 @@ impl Import<'_> {
                 }
             }
             let line = record.position().map_or(0, csv::Position::line);
-            match person(&columns, &record, self.now) {
+            let read = match what {
+                ImportWhat::Consents => consent(&catalog, &columns, &record, self.now),
+                ImportWhat::Contacts | ImportWhat::Events => person(&columns, &record, self.now),
+            };
+            match read {
                 Ok(person) => people.push(person),
                 Err(why) => report.reject_row(line, &record, &why)?,
             }
@@ -291,8 +307,128 @@ enum Column {
     Attribute(Word, Type),
     Consent(Word, Word),
     ConsentAt(Word, Word),
+    /// What proves a consent: `text`, `source`, `evidence`.
+    Proof(Word, Word, Proof),
+    /// A column of a file of consents.
+    OfConsent(&'static str),
     /// Not for us; told once.
     Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Proof {
+    Text,
+    Source,
+    Evidence,
+}
+
+/// What stands behind the name of a column with a consent.
+const BEHIND: [(&str, Option<Proof>); 4] = [
+    ("_at", None),
+    ("_text", Some(Proof::Text)),
+    ("_source", Some(Proof::Source)),
+    ("_evidence", Some(Proof::Evidence)),
+];
+
+/// The columns of a file of consents.
+const OF_CONSENTS: [&str; 7] = ["purpose", "channel", "permit", "at", "text", "source", "evidence"];
+
+fn columns_of_consents(
+    header: &ByteRecord,
+    map: &BTreeMap<String, String>,
+) -> Result<Vec<(String, Column)>, Failure> {
+    let mut columns = Vec::new();
+    for name in header {
+        let name = spelled(name, map)?;
+        let column = match name.as_str() {
+            "user_id" => Column::UserId,
+            "anonymous_id" => Column::AnonymousId,
+            "email" => Column::Attribute("email".into(), Type::Email),
+            "phone" => Column::Attribute("phone".into(), Type::Phone),
+            name => OF_CONSENTS
+                .iter()
+                .find(|known| **known == name)
+                .map_or(Column::Other, |name| Column::OfConsent(name)),
+        };
+        columns.push((name, column));
+    }
+    let has = |wanted: &str| columns.iter().any(|(name, _)| name == wanted);
+    if !["user_id", "anonymous_id", "email", "phone"].into_iter().any(has) {
+        return Err(Failure::usage("no column says who it is")
+            .help("name one `user_id`, `anonymous_id`, `email` or `phone`, or use --map"));
+    }
+    if let Some(missing) = ["purpose", "channel", "permit"].into_iter().find(|name| !has(name)) {
+        return Err(Failure::usage(format!("the column `{missing}` is missing")).help(format!(
+            "a file of consents has {}; `at` and what follows may be left out",
+            OF_CONSENTS.join(", ")
+        )));
+    }
+    tell_what_is_left_out(&columns, "no column of a consent")?;
+    Ok(columns)
+}
+
+/// One consent of a file of consents.
+fn consent(
+    catalog: &Catalog,
+    columns: &[(String, Column)],
+    record: &ByteRecord,
+    now: Timestamp,
+) -> Result<Person, String> {
+    let mut said: BTreeMap<&str, &str> = BTreeMap::new();
+    if record.len() == columns.len() {
+        for ((name, column), cell) in columns.iter().zip(record) {
+            if let Column::OfConsent(field) = column {
+                let cell = std::str::from_utf8(cell)
+                    .map_err(|_| format!("`{name}` is not UTF-8; save the file as UTF-8"))?;
+                said.insert(field, cell.trim());
+            }
+        }
+    }
+    let mut person = person(columns, record, now)?;
+    let get = |name: &str| said.get(name).copied().filter(|text| !text.is_empty());
+    let word = |name: &str| get(name).map(Word::from).ok_or_else(|| format!("`{name}` is empty"));
+    let (purpose, channel) = (word("purpose")?, word("channel")?);
+    if !catalog.is_purpose(&purpose) {
+        return Err(format!(
+            "`purpose`: there is no `{purpose}`; there are {}",
+            catalog.purpose_names().join(", ")
+        ));
+    }
+    if !catalog.channels.contains_key(&channel) {
+        return Err(format!("`channel`: there is no `{channel}`"));
+    }
+    let permit = permit("permit", get("permit").unwrap_or_default())?;
+    let at = get("at").map_or(Ok(now), |text| moment("at", text, now))?;
+    let evidence = proof(get("text"), get("source"), get("evidence"))?;
+    person.consents = vec![ConsentChange { purpose, channel, permit, at, source: "import".into(), evidence }];
+    Ok(person)
+}
+
+fn permit(name: &str, text: &str) -> Result<bool, String> {
+    match value::from_text(&Type::YesNo, text) {
+        Ok(Value::Bool(permit)) => Ok(permit),
+        _ => Err(format!("`{name}`: expected yes or no, found \"{text}\"")),
+    }
+}
+
+fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let at: Timestamp =
+        text.parse().map_err(|_| format!("`{name}`: expected a moment such as 2026-12-24T10:00:00Z"))?;
+    // The newest decision holds, so one of tomorrow would outlast a withdrawal of today.
+    match at > now.plus_ms(intake::CLOCK_SKEW) {
+        true => Err(format!("`{name}`: {text} lies in the future")),
+        false => Ok(at),
+    }
+}
+
+fn proof(
+    text: Option<&str>,
+    source: Option<&str>,
+    evidence: Option<&str>,
+) -> Result<Option<Arc<str>>, String> {
+    // JSON stays JSON; anything else is the text that it is.
+    let more = evidence.map(|text| serde_json::from_str(text).unwrap_or_else(|_| Json::from(text)));
+    intake::evidence(text, source, more.as_ref()).map_err(|why| why.reason)
 }
 
 fn columns(
@@ -302,11 +438,10 @@ fn columns(
 ) -> Result<Vec<(String, Column)>, Failure> {
     let mut columns = Vec::new();
     for name in header {
-        let name = std::str::from_utf8(name).map_err(|_| Failure::usage("the header is not UTF-8"))?;
-        let name = name.trim_start_matches('\u{feff}').trim();
-        let name = map.get(name).map_or(name, String::as_str).to_owned();
+        let name = spelled(name, map)?;
         let column = column(catalog, &name);
-        if let Column::Consent(purpose, _) | Column::ConsentAt(purpose, _) = &column
+        if let Column::Consent(purpose, _) | Column::ConsentAt(purpose, _) | Column::Proof(purpose, ..) =
+            &column
             && !catalog.is_purpose(purpose)
         {
             // A consent that is filed under a misspelled purpose would be lost without a word.
@@ -324,32 +459,53 @@ fn columns(
         return Err(Failure::usage("no column says who it is")
             .help("name one `user_id`, `anonymous_id`, `email` or `phone`, or use --map"));
     }
+    tell_what_is_left_out(&columns, "the schema has no such attribute")?;
+    Ok(columns)
+}
+
+/// A name of the header, as we call it.
+fn spelled(name: &[u8], map: &BTreeMap<String, String>) -> Result<String, Failure> {
+    let name = std::str::from_utf8(name).map_err(|_| Failure::usage("the header is not UTF-8"))?;
+    let name = name.trim_start_matches('\u{feff}').trim();
+    Ok(map.get(name).map_or(name, String::as_str).to_owned())
+}
+
+fn tell_what_is_left_out(columns: &[(String, Column)], why: &str) -> Result<(), Failure> {
     let unknown: Vec<&str> = columns
         .iter()
         .filter(|(_, column)| matches!(column, Column::Other))
         .map(|(name, _)| name.as_str())
         .collect();
-    if !unknown.is_empty() {
-        print(&format!("left out, since the schema has no such attribute: {}\n", unknown.join(", ")))?;
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => print(&format!("left out, since {why}: {}\n", unknown.join(", "))),
     }
-    Ok(columns)
 }
 
 fn column(catalog: &Catalog, name: &str) -> Column {
     if let Some(attribute) = catalog.attribute(name) {
         return Column::Attribute(attribute.name.clone(), attribute.ty.clone());
     }
-    let consent = name.strip_prefix("consent_").and_then(|rest| {
-        let (rest, at) = rest.strip_suffix("_at").map_or((rest, false), |rest| (rest, true));
+    match name {
+        "user_id" => Column::UserId,
+        "anonymous_id" => Column::AnonymousId,
+        _ => name
+            .strip_prefix("consent_")
+            .and_then(|rest| column_of_consent(catalog, rest))
+            .unwrap_or(Column::Other),
+    }
+}
+
+fn column_of_consent(catalog: &Catalog, rest: &str) -> Option<Column> {
+    let pair = |rest: &str| {
         let (purpose, channel) = rest.rsplit_once('_')?;
-        catalog.channels.contains_key(channel).then(|| (Word::from(purpose), Word::from(channel), at))
-    });
-    match (name, consent) {
-        ("user_id", _) => Column::UserId,
-        ("anonymous_id", _) => Column::AnonymousId,
-        (_, Some((purpose, channel, false))) => Column::Consent(purpose, channel),
-        (_, Some((purpose, channel, true))) => Column::ConsentAt(purpose, channel),
-        _ => Column::Other,
+        catalog.channels.contains_key(channel).then(|| (Word::from(purpose), Word::from(channel)))
+    };
+    let behind = BEHIND.iter().find_map(|(end, proof)| Some((pair(rest.strip_suffix(end)?)?, *proof)));
+    match behind {
+        Some(((purpose, channel), None)) => Some(Column::ConsentAt(purpose, channel)),
+        Some(((purpose, channel), Some(proof))) => Some(Column::Proof(purpose, channel, proof)),
+        None => pair(rest).map(|(purpose, channel)| Column::Consent(purpose, channel)),
     }
 }
 
@@ -358,7 +514,7 @@ fn person(columns: &[(String, Column)], record: &ByteRecord, now: Timestamp) -> 
         return Err(format!("{} fields where the header has {}", record.len(), columns.len()));
     }
     let (mut who, mut attributes) = (Who::default(), Fields::new());
-    let (mut permits, mut times) = (Vec::new(), BTreeMap::new());
+    let (mut permits, mut times, mut proofs) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for ((name, column), cell) in columns.iter().zip(record) {
         let cell = std::str::from_utf8(cell)
             .map_err(|_| format!("`{name}` is not UTF-8; save the file as UTF-8"))?;
@@ -375,21 +531,16 @@ fn person(columns: &[(String, Column)], record: &ByteRecord, now: Timestamp) -> 
                 check_attribute(&value).map_err(|why| format!("`{name}` {why}"))?;
                 attributes.insert(attribute.clone(), value);
             }
-            Column::Consent(purpose, channel) => match value::from_text(&Type::YesNo, text) {
-                Ok(Value::Bool(permit)) => permits.push((purpose.clone(), channel.clone(), permit)),
-                _ => return Err(format!("`{name}`: expected yes or no, found \"{text}\"")),
-            },
-            Column::ConsentAt(purpose, channel) => {
-                let at: Timestamp = text
-                    .parse()
-                    .map_err(|_| format!("`{name}`: expected a moment such as 2026-12-24T10:00:00Z"))?;
-                // The newest decision holds, so one of tomorrow would outlast a withdrawal of today.
-                if at > now.plus_ms(intake::CLOCK_SKEW) {
-                    return Err(format!("`{name}`: {text} lies in the future"));
-                }
-                times.insert((purpose.clone(), channel.clone()), at);
+            Column::Consent(purpose, channel) => {
+                permits.push((purpose.clone(), channel.clone(), permit(name, text)?));
             }
-            Column::Other => {}
+            Column::ConsentAt(purpose, channel) => {
+                times.insert((purpose.clone(), channel.clone()), moment(name, text, now)?);
+            }
+            Column::Proof(purpose, channel, proof) => {
+                proofs.insert((purpose.clone(), channel.clone(), *proof), text);
+            }
+            Column::Other | Column::OfConsent(_) => {}
         }
     }
     who.email = attributes.get("email").and_then(Value::as_text).map(str::to_owned);
@@ -397,11 +548,14 @@ fn person(columns: &[(String, Column)], record: &ByteRecord, now: Timestamp) -> 
     if who == Who::default() {
         return Err("the row does not say who it is".to_owned());
     }
-    let consents = permits.into_iter().map(|(purpose, channel, permit)| {
+    let mut consents = Vec::with_capacity(permits.len());
+    for (purpose, channel, permit) in permits {
         let at = times.get(&(purpose.clone(), channel.clone())).copied().unwrap_or(now);
-        ConsentChange { purpose, channel, permit, at, source: "import".into(), evidence: None }
-    });
-    Ok(Person { who, attributes, consents: consents.collect() })
+        let said = |of| proofs.get(&(purpose.clone(), channel.clone(), of)).copied();
+        let evidence = proof(said(Proof::Text), said(Proof::Source), said(Proof::Evidence))?;
+        consents.push(ConsentChange { purpose, channel, permit, at, source: "import".into(), evidence });
+    }
+    Ok(Person { who, attributes, consents })
 }
 
 fn key(name: &str, text: &str) -> Result<String, String> {

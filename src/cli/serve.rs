@@ -20,6 +20,7 @@ use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
 use crate::config::Config;
 use crate::daemon::{self, Brakes, Composer, Daemon, Outlet, Rates, Way};
+use crate::http::{Settings, limits::Limiter, sources::Sources};
 use crate::link::LinkKey;
 use crate::store::checkup::Finding;
 use crate::store::{Options, Store, journeys};
@@ -58,7 +59,8 @@ async fn serve(args: &ServeArgs) -> Outcome {
             .help("set `http.listen` to another port")
     })?;
     tell_what_waits(&store, &project).await?;
-    let daemon = daemon(&store, &config, clock, listener, args.rehearse)?;
+    let mut daemon = daemon(&store, &config, clock, listener, args.rehearse)?;
+    daemon.doors = Arc::new(doors(&project)?);
     let stop = CancellationToken::new();
     let serving = async {
         daemon.run(stop.clone()).await.map_err(world)?;
@@ -157,6 +159,19 @@ async fn tell_what_waits(store: &Store, project: &Project) -> Result<(), Failure
     Ok(())
 }
 
+/// What the project says about the doors.
+fn doors(project: &Project) -> Result<Settings, Failure> {
+    let (config, secrets) = (&project.config, project.secrets());
+    for (name, source) in &config.sources {
+        secrets.resolve(&source.secret).map_err(|missing| {
+            Failure::usage(format!("the secret of `[sources.{name}]` cannot be had: {missing}"))
+                .help("set FAHRPLAN_SECRET_NAME, or `name_file` under `[secrets]`, for \"secret:name\"")
+        })?;
+    }
+    let limits = Limiter::new(config.http.per_key, config.http.per_address);
+    Ok(Settings { limits, sources: Sources { declared: config.sources.clone(), secrets } })
+}
+
 /// Builds a daemon from a project; shared with `demo`.
 pub(super) fn daemon(
     store: &Store,
@@ -195,6 +210,7 @@ pub(super) fn daemon(
         listener,
         pages: None,
         metrics: daemon::metrics(),
+        doors: Arc::default(),
     })
 }
 

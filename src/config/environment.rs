@@ -84,8 +84,9 @@ fn overrides<'a>(
     section: &str,
     environment: &'a BTreeMap<String, String>,
 ) -> Vec<(&'a str, String, &'a str)> {
-    if section == "locales" {
-        return Vec::new(); // locale names have hyphens, which no variable can have
+    // Names of locales have hyphens, which no variable can have; sources have keys below their names.
+    if matches!(section, "locales" | "sources") {
+        return Vec::new();
     }
     let prefix = format!("{PREFIX}{}_", section.to_uppercase());
     let of_section = |(name, text): (&'a String, &'a String)| {
@@ -122,11 +123,13 @@ fn misspelled_variables(environment: &BTreeMap<String, String>) -> Vec<Problem> 
 }
 
 /// Our variables, without what all begin with; those of `[brand]` and `[secrets]` are named by whoever sets them.
-pub(super) const VARIABLES: [&str; 12] = [
+pub(super) const VARIABLES: [&str; 14] = [
     "CALENDAR_HOLIDAYS",
     "CALENDAR_REGION",
     "DATABASE_URL",
     "HTTP_LISTEN",
+    "HTTP_PER_ADDRESS",
+    "HTTP_PER_KEY",
     "HTTP_PUBLIC_URL",
     "LOG",
     "PROJECT_LOCALE",

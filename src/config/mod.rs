@@ -46,6 +46,8 @@ pub struct Config {
     pub http: Http,
     pub smtp: Smtp,
     pub brakes: Brakes,
+    /// Programs that call by themselves, each at a door of its own.
+    pub sources: BTreeMap<String, Source>,
     /// `crm_file = "keys/crm"` answers `"secret:crm"` in the schema; relative to the project.
     pub secrets: BTreeMap<String, PathBuf>,
     /// Free texts about the sender, which templates write as `{{brand.name}}`.
@@ -94,6 +96,10 @@ pub struct Http {
     /// Where links in mails lead: confirm, unsubscribe, click. Without it, the address of `listen`.
     #[serde(deserialize_with = "shapes::public_url")]
     pub public_url: Option<String>,
+    /// Items a second that one key may send; 0 is no limit. What is more is answered 429.
+    pub per_key: u32,
+    /// Requests a second that one address may make without a good key; 0 is no limit.
+    pub per_address: u32,
 }
 
 /// How mail leaves.
@@ -118,6 +124,38 @@ pub struct Brakes {
     pub file: PathBuf,
 }
 
+/// A program that calls by itself, at `POST /v1/sources/NAME`, and signs what it says with HMAC-SHA256. Places in its JSON are
+/// pointers such as `/data/customer/id`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// `secret:NAME`: what it signs with.
+    #[serde(deserialize_with = "shapes::secret")]
+    pub secret: String,
+    /// The header with the signature, as hex or base64.
+    #[serde(default = "shapes::signature_header")]
+    pub header: String,
+    /// The header that says when it was sent; then `MOMENT.BODY` is signed.
+    pub timestamp: Option<String>,
+    /// Which event it is: a place, or the name itself.
+    pub event: String,
+    /// What its names of events mean; others are ignored. Without it they are ours.
+    #[serde(default)]
+    pub events: BTreeMap<String, String>,
+    /// The place of the user id.
+    #[serde(deserialize_with = "shapes::place")]
+    pub user: String,
+    /// The place of its own id of what happened, by which a repeat is known.
+    pub id: Option<String>,
+    /// The place of the moment at which it happened.
+    pub at: Option<String>,
+    /// The place of the object with the fields; the whole without it.
+    pub properties: Option<String>,
+    /// Fields that stand elsewhere, each with its place.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
 impl Default for Brakes {
     fn default() -> Self {
         Brakes { file: "fahrplan.paused".into() }
@@ -138,7 +176,8 @@ impl Default for Database {
 
 impl Default for Http {
     fn default() -> Self {
-        Http { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), public_url: None }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8600));
+        Http { listen, public_url: None, per_key: 50_000, per_address: 100 }
     }
 }
 
@@ -173,6 +212,7 @@ impl Config {
         config.http = reader.section("http");
         config.smtp = reader.section("smtp");
         config.brakes = reader.section("brakes");
+        config.sources = reader.section("sources");
         config.secrets = reader.section::<SecretFiles>("secrets").0;
         config.brand = reader.section("brand");
         let mut problems = reader.end();
@@ -200,8 +240,8 @@ impl Config {
     }
 }
 
-const SECTIONS: [&str; 9] =
-    ["project", "locales", "calendar", "database", "http", "smtp", "brakes", "secrets", "brand"];
+const SECTIONS: [&str; 10] =
+    ["project", "locales", "calendar", "database", "http", "smtp", "brakes", "sources", "secrets", "brand"];
 
 #[cfg(test)]
 mod tests;

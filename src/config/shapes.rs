@@ -63,6 +63,27 @@ pub(super) fn connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }
 }
 
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.strip_prefix("secret:").is_some_and(|name| !name.is_empty()) {
+        true => Ok(text),
+        // The message does not repeat the text: it may be the secret.
+        false => Err(D::Error::custom("secrets stand in no file of the project; write \"secret:NAME\"")),
+    }
+}
+
+pub(super) fn place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.starts_with('/') {
+        true => Ok(text),
+        false => Err(D::Error::custom(format!("`{text}` is no place; write one such as `/customer/id`"))),
+    }
+}
+
+pub(super) fn signature_header() -> String {
+    "X-Signature".to_owned()
+}
+
 /// The keys of `[secrets]` end in `_file`; the rest of the key is the name.
 #[derive(Default, Deserialize)]
 #[serde(try_from = "BTreeMap<String, PathBuf>")]

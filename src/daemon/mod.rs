@@ -61,6 +61,8 @@ pub struct Daemon {
     /// Pages beside the doors; the demo's.
     pub pages: Option<axum::Router>,
     pub metrics: PrometheusHandle,
+    /// What the project says about the doors.
+    pub doors: Arc<http::Settings>,
 }
 
 /// Why a daemon ended otherwise than asked.
@@ -119,6 +121,7 @@ impl Daemon {
             sender: self.sender.clone(),
             metrics: self.metrics.clone(),
             public_url: self.outlet.composer.public_url.as_str().into(),
+            settings: self.doors.clone(),
         };
         let router = http::router(doors).merge(self.pages.unwrap_or_default());
         tracing::info!(listen = ?self.listener.local_addr().ok(), "serving");

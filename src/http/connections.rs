@@ -20,7 +20,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -29,7 +29,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::util::MapRequest;
 
+use super::limits::Peer;
 use super::problem::Problem;
 use super::wire::Wire;
 
@@ -82,10 +84,11 @@ pub async fn serve(
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let peer = Peer(peer.ip());
                 let (router, stop) = (router.clone(), stop.clone());
                 open.spawn(async move {
-                    hold(stream, router, limits, stop).await;
+                    hold(stream, peer, router, limits, stop).await;
                     drop(permit);
                 });
             }
@@ -103,13 +106,17 @@ pub async fn serve(
 }
 
 /// One connection, to its end. What goes wrong on it is its own, and no news.
-async fn hold(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+async fn hold(stream: TcpStream, peer: Peer, router: Router, limits: Limits, stop: CancellationToken) {
     _ = stream.set_nodelay(true);
+    let service = MapRequest::new(router, move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Wire::new(stream)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Wire::new(stream)), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

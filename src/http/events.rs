@@ -17,10 +17,11 @@ use serde_json::{Value, json};
 use super::Doors;
 use super::auth::MayIngest;
 use super::problem::Problem;
+use crate::engine::program::Word;
 use crate::engine::world::{Event, Fields, Input};
 use crate::intake::{self, Act, Clocks, Item, Rejected};
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::rejected;
+use crate::store::rejected::{self, Bad, Replay};
 use crate::time::Timestamp;
 
 /// The most items of one batch.
@@ -34,7 +35,7 @@ pub struct Route(pub Option<&'static str>);
 
 /// `POST /v1/identify`, `/v1/track`, `/v1/page`, `/v1/screen`, `/v1/group`, `/v1/alias` and `/v1/batch`.
 pub async fn post(
-    _key: MayIngest,
+    key: MayIngest,
     State(doors): State<Doors>,
     Extension(Route(kind)): Extension<Route>,
     body: Bytes,
@@ -43,14 +44,23 @@ pub async fn post(
         Some(_) => single(&body)?,
         None => batch(&body)?,
     };
+    doors.settings.limits.take_items(&key.0.prefix, items.len())?;
     let clocks = Clocks { sent_at, received_at: doors.clock.now() };
     take(&doors, &items, kind, clocks).await.map(Json)
 }
 
 /// An item as it came, and as it was read.
-struct Came<'a> {
-    text: Cow<'a, str>,
-    json: Result<Value, Rejected>,
+pub(super) struct Came<'a> {
+    pub(super) text: Cow<'a, str>,
+    pub(super) json: Result<Value, Rejected>,
+}
+
+/// An item, or a part of one, that was not taken.
+struct Refused {
+    index: usize,
+    why: Rejected,
+    /// The attribute that does not fit, if the rest was stored.
+    part: Option<Word>,
 }
 
 type Items<'a> = (Vec<Came<'a>>, Option<Timestamp>);
@@ -101,7 +111,7 @@ fn item(raw: &RawValue) -> Came<'_> {
     Came { text: Cow::Borrowed(raw.get()), json }
 }
 
-async fn take(
+pub(super) async fn take(
     doors: &Doors,
     items: &[Came<'_>],
     kind: Option<&str>,
@@ -116,13 +126,18 @@ async fn take(
             "no schema is deployed yet, so no item can be read; `fahrplan deploy` does it",
         ));
     }
-    let (mut incoming, mut places, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut incoming, mut places) = (Vec::new(), Vec::new());
+    let mut bad: Vec<Refused> = Vec::new();
     let (mut taken, mut ignored, mut repeated) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (index, came) in items.iter().enumerate() {
         let read = came.json.as_ref().map_err(Rejected::clone);
         match read.and_then(|json| intake::read_item(catalog, json, kind, clocks)) {
             Ok(read) => {
-                bad.extend(read.rejected.into_iter().map(|(_, reason)| (index, reason)));
+                bad.extend(read.rejected.into_iter().map(|(part, why)| Refused {
+                    index,
+                    why,
+                    part: Some(part),
+                }));
                 if read.item.what == Act::Nothing {
                     ignored.insert(index);
                     if !read.item.who.links() {
@@ -133,7 +148,7 @@ async fn take(
                 incoming.push(to_incoming(read.item, clocks.received_at));
                 places.push(index);
             }
-            Err(reason) => bad.push((index, reason)),
+            Err(why) => bad.push(Refused { index, why, part: None }),
         }
     }
     for (index, accepted) in places.into_iter().zip(doors.store.accept(incoming, clocks.received_at).await?) {
@@ -141,15 +156,21 @@ async fn take(
             Accepted::Taken(_) => drop(taken.insert(index)),
             Accepted::Repeated => drop(repeated.insert(index)),
             Accepted::Nobody => {
-                bad.push((index, Rejected { code: "no-identity", reason: "nobody is named".to_owned() }))
+                let why = Rejected::new("no-identity", "nobody is named");
+                bad.push(Refused { index, why, part: None });
             }
-            Accepted::TwoPeople => bad.push((index, two_people())),
+            Accepted::TwoPeople => bad.push(Refused { index, why: two_people(), part: None }),
         }
     }
     // What came before was told and kept then.
-    bad.retain(|(index, _)| !repeated.contains(index));
-    bad.sort_by_key(|(index, _)| *index);
-    keep(doors, items, &bad, clocks.received_at).await?;
+    bad.retain(|refused| !repeated.contains(&refused.index));
+    bad.sort_by_key(|refused| refused.index);
+    let kept = bad.iter().map(|Refused { index, why, part }| {
+        let replay =
+            Replay { kind: kind.unwrap_or_default().to_owned(), sent_at: clocks.sent_at, part: part.clone() };
+        Bad { body: items[*index].text.to_string(), why: why.clone(), replay: Some(replay) }
+    });
+    rejected::keep_all(&doors.store, "http", kept.collect(), clocks.received_at).await?;
     ignored.retain(|index| taken.contains(index));
     Ok(answer(items.len(), &taken, ignored.len(), repeated.len(), &bad))
 }
@@ -174,19 +195,6 @@ pub fn to_incoming(item: Item, accepted_at: Timestamp) -> Incoming {
     Incoming { to: To::Who(item.who), message_id: item.message_id, input }
 }
 
-async fn keep(
-    doors: &Doors,
-    items: &[Came<'_>],
-    bad: &[(usize, Rejected)],
-    now: Timestamp,
-) -> Result<(), Problem> {
-    if bad.is_empty() {
-        return Ok(());
-    }
-    let rows = bad.iter().map(|(index, reason)| (items[*index].text.to_string(), reason.clone())).collect();
-    Ok(rejected::keep(&doors.store, "http", rows, now).await?)
-}
-
 /// What became of the items: each is accepted, a duplicate, or rejected. An accepted one may be so in part: attributes that do not fit
 /// are rejected alone, the others are stored, and the rejection says `"stored": "the rest"`. And it may be one for which the schema has
 /// no place, such as a page that was seen: that is ignored, but for what it says of who is who.
@@ -195,12 +203,12 @@ fn answer(
     taken: &BTreeSet<usize>,
     ignored: usize,
     duplicates: usize,
-    bad: &[(usize, Rejected)],
+    bad: &[Refused],
 ) -> Value {
     let partial: BTreeSet<usize> =
-        bad.iter().map(|(index, _)| *index).filter(|index| taken.contains(index)).collect();
+        bad.iter().map(|refused| refused.index).filter(|index| taken.contains(index)).collect();
     let rejected = items - taken.len() - duplicates;
-    let rejection = |(index, why): &(usize, Rejected)| {
+    let rejection = |Refused { index, why, .. }: &Refused| {
         let stored = if partial.contains(index) { "the rest" } else { "nothing" };
         json!({ "index": index, "code": why.code, "reason": why.reason, "stored": stored })
     };

@@ -11,12 +11,14 @@ pub mod events;
 pub mod frame;
 pub mod health;
 pub mod journeys;
+pub mod limits;
 pub mod links;
 pub mod openapi;
 pub mod pages;
 pub mod problem;
 pub mod read;
 pub mod receipts;
+pub mod rejected;
 pub mod session;
 pub mod sources;
 pub mod surveys;
@@ -37,8 +39,10 @@ use tower_http::decompression::RequestDecompressionLayer;
 
 use self::auth::Gatekeeper;
 use self::events::Route;
+use self::limits::Limiter;
 use self::pages::{Language, Page};
 use self::problem::Problem;
+use self::sources::Sources;
 use crate::clock::JourneyClock;
 use crate::link::LinkKey;
 use crate::store::Store;
@@ -66,6 +70,14 @@ pub struct Doors {
     pub metrics: PrometheusHandle,
     /// Where people reach these doors.
     pub public_url: Arc<str>,
+    pub settings: Arc<Settings>,
+}
+
+/// What the project says about the doors.
+#[derive(Default)]
+pub struct Settings {
+    pub limits: Limiter,
+    pub sources: Sources,
 }
 
 impl Doors {
@@ -106,6 +118,7 @@ pub fn router(doors: Doors) -> Router {
         .merge(openapi::routes())
         .merge(read::routes())
         .merge(receipts::routes())
+        .merge(rejected::routes())
         .merge(session::routes())
         .merge(sources::routes())
         .merge(surveys::routes())
@@ -124,6 +137,7 @@ pub fn router(doors: Doors) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(RequestDecompressionLayer::new())
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(doors.clone(), limits::by_address))
         .layer(middleware::from_fn(tell))
         .with_state(doors)
 }

@@ -4,14 +4,16 @@
 //! names a way out; the others go on.
 //!
 //! - here: what is read
-//! - `segment`: items of the Segment API; `arguments`: those of a journey that is started by hand
+//! - `segment`: items of the Segment API; `consent`: permissions; `arguments`: those of a journey that is started by hand
 
 mod arguments;
+mod consent;
 mod segment;
 #[cfg(test)]
 mod tests;
 
 pub use self::arguments::read_arguments;
+pub use self::consent::{Consent, Whom, evidence, read_consent};
 pub use self::segment::read_item;
 
 use serde::Serialize;

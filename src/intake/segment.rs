@@ -189,8 +189,9 @@ fn set(
     }
 }
 
-fn identities(item: &Map<String, Json>, kind: &str) -> Result<Who, Rejected> {
-    let key = |name: &str| match item.get(name) {
+/// An id, an address or a number that says who somebody is.
+pub(super) fn key(item: &Map<String, Json>, name: &str) -> Result<Option<String>, Rejected> {
+    match item.get(name) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::Number(n)) => Ok(Some(n.to_string())),
         Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
@@ -202,7 +203,11 @@ fn identities(item: &Map<String, Json>, kind: &str) -> Result<Who, Rejected> {
         }
         Some(Json::String(text)) => Ok(Some(text.trim().to_owned())),
         Some(_) => Err(Rejected::new("bad-identity", format!("`{name}` is a text"))),
-    };
+    }
+}
+
+fn identities(item: &Map<String, Json>, kind: &str) -> Result<Who, Rejected> {
+    let key = |name: &str| key(item, name);
     Ok(Who {
         user_id: key("userId")?,
         anonymous_id: key("anonymousId")?,
@@ -211,7 +216,7 @@ fn identities(item: &Map<String, Json>, kind: &str) -> Result<Who, Rejected> {
     })
 }
 
-fn message_id(item: &Map<String, Json>) -> Result<Option<String>, Rejected> {
+pub(super) fn message_id(item: &Map<String, Json>) -> Result<Option<String>, Rejected> {
     match item.get("messageId") {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(id)) if id.len() <= LONGEST_KEY => Ok(Some(id.clone()).filter(|id| !id.is_empty())),
