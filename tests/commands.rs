@@ -456,6 +456,60 @@ fn a_consent_of_tomorrow_or_for_no_purpose_is_refused() {
 }
 
 #[test]
+fn consents_of_a_file_go_to_the_ledger_with_what_proves_them() {
+    let dir = with_ada();
+    let dir = dir.path();
+    let ledger = || {
+        let json = fine(dir, &["contact", "show", "u1", "--format", "json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        json["consents"].as_array().expect("a list").clone()
+    };
+    let rows = "user_id,purpose,channel,permit,at,text,source,evidence\n\
+        u1,marketing,email,yes,2026-01-02T10:00:00Z,newsletter-3,https://shop.example/join,\"{\"\"ip\"\": \"\"192.0.2.1\"\"}\"\n\
+        u1,marketing,fax,yes,,,,\n\
+        u1,marketting,email,yes,,,,\n\
+        u1,marketing,email,perhaps,,,,\n";
+    std::fs::write(dir.join("consents.csv"), rows).expect("written");
+    let import = || fahrplan(dir, &["import", "consents", "consents.csv"]);
+    let Ran { code, out, .. } = import();
+    assert_eq!(code, 1, "{out}");
+    for told in [
+        "line 3: `channel`: there is no `fax`",
+        "line 4: `purpose`: there is no `marketting`",
+        "line 5: `permit`",
+    ] {
+        assert!(out.contains(told), "{told}: {out}");
+    }
+    let proof = serde_json::json!({ "text": "newsletter-3", "source": "https://shop.example/join", "evidence": { "ip": "192.0.2.1" } });
+    let evidence = |line: &serde_json::Value| -> serde_json::Value {
+        serde_json::from_str(line["evidence"].as_str().expect("a text")).expect("JSON")
+    };
+    assert_eq!(
+        (ledger().len(), evidence(&ledger()[0]), &ledger()[0]["source"]),
+        (1, proof, &"import".into())
+    );
+    import();
+    assert_eq!(ledger().len(), 1, "read twice");
+
+    // The same beside the columns of a contact; and what withdraws is not undone by a grant without a date.
+    let columns = "consent_marketing_email,consent_marketing_email_at,consent_marketing_email_text,consent_marketing_email_evidence";
+    std::fs::write(
+        dir.join("people.csv"),
+        format!("user_id,{columns}\nu1,no,2026-02-02T10:00:00Z,,by letter\n"),
+    )
+    .expect("written");
+    fine(dir, &["import", "contacts", "people.csv"]);
+    assert_eq!(evidence(&ledger()[1]), serde_json::json!({ "evidence": "by letter" }));
+    std::fs::write(dir.join("consents.csv"), "user_id,purpose,channel,permit\nu1,marketing,email,yes\n")
+        .expect("written");
+    let Ran { out, .. } = import();
+    assert!(out.contains("1 consent without a date left out"), "{out}");
+    assert_eq!(ledger().len(), 2);
+    std::fs::write(dir.join("consents.csv"), "user_id,purpose,channel\n").expect("written");
+    assert!(import().err.contains("the column `permit` is missing"));
+}
+
+#[test]
 fn what_was_rejected_can_be_looked_at() {
     let dir = with_ada();
     let dir = dir.path();

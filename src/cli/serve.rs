@@ -163,10 +163,13 @@ async fn tell_what_waits(store: &Store, project: &Project) -> Result<(), Failure
 fn doors(project: &Project) -> Result<Settings, Failure> {
     let (config, secrets) = (&project.config, project.secrets());
     for (name, source) in &config.sources {
-        secrets.resolve(&source.secret).map_err(|missing| {
-            Failure::usage(format!("the secret of `[sources.{name}]` cannot be had: {missing}"))
-                .help("set FAHRPLAN_SECRET_NAME, or `name_file` under `[secrets]`, for \"secret:name\"")
-        })?;
+        let missing = match secrets.resolve(&source.secret) {
+            Ok(secret) if secret.reveal().is_empty() => "it is empty".to_owned(),
+            Ok(_) => continue,
+            Err(missing) => missing.to_string(),
+        };
+        return Err(Failure::usage(format!("the secret of `[sources.{name}]` cannot be had: {missing}"))
+            .help("set FAHRPLAN_SECRET_NAME, or `name_file` under `[secrets]`, for \"secret:name\""));
     }
     let limits = Limiter::new(config.http.per_key, config.http.per_address);
     Ok(Settings { limits, sources: Sources { declared: config.sources.clone(), secrets } })

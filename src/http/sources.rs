@@ -48,14 +48,16 @@ async fn came(
 ) -> Result<Json<Value>, Problem> {
     let Sources { declared, secrets } = &doors.settings.sources;
     let source = declared.get(&name).ok_or_else(|| Problem::not_found("source"))?;
-    let secret = secrets.resolve(&source.secret).map_err(|missing| {
-        tracing::error!(source = %name, %missing, "the secret of a source cannot be had");
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no-secret",
-            "this source cannot be checked now; send it again",
-        )
-    })?;
+    let unchecked = |missing: &str| {
+        tracing::error!(source = %name, missing, "the secret of a source cannot be had");
+        let detail = "this source cannot be checked now; send it again";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-secret", detail)
+    };
+    let secret = secrets.resolve(&source.secret).map_err(|missing| unchecked(&missing.to_string()))?;
+    if secret.reveal().is_empty() {
+        // With an empty one everybody can sign.
+        return Err(unchecked("it is empty"));
+    }
     let signature = verify(source, &secret, &headers, &body, machine_now())?;
     doors.settings.limits.take_items(&format!("source {name}"), 1)?;
     let said: Value = serde_json::from_slice(&body)

@@ -38,6 +38,10 @@ pub fn read_consent(catalog: &Catalog, json: &Json, now: Timestamp) -> Result<Co
         return Err(Rejected::new("not-an-object", "a consent is a JSON object"));
     };
     let whom = whom(item)?;
+    let message_id = match message_id(item, "message_id")? {
+        None => message_id(item, "messageId")?,
+        found => found,
+    };
     let text = |name: &str| match item.get(name).and_then(Json::as_str) {
         Some(text) => Ok(text),
         None => Err(Rejected::new("missing-field", format!("`{name}` is missing, or is no text"))),
@@ -76,7 +80,7 @@ pub fn read_consent(catalog: &Catalog, json: &Json, now: Timestamp) -> Result<Co
         source: "api".into(),
         evidence,
     };
-    Ok(Consent { whom, message_id: message_id(item)?, change })
+    Ok(Consent { whom, message_id, change })
 }
 
 fn whom(item: &Map<String, Json>) -> Result<Whom, Rejected> {

@@ -36,7 +36,7 @@ pub fn read_item(
         }
     };
     let who = identities(item, kind)?;
-    let message_id = message_id(item)?;
+    let message_id = message_id(item, "messageId")?;
     let sent_at = item.get("sentAt").and_then(as_time).or(clocks.sent_at);
     let occurred_at = occurred_at(item, Clocks { sent_at, ..clocks })?;
     let (what, rejected) = match kind {
@@ -216,14 +216,13 @@ fn identities(item: &Map<String, Json>, kind: &str) -> Result<Who, Rejected> {
     })
 }
 
-pub(super) fn message_id(item: &Map<String, Json>) -> Result<Option<String>, Rejected> {
-    match item.get("messageId") {
+pub(super) fn message_id(item: &Map<String, Json>, name: &str) -> Result<Option<String>, Rejected> {
+    match item.get(name) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(id)) if id.len() <= LONGEST_KEY => Ok(Some(id.clone()).filter(|id| !id.is_empty())),
-        Some(_) => Err(Rejected::new(
-            "bad-message-id",
-            format!("`messageId` is a text of at most {LONGEST_KEY} bytes"),
-        )),
+        Some(_) => {
+            Err(Rejected::new("bad-message-id", format!("`{name}` is a text of at most {LONGEST_KEY} bytes")))
+        }
     }
 }
 
