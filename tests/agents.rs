@@ -534,3 +534,86 @@ async fn a_cookie_is_for_this_host_alone_and_over_encryption_where_there_is_some
         assert_eq!(browser.get("/agent").await.status, 200);
     }
 }
+
+// ---------------------------------------------------------------- scripts
+
+#[test]
+fn a_deploy_takes_scripts_along_and_refuses_those_that_do_not_fit() {
+    let dir = crate::cli::empty_dir();
+    let write = |file: &str, text: &str| {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    write(
+        "fahrplan.toml",
+        "[project]\nname = \"test\"\n[database]\nurl = \"sqlite:test.db\"\n[brand]\nname = \"Siebenuhr\"\n",
+    );
+    write(
+        "schema.journey",
+        "contact {\n  email: email?\n  first_name: text?\n  phone: phone?\n}\nevent went_away {}\n\
+         channel phone { address contact.phone, class task }\nteam sales { hours monday to sunday 00:00 to 24:00 project time }\n\
+         task winback_call \"Call\" {\n  script \"calls/winback\"\n  outcomes [reached, not_reached]\n}\n",
+    );
+    write(
+        "journeys/calls.journey",
+        "journey calls \"Calls\" {\n  purpose transactional because \"asks what went wrong\"\n  enter on went_away\n\
+         \x20 call winback_call by sales with { offer: \"20 %\" } up to 5 days as talk\n  exit as done\n}\n",
+    );
+    let deploy = || crate::cli::fahrplan(dir.path(), &["deploy", "--yes"]);
+    let refused = |sentence: &str| {
+        let ran = deploy();
+        assert!(ran.code == 1 && ran.err.contains(sentence), "{sentence}: {} {}", ran.out, ran.err);
+    };
+    refused("the task `winback_call` has no script: there is no calls/winback.md");
+    write("calls/winback.md", "# {{contact.first_name}}\n\nSay {{ofer}}\n");
+    refused("calls/winback.md: nothing gives `ofer` to every `winback_call`");
+    write("calls/winback.md", "{{{offer}}}\n");
+    refused("values are always shown as text");
+    write("calls/winback.md", "# {{contact.first_name}}\n\nSay **{{offer}}** for {{brand.name}}\n");
+    let ran = deploy();
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert!(deploy().out.contains("Nothing to do"));
+    write("calls/winback.de.md", "# Hallo {{contact.first_name}}\n");
+    assert!(deploy().out.contains("+ calls/winback.de.md  new"));
+}
+
+#[test]
+fn a_script_is_filled_in_for_the_contact_and_its_language() {
+    on_all(async |database| {
+        let start = machine_now();
+        let store = database.open().await;
+        let texts = [
+            ("calls/winback.md", "# Call\n\nBecause: {{reason}} <i>now</i>\n"),
+            ("calls/winback.de.md", "# Anruf\n\nGrund: {{reason}}, {{contact.phone}}\n"),
+        ];
+        let templates = fahrplan::store::templates::Templates {
+            scripts: texts.map(|(path, text)| (path.to_owned(), text.to_owned())).into(),
+            locale: "fr".to_owned(),
+            ..Default::default()
+        };
+        let program = (*calls().build()).clone();
+        for (locale, expected) in [
+            ("de", "<h1>Anruf</h1>\n<p>Grund: &lt;b&gt;quiet&lt;/b&gt; &amp; gone, +4930123456</p>"),
+            ("en", "<p>Because: &lt;b&gt;quiet&lt;/b&gt; &amp; gone &lt;i&gt;now&lt;/i&gt;</p>"),
+        ] {
+            let rules = Catalog { locale: locale.into(), ..rules() };
+            let release = fahrplan::store::journeys::Release {
+                catalog: &rules,
+                programs: std::slice::from_ref(&program),
+                templates: &templates,
+            };
+            fahrplan::store::journeys::release(&store, release, start).await.expect("deployed");
+            let ada = signs_up(&store, locale, "+4930123456", start).await;
+            let mut conn = store.read().await.expect("a connection");
+            let task = tasks::of_contact(&mut conn, ada).await.expect("read").remove(0);
+            let people = tasks::people(&mut conn, std::slice::from_ref(&task)).await.expect("read");
+            drop(conn);
+            let shelf = fahrplan::daemon::scripts::Shelf::new(store.clone());
+            let attributes = people[&ada].clone();
+            let html =
+                fahrplan::http::tasks::Scripts::script(&shelf, &task, attributes).await.expect("filled in");
+            assert!(html.as_deref().is_some_and(|html| html.contains(expected)), "{locale}: {html:?}");
+        }
+    });
+}

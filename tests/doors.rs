@@ -92,6 +92,7 @@ impl Open {
             metrics: fahrplan::daemon::metrics(),
             public_url: url.into(),
             settings: Arc::new(settings),
+            scripts: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");

@@ -10,13 +10,14 @@
 //!
 //! The first two are pure, so a retry repeats them and gets the same bytes; only the third touches the world.
 //!
-//! - `template`: files of handlebars to texts; `message`: texts to the bytes of a mail
+//! - `script`: what stands beside a call; `template`: files of handlebars to texts; `message`: texts to the bytes of a mail
 //! - `smtp`: bytes to a relay; `email`: the three together
 //! - `mailbox`: the built-in mail server of `demo` and tests, never of `serve`
 
 pub mod email;
 pub mod mailbox;
 pub mod message;
+pub mod script;
 pub mod smtp;
 pub mod template;
 

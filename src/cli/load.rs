@@ -88,6 +88,32 @@ impl Project {
         templates.map(move |(path, file)| (path.clone(), text(*file)))
     }
 
+    /// The scripts of tasks: path such as `calls/winback.md`, text.
+    pub fn scripts(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut scripts = BTreeMap::new();
+        let folder = self.root.join("calls");
+        let broken =
+            |error: std::io::Error| Failure::world(format!("{} cannot be read: {error}", folder.display()));
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(scripts),
+            Err(error) => return Err(broken(error)),
+        };
+        for entry in entries {
+            let name = entry.map_err(broken)?.file_name().to_string_lossy().into_owned();
+            if !name.ends_with(".md") || name.starts_with('.') {
+                continue;
+            }
+            let path = format!("calls/{name}");
+            let (text, findings) = read_text(&self.root, Path::new(&path), FileId(0))?;
+            if let Some(finding) = findings.first() {
+                return Err(Failure::findings(format!("{path}: {}", finding.message)));
+            }
+            scripts.insert(path, text);
+        }
+        Ok(scripts)
+    }
+
     /// Reads the project in that directory.
     pub fn at(root: PathBuf) -> Result<Project, Failure> {
         let environment: BTreeMap<String, String> = std::env::vars_os()

@@ -73,7 +73,7 @@ async fn send(args: &SendTestArgs) -> Outcome {
 
 /// The templates of the project as they lie there; only a mistake in what this one is made of matters.
 fn compile(project: &Project, template: &str) -> Result<Templates, Failure> {
-    let all = super::deploy::templates(project);
+    let all = super::deploy::templates(project)?;
     let (templates, errors) = Templates::compile(all.files.clone(), all.chain());
     let concerns = |path: &str| path.starts_with("_parts/") || path.split('/').next() == Some(template);
     match errors.iter().find(|error| concerns(&error.path)) {

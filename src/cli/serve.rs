@@ -149,7 +149,7 @@ fn safe_links(config: &Config) -> Result<(), Failure> {
 /// Mail is written as it was deployed; who has changed a template since then is told so.
 async fn tell_what_waits(store: &Store, project: &Project) -> Result<(), Failure> {
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
-    let changes = deployed.templates.changes(&templates(project).manifest());
+    let changes = deployed.templates.changes(&templates(project)?.manifest());
     if deployed.generation > 0 && !changes.is_empty() {
         tracing::warn!(
             files = changes.len(),

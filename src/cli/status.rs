@@ -19,7 +19,7 @@ async fn show(args: &StatusArgs) -> Outcome {
     let mut status = status::read(&store, machine_now()).await.map_err(world)?;
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
     if deployed.generation > 0 {
-        status.not_deployed = deployed.templates.changes(&templates(&project).manifest());
+        status.not_deployed = deployed.templates.changes(&templates(&project)?.manifest());
     }
     let switch = project.switch();
     status.stopped_by = switch.symlink_metadata().is_ok().then(|| switch.display().to_string());

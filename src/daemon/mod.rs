@@ -24,6 +24,7 @@ mod gauges;
 mod notify;
 mod rates;
 pub mod retention;
+pub mod scripts;
 mod shelf;
 mod upkeep;
 
@@ -122,6 +123,7 @@ impl Daemon {
             metrics: self.metrics.clone(),
             public_url: self.outlet.composer.public_url.as_str().into(),
             settings: self.doors.clone(),
+            scripts: Some(Arc::new(scripts::Shelf::new(self.store.clone()))),
         };
         let router = http::router(doors).merge(self.pages.unwrap_or_default());
         tracing::info!(listen = ?self.listener.local_addr().ok(), "serving");

@@ -7,7 +7,7 @@ use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -155,6 +155,8 @@ async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) ->
     let newest = events::newest(&mut conn, task.contact, EVENTS).await?;
     drop(conn);
     let language = agent.language;
+    let attributes = people.get(&task.contact).cloned().unwrap_or_default();
+    let script = super::tasks::script(doors, task, attributes).await?;
     let person = Person::new(catalog, task.contact, people.get(&task.contact));
     let title = person.called();
     let holder = task.holder(now);
@@ -169,6 +171,7 @@ async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) ->
         @if let Some(phone) = &person.phone { a.phone href={ "tel:" (dialed(phone)) } { (phone) } }
         @if let Some(address) = &person.address { p { (address) } }
         @if let Some(note) = &task.hand.note { p.said { (note) } }
+        @if let Some(script) = &script { section.script { (PreEscaped(script)) } }
         (values(task, language))
         (happened(&zone(catalog), &newest, language))
         @if !is_open {

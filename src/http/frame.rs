@@ -101,6 +101,8 @@ fieldset{border:0;margin:0 0 1rem;padding:0}legend,label.field{display:block;fon
 label.choice{display:flex;align-items:center;gap:.75rem;min-height:2.75rem;padding:.25rem .75rem;margin:0 0 .4rem;border:1px solid #8886;border-radius:.6rem}\
 input,select,textarea{font:inherit;width:100%;max-width:100%;min-width:0;padding:.6rem;border:1px solid #888;border-radius:.5rem;background:Field;color:FieldText}\
 input[type=radio]{width:1.25rem;height:1.25rem;flex:none}\
+.script{border-left:4px solid #1f5fbf66;padding:.1rem 0 .1rem 1rem;margin:1rem 0}\
+.script table{display:block;overflow-x:auto}.script pre{white-space:pre-wrap}\
 .part{margin:0 0 1rem}\
 button{font:inherit;font-weight:600;width:100%;padding:.75rem 1rem;border:0;border-radius:.6rem;background:#1f5fbf;color:#fff;cursor:pointer}\
 button.quiet{width:auto;background:transparent;color:#1f5fbf;padding:.4rem .6rem}\

@@ -71,6 +71,8 @@ pub struct Doors {
     /// Where people reach these doors.
     pub public_url: Arc<str>,
     pub settings: Arc<Settings>,
+    /// Fills in what stands beside a task.
+    pub scripts: Option<Arc<dyn tasks::Scripts>>,
 }
 
 /// What the project says about the doors.

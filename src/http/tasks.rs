@@ -4,6 +4,7 @@
 //! 409 with who has it or how it ended, and changes nothing.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -23,7 +24,7 @@ use crate::engine::world::{Event, Fields};
 use crate::id::{ContactId, TaskId};
 use crate::store::keys::Key;
 use crate::store::tasks::{self, Now, Refused, Report, Task};
-use crate::store::{Conn, events};
+use crate::store::{self, Conn, events};
 use crate::time::Timestamp;
 use crate::value::{FieldType, Type};
 
@@ -34,6 +35,16 @@ const USUAL: u32 = 100;
 const EVENTS: i64 = 5;
 /// The longest note, in bytes.
 pub(super) const LONGEST_NOTE: usize = 2_000;
+
+/// Fills in the script of a task for its contact: HTML that is safe to show, or nothing where there is no script.
+pub trait Scripts: Send + Sync {
+    /// The script, with these attributes of the contact.
+    fn script<'a>(
+        &'a self,
+        task: &'a Task,
+        attributes: Fields,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<String>, store::Error>> + Send + 'a>>;
+}
 
 /// The table of routes.
 pub fn routes() -> Router<Doors> {
@@ -293,8 +304,22 @@ async fn whole(doors: &Doors, task: &Task, now: Now) -> Result<Json_, Problem> {
     if let Json_::Object(shown) = &mut shown {
         let event = |event: &Event| json!({ "name": event.name, "at": event.occurred_at.to_string(), "fields": plain(&event.fields) });
         shown.insert("events".to_owned(), events.iter().map(event).collect());
+        let attributes = people.get(&task.contact).cloned().unwrap_or_default();
+        shown.insert("script_html".to_owned(), script(doors, task, attributes).await?.into());
     }
     Ok(shown)
+}
+
+/// The script of a task for its contact, if it has one.
+pub(super) async fn script(
+    doors: &Doors,
+    task: &Task,
+    attributes: Fields,
+) -> Result<Option<String>, Problem> {
+    match &doors.scripts {
+        Some(scripts) => Ok(scripts.script(task, attributes).await?),
+        None => Ok(None),
+    }
 }
 
 fn as_json(catalog: &Catalog, task: &Task, person: &Person, now: Now) -> Json_ {

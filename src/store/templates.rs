@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 pub struct Templates {
     /// Path below `templates/`, text.
     pub files: BTreeMap<String, String>,
+    /// Scripts of tasks: path such as `calls/winback.md`, text.
+    pub scripts: BTreeMap<String, String>,
     /// The project's language, for contacts whose own is unknown.
     pub locale: String,
     /// `de-AT` gives `de`, `en`.
@@ -29,6 +31,8 @@ pub struct Templates {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub files: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scripts: BTreeMap<String, String>,
     pub locale: String,
     pub fallbacks: BTreeMap<String, Vec<String>>,
     pub brand: BTreeMap<String, String>,
@@ -43,7 +47,8 @@ impl Templates {
     /// The list of them.
     pub fn manifest(&self) -> Manifest {
         Manifest {
-            files: self.files.iter().map(|(path, text)| (path.clone(), hash(text))).collect(),
+            files: hashes(&self.files),
+            scripts: hashes(&self.scripts),
             locale: self.locale.clone(),
             fallbacks: self.fallbacks.clone(),
             brand: self.brand.clone(),
@@ -51,19 +56,15 @@ impl Templates {
     }
 }
 
+fn hashes(texts: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    texts.iter().map(|(path, text)| (path.clone(), hash(text))).collect()
+}
+
 impl Manifest {
     /// What the newer list has that this one has not, in words, one thing a line.
     pub fn changes(&self, newer: &Manifest) -> Vec<String> {
-        let paths: BTreeSet<&String> = self.files.keys().chain(newer.files.keys()).collect();
-        let mut changes = Vec::new();
-        for path in paths {
-            match (self.files.get(path), newer.files.get(path)) {
-                (None, Some(_)) => changes.push(format!("+ templates/{path}  new")),
-                (Some(_), None) => changes.push(format!("- templates/{path}  gone")),
-                (before, after) if before != after => changes.push(format!("~ templates/{path}  changed")),
-                _ => {}
-            }
-        }
+        let mut changes = differences("templates/", &self.files, &newer.files);
+        changes.extend(differences("", &self.scripts, &newer.scripts));
         if self.locale != newer.locale || self.fallbacks != newer.fallbacks {
             changes.push("~ locales  changed".to_owned());
         }
@@ -79,6 +80,20 @@ impl Manifest {
     }
 }
 
+fn differences(
+    folder: &str,
+    older: &BTreeMap<String, String>,
+    newer: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let paths: BTreeSet<&String> = older.keys().chain(newer.keys()).collect();
+    let change = |path: &String| match (older.get(path), newer.get(path)) {
+        (None, Some(_)) => Some(format!("+ {folder}{path}  new")),
+        (Some(_), None) => Some(format!("- {folder}{path}  gone")),
+        (before, after) => (before != after).then(|| format!("~ {folder}{path}  changed")),
+    };
+    paths.into_iter().filter_map(change).collect()
+}
+
 pub(super) fn hash(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
@@ -87,7 +102,8 @@ pub(super) fn hash(text: &str) -> String {
 pub(super) async fn keep(tx: &mut Conn, templates: &Templates, now: Timestamp) -> Result<String> {
     const KEEP: &str = "INSERT INTO texts (hash, text, made_at) {TTI} ON CONFLICT DO NOTHING";
     // One statement must not meet the same text twice, and two processes must not meet each other.
-    let texts: BTreeMap<String, &String> = templates.files.values().map(|text| (hash(text), text)).collect();
+    let texts: BTreeMap<String, &String> =
+        templates.files.values().chain(templates.scripts.values()).map(|text| (hash(text), text)).collect();
     let mut rows = Rows::with_capacity(texts.len() * 3);
     for (hash, text) in texts {
         rows.push([hash.into(), text.as_str().into(), now.into()]);
@@ -126,7 +142,7 @@ pub async fn load(conn: &mut Conn, generation: i64) -> Result<Templates> {
     let manifest = manifest(conn, generation).await?;
     const TEXTS: &str = "WITH n(hash) AS ({T}) SELECT texts.hash, texts.text FROM n CROSS JOIN texts WHERE texts.hash = n.hash";
     let mut rows = Rows::default();
-    for hash in manifest.files.values().collect::<BTreeSet<_>>() {
+    for hash in manifest.files.values().chain(manifest.scripts.values()).collect::<BTreeSet<_>>() {
         rows.push([hash.as_str().into()]);
     }
     let mut texts = BTreeMap::new();
@@ -140,6 +156,7 @@ pub async fn load(conn: &mut Conn, generation: i64) -> Result<Templates> {
     };
     Ok(Templates {
         files: manifest.files.into_iter().map(text).collect::<Result<_>>()?,
+        scripts: manifest.scripts.into_iter().map(text).collect::<Result<_>>()?,
         locale: manifest.locale,
         fallbacks: manifest.fallbacks,
         brand: manifest.brand,

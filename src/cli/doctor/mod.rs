@@ -69,7 +69,7 @@ async fn not_deployed(store: &Store, project: &Project) -> Result<Option<Finding
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await;
     // What cannot be read was found already.
     let Ok(deployed) = deployed else { return Ok(None) };
-    let changes = deployed.templates.changes(&templates(project).manifest());
+    let changes = deployed.templates.changes(&templates(project)?.manifest());
     if deployed.generation == 0 || changes.is_empty() {
         return Ok(None);
     }
