@@ -415,7 +415,7 @@ fn somebody_logs_in_with_a_key_does_a_task_and_logs_out() {
         ] {
             assert!(page.header(name).is_some_and(|value| value.contains(part)), "{name}: {}", page.head);
         }
-        assert!(!page.body.contains("<script") && page.body.contains("winback_call"), "{}", page.body);
+        assert!(!page.body.contains("<script") && page.body.contains("winback call"), "{}", page.body);
         let (_, rest) = page.body.split_once("href=\"/agent/").expect("a task");
         let id = rest.split('"').next().expect("an end").to_owned();
         let at = |what: &str| format!("/agent/{id}{what}");

@@ -65,7 +65,7 @@ async fn list(Agent(agent): Agent, State(doors): State<Doors>, Query(said): Quer
         let person = Person::new(&deployed.catalog, task.contact, people.get(&task.contact));
         html! { li { a href={ "/agent/" (task.work.id) } {
             strong { (person.called()) }
-            (task.work.task) " · " (task.work.team)
+            (words(&task.work.task)) " · " (words(&task.work.team))
             div.dim { (when(&deployed.catalog, task, language)) }
             @if task.is_overdue(now) { div.late { (language.pick("Eilt", "Overdue")) } }
         } } }
@@ -165,7 +165,7 @@ async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) ->
     let body = html! {
         p { a href="/agent" { "← " (language.pick("Alle Aufgaben", "All tasks")) } }
         h1 { (title) }
-        p { (task.work.task) " · " (task.work.team) br; span.dim { (when(catalog, task, language)) } }
+        p { (words(&task.work.task)) " · " (words(&task.work.team)) br; span.dim { (when(catalog, task, language)) } }
         @if task.is_overdue(now) && is_open { p.late { (language.pick("Eilt", "Overdue")) } }
         @if let Some(wrong) = &telling.wrong { p.wrong role="alert" { (wrong) } }
         @if let Some(phone) = &person.phone { a.phone href={ "tel:" (dialed(phone)) } { (phone) } }

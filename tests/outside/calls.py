@@ -22,6 +22,7 @@ event went_away "Has not been seen for a while" { reason: text? }
 JOURNEY = """journey winback_calls "Calls, then a letter" {
   purpose transactional because "asks what went wrong"
   enter on went_away
+  reenter never
   call winback_call by inside_sales with { attempt: 1 } up to 20 days as first
   if first.outcome is reached {
     exit as reached
@@ -79,7 +80,7 @@ class Caller(threading.Thread):
                 if not listed or listed[0] != 200 or not listed[1]["tasks"]:
                     time.sleep(0.02)
                     continue
-                self.call(self.rng.choice(listed[1]["tasks"]))
+                self.call(self.rng.choice(listed[1]["tasks"][:3]))
         except Exception as error:
             self.wrong.append(repr(error))
 
