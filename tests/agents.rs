@@ -551,13 +551,13 @@ fn a_deploy_takes_scripts_along_and_refuses_those_that_do_not_fit() {
     );
     write(
         "schema.journey",
-        "contact {\n  email: email?\n  first_name: text?\n  phone: phone?\n}\nevent went_away {}\n\
-         channel phone { address contact.phone, class task }\nteam sales { hours monday to sunday 00:00 to 24:00 project time }\n\
+        "contact {\n  email: email?\n  first_name: text?\n  phone: phone?\n}\nevent went_away { reason: text? }\n\
+         channel phone { address contact.phone, class task }\nteam sales { hours monday to friday 09:00 to 18:00 project time }\n\
          task winback_call \"Call\" {\n  script \"calls/winback\"\n  outcomes [reached, not_reached]\n}\n",
     );
     write(
         "journeys/calls.journey",
-        "journey calls \"Calls\" {\n  purpose transactional because \"asks what went wrong\"\n  enter on went_away\n\
+        "journey calls \"Calls\" {\n  purpose transactional because \"asks what went wrong\"\n  enter on went_away\n  reenter never\n\
          \x20 call winback_call by sales with { offer: \"20 %\" } up to 5 days as talk\n  exit as done\n}\n",
     );
     let deploy = || crate::cli::fahrplan(dir.path(), &["deploy", "--yes"]);
@@ -572,7 +572,7 @@ fn a_deploy_takes_scripts_along_and_refuses_those_that_do_not_fit() {
     refused("values are always shown as text");
     write("calls/winback.md", "# {{contact.first_name}}\n\nSay **{{offer}}** for {{brand.name}}\n");
     let ran = deploy();
-    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert_eq!(ran.code, 0, "{} {}", ran.out, ran.err);
     assert!(deploy().out.contains("Nothing to do"));
     write("calls/winback.de.md", "# Hallo {{contact.first_name}}\n");
     assert!(deploy().out.contains("+ calls/winback.de.md  new"));
