@@ -26,6 +26,7 @@
 //! 5  store     channels   SQL on two databases; the outside world (they do not know each other)
 //! 4  clock config         the two clocks; fahrplan.toml, environment, secrets
 //!    intake link          items from outside read against the schema; signed links
+//!    story                notes to sentences: why somebody got something or did not     (pure)
 //! 3  lang                 text -> tree -> checked -> program, and test blocks      (pure)
 //! 2  engine               program x world x input x now -> changes                 (pure)
 //! 1  diagnostic           what we tell authors                                     (pure)
@@ -51,5 +52,6 @@ pub mod intake;
 pub mod lang;
 pub mod link;
 pub mod store;
+pub mod story;
 pub mod time;
 pub mod value;

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["diagnostic"],
     &["engine"],
     &["lang"],
-    &["clock", "config", "intake", "link"],
+    &["clock", "config", "intake", "link", "story"],
     &["store", "channels"],
     &["daemon", "http"],
     &["cli"],

@@ -21,6 +21,8 @@ mod measuring;
 mod openapi;
 mod operating;
 mod parse;
+mod reading;
 mod serving;
 mod store;
 mod testing;
+mod why;

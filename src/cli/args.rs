@@ -55,6 +55,8 @@ pub(super) enum Command {
     Deliveries(DeliveriesArgs),
     /// Everything we hold on one person
     Contact(ContactArgs),
+    /// Why somebody got something or did not: each decision, with its reason
+    Why(WhyArgs),
     /// Keys for the HTTP interface, shown once and stored hashed
     Key(KeyArgs),
     /// Look whether database, configuration and clocks are as they should be
@@ -236,6 +238,17 @@ pub struct ExitArgs {
     /// User id, anonymous id, e-mail, phone, or our id (ct_…)
     pub key: String,
     pub journey: String,
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// User id, anonymous id, e-mail, phone, or our id (ct_…)
+    pub key: String,
+    /// A journey, or a message (dl_…); all journeys where nothing is given
+    #[arg(value_name = "JOURNEY|DELIVERY")]
+    pub what: Option<String>,
+    #[arg(long, default_value = "human")]
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Args)]

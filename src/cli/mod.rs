@@ -37,6 +37,7 @@ pub mod serve;
 mod shop;
 pub mod status;
 pub mod test;
+pub mod why;
 
 use self::args::Command;
 pub use self::args::{
@@ -44,7 +45,7 @@ pub use self::args::{
     ContactCommand, DeliveriesArgs, DeliveriesCommand, DemoArgs, Deny, DeployArgs, DoctorArgs, EnrollArgs,
     EventsArgs, EventsCommand, ExitArgs, Expiry, ExplainArgs, FmtArgs, ImportArgs, ImportWhat, InitArgs,
     KeyArgs, KeyCommand, ListedState, MigrateArgs, OutputFormat, RetireArgs, Scope, SendTestArgs, ServeArgs,
-    StatusArgs, TestArgs, TestFormat, WhichArgs,
+    StatusArgs, TestArgs, TestFormat, WhichArgs, WhyArgs,
 };
 
 /// How a command ended; the number is an interface.
@@ -104,7 +105,7 @@ impl Failure {
 pub type Outcome = Result<Exit, Failure>;
 
 /// Commands of later releases, so that they are refused by name.
-const LATER: [&str; 6] = ["graph", "lsp", "plan", "simulate", "watch", "why"];
+const LATER: [&str; 5] = ["graph", "lsp", "plan", "simulate", "watch"];
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
@@ -154,6 +155,7 @@ fn run(command: Command) -> Outcome {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Why(args) => why::run(&args),
     }
 }
 

@@ -50,7 +50,7 @@ async fn send(args: &SendTestArgs) -> Outcome {
     read_address(&args.address).map_err(|error| Failure::usage(format!("`{}`: {error}", args.address)))?;
     let compiled = project.compile();
     let templates = compile(&project, &args.template)?;
-    let channels = channels(&compiled, &templates, &args.template)?;
+    let channels = channels(&project, &compiled, &templates, &args.template)?;
     let contact = match &args.contact {
         Some(key) => Some(find(&project, key).await?),
         None => None,
@@ -84,7 +84,12 @@ fn compile(project: &Project, template: &str) -> Result<Templates, Failure> {
 }
 
 /// The channels of the template that mail goes out on.
-fn channels(compiled: &Compilation, templates: &Templates, template: &str) -> Result<Vec<Word>, Failure> {
+fn channels(
+    project: &Project,
+    compiled: &Compilation,
+    templates: &Templates,
+    template: &str,
+) -> Result<Vec<Word>, Failure> {
     let all = &compiled.catalog.channels;
     let (mail, others): (Vec<_>, Vec<_>) = all
         .iter()
@@ -94,13 +99,8 @@ fn channels(compiled: &Compilation, templates: &Templates, template: &str) -> Re
         return Err(Failure::not_available(&format!("a test message on {name}")));
     }
     if mail.is_empty() {
-        let sent = compiled.programs.iter().flat_map(|program| &program.steps);
-        let names: BTreeSet<&str> = sent
-            .filter_map(|step| match &step.kind {
-                StepKind::Send(send) => Some(&*send.template),
-                _ => None,
-            })
-            .collect();
+        let folders = project.input.templates.keys().filter_map(|path| Some(path.split_once('/')?.0));
+        let names: BTreeSet<&str> = folders.filter(|folder| !folder.starts_with('_')).collect();
         let question = suggest::question(template, names);
         let failure = Failure::usage(format!("there is no template `{template}`{question}"));
         return Err(failure.help("give the name of a folder below `templates/`"));

@@ -6,10 +6,11 @@ use super::StepInput;
 use super::contact::{Call, Moving};
 use super::eval::{Heard, Scope};
 use super::facts::{Caused, Facts};
+use super::policy;
 use super::program::{Entry, EntryHow, Program, Reenter, Runs, Word};
 use super::run::word;
 use super::state::{Rest, State, Stays};
-use super::world::{Enrollment, Event, Fields, Need, Note, Outcome, Past, What};
+use super::world::{Because, Enrollment, Event, Fields, Need, Note, Outcome, Past, What};
 use crate::id::EnrollmentId;
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -140,11 +141,14 @@ impl<'a> Call<'_, 'a> {
         let past = self.past(program)?;
         let past: Vec<&Past> = past.iter().filter(|past| past.key == instance).collect();
         if let Some(why) = self.refused(program, &past, at) {
-            self.turned_away(program, why);
+            let because = self.stays(program, &past);
+            self.turned_away(program, why, because);
             return Ok(false);
         }
         if !self.has_consent(program)? {
-            self.turned_away(program, "no consent");
+            let scope = Scope::contact(self.turn.facts, self.turn.effects);
+            let because = policy::no_consent(&scope, &program.purpose, &program.channels)?;
+            self.turned_away(program, "no consent", because);
             return Ok(false);
         }
         if program.reenter == Reenter::Restart {
@@ -207,8 +211,19 @@ impl<'a> Call<'_, 'a> {
         }
     }
 
-    fn turned_away(&mut self, program: &Program, why: &str) {
-        self.note(Some(program.journey.clone()), What::NotEntered { why: why.into() });
+    /// The stay that a re-entry rule looked at: the newest one.
+    fn stays(&self, program: &Program, past: &[&Past]) -> Because {
+        let newest = past.iter().max_by_key(|past| (past.ended_at.is_none(), past.entered_at));
+        let Some(newest) = newest else { return Because::new() };
+        let scope = Scope::contact(self.turn.facts, self.turn.effects);
+        let free = reentry_at(&scope, program.reenter, past);
+        let moments =
+            [("entered", Some(newest.entered_at)), ("left", newest.ended_at), ("free", free)].into_iter();
+        moments.filter_map(|(name, at)| Some((name.into(), Value::Moment(at?)))).collect()
+    }
+
+    fn turned_away(&mut self, program: &Program, why: &str, because: Because) {
+        self.note(Some(program.journey.clone()), What::NotEntered { why: why.into(), because });
     }
 
     /// The enrollment begins and runs to its first rest.

@@ -45,6 +45,7 @@
 //! | [`wait`], [`cron`], [`schedule`] | moments; cron text; when entries fire |
 //! | [`policy`], [`split`] | the gate; stable chance |
 //! | [`contact`], `entry`, `standing`, `changed`, `write` | one input through a contact; who enters; memberships and dates; changed attributes and consent; the end of a call |
+//! | [`explain`], [`spell`] | afterwards: why somebody never came in; expressions as authors write them |
 //! | [`memory`] | all of it in memory with virtual time, for tests and simulations |
 
 mod aggregate;
@@ -54,6 +55,7 @@ pub mod contact;
 pub mod cron;
 mod entry;
 pub mod eval;
+pub mod explain;
 pub mod facts;
 pub mod hash;
 pub mod hear;
@@ -69,6 +71,7 @@ mod run;
 pub mod schedule;
 mod send;
 pub mod send_point;
+pub mod spell;
 pub mod split;
 mod standing;
 pub mod state;

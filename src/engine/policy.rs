@@ -4,7 +4,11 @@
 //! transactional skips consent, pause and caps, and quiet hours unless the rule names `transactional`. Of several rules that
 //! hold a message the strictest answer wins (exit, skip, wait), of several waits the latest end.
 
+mod because;
+
 use std::sync::Arc;
+
+pub(super) use because::{because, no_consent};
 
 use super::eval::Scope;
 use super::facts::{Effects, Facts};

@@ -9,7 +9,7 @@ use super::program::{Expr, Send, Step, StepIx, StepKind, Word, Work};
 use super::run::{Next, Walk, word};
 use super::state::{HeldBy, Rest, RestKind};
 use super::wait::{self, Due};
-use super::world::{Delivery, Fields, Need, NewRequest, NewTask, What};
+use super::world::{Because, Delivery, Fields, Need, NewRequest, NewTask, What};
 use crate::id::{DeliveryId, TaskId};
 use crate::time::{Calendar, DAY, Timestamp};
 use crate::value::Value;
@@ -66,6 +66,7 @@ impl Walk<'_, '_, '_> {
             hold: None,
             skipped: None,
         };
+        let mut because = Because::new();
         for (arm, channel) in send.channels.iter().enumerate() {
             let bit = 1 << arm.min(31);
             if tried.done & bit != 0 {
@@ -84,21 +85,24 @@ impl Walk<'_, '_, '_> {
                     tried.queued = true;
                 }
                 Verdict::Hold { until, .. } if until > before => {
-                    self.skip(here, channel, "late");
+                    self.skip(here, ask, "late")?;
                     tried.skipped = tried.skipped.or(Some("late"));
                 }
                 Verdict::Hold { until, by } => {
                     // Of several held channels the first to be free is looked at again first.
-                    tried.hold = Some(tried.hold.map_or((until, by), |hold| hold.min((until, by))));
+                    if tried.hold.is_none_or(|hold| (until, by) < hold) {
+                        tried.hold = Some((until, by));
+                        because = policy::because(&self.scope(), ask, by.why())?;
+                    }
                     if send.every { continue } else { break }
                 }
                 Verdict::Skip(why) => {
-                    self.skip(here, channel, why);
+                    self.skip(here, ask, why)?;
                     tried.skipped = tried.skipped.or(Some(why));
                 }
-                Verdict::Unreachable => self.skip(here, channel, "unreachable"),
+                Verdict::Unreachable => self.skip(here, ask, "unreachable")?,
                 Verdict::Exit(why) => {
-                    self.skip(here, channel, why);
+                    self.skip(here, ask, why)?;
                     return Ok(Next::End(why.into()));
                 }
             }
@@ -108,7 +112,7 @@ impl Walk<'_, '_, '_> {
             }
         }
         if let Some((until, by)) = tried.hold {
-            return Ok(self.hold(here, until, by, tried.done, held));
+            return Ok(self.hold(here, (until, by), because, tried.done, held));
         }
         self.sent(here, step, &tried);
         Ok(Next::To(send.next))
@@ -203,19 +207,26 @@ impl Walk<'_, '_, '_> {
         Ok(())
     }
 
-    fn skip(&mut self, here: StepIx, channel: &Word, why: &'static str) {
-        self.note(Some(here), What::Skipped { why: why.into(), channel: channel.clone() });
+    fn skip(&mut self, here: StepIx, ask: Ask, why: &'static str) -> Result<(), Need> {
+        let because = policy::because(&self.scope(), ask, why)?;
+        let channel = ask.channel.clone();
+        self.note(Some(here), What::Skipped { why: why.into(), channel, because });
+        Ok(())
     }
 
     /// Rests until the gate may open; then the whole gate is asked again.
-    fn hold(&mut self, here: StepIx, until: Timestamp, by: HeldBy, done: u32, held: Option<Held>) -> Next {
+    fn hold(
+        &mut self,
+        here: StepIx,
+        (until, by): (Timestamp, HeldBy),
+        because: Because,
+        done: u32,
+        held: Option<Held>,
+    ) -> Next {
         let now = self.turn.facts.now;
         let since = held.filter(|held| held.by == by).map_or(now, |held| held.since);
-        let why = match by {
-            HeldBy::Cap => word!("cap"),
-            HeldBy::Quiet | HeldBy::Hours => word!("quiet"),
-        };
-        self.note(Some(here), What::Held { until, why });
+        let why = by.why().into();
+        self.note(Some(here), What::Held { until, why, because });
         let armed_at = held.map(|held| held.armed_at);
         self.rest(here, until, Timestamp::NEVER, RestKind::Held { since, by, done });
         if let Some(armed_at) = armed_at {
@@ -243,16 +254,19 @@ impl Walk<'_, '_, '_> {
                 Ask { channel: &phone, purpose: &work.purpose, address: address.as_ref(), held: held_by };
             let refused = match policy::decide(&self.scope(), ask)? {
                 Verdict::Go => None,
-                Verdict::Hold { until, by } => return Ok(self.hold(here, until, by, 0, held)),
+                Verdict::Hold { until, by } => {
+                    let because = policy::because(&self.scope(), ask, by.why())?;
+                    return Ok(self.hold(here, (until, by), because, 0, held));
+                }
                 Verdict::Skip(why) => Some(why),
                 Verdict::Unreachable => Some("unreachable"),
                 Verdict::Exit(why) => {
-                    self.skip(here, &phone, why);
+                    self.skip(here, ask, why)?;
                     return Ok(Next::End(why.into()));
                 }
             };
             if let Some(why) = refused {
-                self.skip(here, &phone, why);
+                self.skip(here, ask, why)?;
                 return Ok(self.worked(here, step, work.next, word!("expired"), Fields::new()));
             }
         }

@@ -97,6 +97,16 @@ pub enum HeldBy {
     Hours,
 }
 
+impl HeldBy {
+    /// The word under which it is told: the channel's own hours are quiet hours too.
+    pub fn why(self) -> &'static str {
+        match self {
+            HeldBy::Cap => "cap",
+            HeldBy::Quiet | HeldBy::Hours => "quiet",
+        }
+    }
+}
+
 /// The main line while a handler runs: timers keep their due times, and an event that the wait asked for is not lost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Suspended {

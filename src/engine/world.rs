@@ -413,12 +413,17 @@ pub struct Note {
     pub what: What,
 }
 
+/// What a decision looked at, by name: the numbers, moments and names that its reason is told with.
+pub type Because = Vec<(Word, Value)>;
+
 /// What happened. `why` texts are for people; the rest is for machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum What {
     Entered,
     NotEntered {
         why: Arc<str>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        because: Because,
     },
     /// The step was done; a resting step: the rest is over, with the arm or outcome that ended it.
     Done {
@@ -432,6 +437,8 @@ pub enum What {
     Held {
         until: Timestamp,
         why: Word,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        because: Because,
     },
     /// A message was queued.
     Queued {
@@ -443,6 +450,8 @@ pub enum What {
     Skipped {
         why: Word,
         channel: Word,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        because: Because,
     },
     Exited {
         reason: Word,

@@ -14,6 +14,7 @@
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often; `reconcile`: whether that adds up
+//! - `held`, `why`: all that is kept on one contact, read at once; why they got something or did not
 //! - `workers`: numbers of processes, for their ids; `skew`: whose clock differs from the database's
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
@@ -35,6 +36,7 @@ mod dialect;
 pub mod enrollments;
 pub mod events;
 mod fields;
+pub mod held;
 pub mod history;
 mod hold;
 pub mod home;
@@ -66,6 +68,7 @@ pub mod tasks;
 pub mod templates;
 pub mod tidy;
 pub mod timers;
+pub mod why;
 mod workers;
 
 use std::collections::BTreeSet;

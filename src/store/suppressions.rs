@@ -143,6 +143,28 @@ pub(super) async fn load(
     Ok(())
 }
 
+/// Which of a contact's own addresses are not used any more, by channel: why, and since when. What holds for every purpose comes first.
+pub async fn of_contact(
+    conn: &mut Conn,
+    catalog: &Catalog,
+    attributes: &Fields,
+) -> Result<BTreeMap<Word, (String, Timestamp)>> {
+    const OF: &str = "SELECT reason, at FROM suppressions WHERE address = $1 AND channel = $2 ORDER BY purpose, at LIMIT 1";
+    let mut found = BTreeMap::new();
+    for (name, channel) in &catalog.channels {
+        let attribute = channel.address.as_ref().and_then(|attribute| attributes.get(attribute));
+        let (Some(address), Some(number)) =
+            (attribute.and_then(Value::as_text), names::find(conn, name).await?)
+        else {
+            continue;
+        };
+        if let Some(row) = conn.fetch_first(OF, args![normal(address), number]).await? {
+            found.insert(name.clone(), (row.text(0)?.to_owned(), row.at(1)?));
+        }
+    }
+    Ok(found)
+}
+
 /// Puts what is suppressed for these addresses into the permissions beside them. For the send point.
 pub(super) async fn look_up(
     conn: &mut Conn,

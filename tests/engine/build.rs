@@ -649,9 +649,9 @@ impl Play {
         let line = |what: &Happened| match what {
             Happened::Note(note) => match &note.what {
                 What::Entered => Some("enter".to_owned()),
-                What::NotEntered { why } => Some(format!("not entered: {why}")),
-                What::Held { until, why } => Some(format!("held by {why} until {}", show(*until))),
-                What::Skipped { why, channel } => Some(format!("skip {channel}: {why}")),
+                What::NotEntered { why, .. } => Some(format!("not entered: {why}")),
+                What::Held { until, why, .. } => Some(format!("held by {why} until {}", show(*until))),
+                What::Skipped { why, channel, .. } => Some(format!("skip {channel}: {why}")),
                 What::Exited { reason } => Some(format!("exit {reason}")),
                 What::Goal { name } => Some(format!("goal {name}")),
                 What::Odd { why } => Some(format!("odd: {why}")),

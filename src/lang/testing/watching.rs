@@ -62,7 +62,7 @@ impl<'s, 't> Stage<'s, 't> {
         match &note.what {
             world::What::Entered if journey == self.cast.journey.journey => what.push(What::Entered),
             world::What::Entered => what.push(What::Start { journey: journey.clone() }),
-            world::What::NotEntered { why } => what.push(What::NotEntered(why.to_string())),
+            world::What::NotEntered { why, .. } => what.push(What::NotEntered(why.to_string())),
             world::What::Queued { delivery, .. } => {
                 let sent = all.iter().find_map(|logged| match &logged.what {
                     Happened::Send(sent) if sent.id == *delivery => Some(sent),
@@ -75,10 +75,10 @@ impl<'s, 't> Stage<'s, 't> {
                     with: sent.with.clone(),
                 }));
             }
-            world::What::Held { until, why } => {
+            world::What::Held { until, why, .. } => {
                 what.push(What::Held { why: why.to_string(), until: *until });
             }
-            world::What::Skipped { why, channel } => {
+            world::What::Skipped { why, channel, .. } => {
                 what.push(What::Skipped { why: why.to_string(), channel: channel.to_string() });
             }
             world::What::Exited { reason } => {

@@ -1,8 +1,9 @@
 //! What an input would do to contacts, without doing it: whom it would take into which journey.
 
-use super::{Batch, ROUNDS};
+use super::{Batch, Needs, ROUNDS};
+use crate::engine::facts::Facts;
 use crate::engine::program::Word;
-use crate::engine::world::{Fields, Input, What};
+use crate::engine::world::{Fields, Input, Need, What};
 use crate::id::ContactId;
 use crate::store::{Conn, Result};
 
@@ -36,5 +37,30 @@ impl Batch {
         let notes = self.contacts.values().flat_map(|member| &member.changes.history);
         let entered = notes.filter(|note| matches!(note.what, What::Entered));
         Ok(entered.filter_map(|note| note.journey.clone()).collect())
+    }
+
+    /// Looks at one contact of the bucket; what the look asks for is loaded. `None`: it asked for too much. Reads, and writes nothing.
+    pub(in crate::store) async fn look<T>(
+        mut self,
+        conn: &mut Conn,
+        (contact, attributes): (ContactId, Fields),
+        look: impl Fn(&Facts<'_>) -> std::result::Result<T, Need>,
+    ) -> Result<Option<T>> {
+        self.begin(contact, false);
+        self.give(contact, attributes, [].into());
+        for _ in 0..ROUNDS {
+            let need = {
+                let world = &self.contacts[&contact].world;
+                let (catalog, programs) = (&self.deployed.catalog, &self.deployed.engine);
+                match look(&Facts::new(catalog, programs, world, self.now)) {
+                    Ok(seen) => return Ok(Some(seen)),
+                    Err(need) => need,
+                }
+            };
+            let mut needs = Needs::default();
+            needs.add(contact, need);
+            self.load(conn, needs).await?;
+        }
+        Ok(None)
     }
 }

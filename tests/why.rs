@@ -1,0 +1,513 @@
+//! `fahrplan why`: ten people who got something and ten who did not, and what a marketer reads about each of them.
+
+use std::path::Path;
+
+use fahrplan::cli::load::Project;
+use fahrplan::engine::world::{ConsentChange, Event, Fields, Input, Suppression};
+use fahrplan::intake::Who;
+use fahrplan::store::inbox::{Incoming, To};
+use fahrplan::store::{Store, advance_bucket, journeys};
+use fahrplan::time::Timestamp;
+use fahrplan::value::Value;
+
+use crate::cli::{empty_dir, fahrplan};
+
+const SCHEMA: &str = r#"contact {
+  email: email? unique pii
+  country: text = ""
+  points: number = 0
+  birthday: date?
+}
+
+event signed_up { source: text }
+
+event order_placed { order_id: id dedupe, value: decimal }
+
+channel email {
+  sends "smtp"
+  address contact.email
+  class message
+  abilities [clicks]
+}
+"#;
+
+const POLICIES: &str = r#"policy house_rules {
+  consent marketing on email
+  quiet hours 21:00 to 08:00 project time for marketing on email then wait
+  cap email marketing at 2 per 7 days then skip
+}
+"#;
+
+const JOURNEYS: &str = r#"journey hello "Hello" {
+  purpose marketing
+  enter on signed_up where signed_up.source is "web" and contact.country is "DE"
+  reenter never
+
+  send email hello as greeting
+  wait up to 3 days for greeting.clicked as look
+  exit as done
+}
+
+journey receipt "Receipt" {
+  purpose transactional because "it belongs to the order"
+  enter on order_placed where order_placed.value > 10.00
+  reenter always
+
+  send email receipt as paper
+  exit as done
+}
+
+journey news "News" {
+  purpose marketing
+  enter on order_placed
+  reenter always
+
+  send email news as letter
+  exit as done
+}
+
+journey spring "Spring" {
+  purpose marketing
+  enter on signed_up
+  runs from 2024-03-01 to 2024-03-31
+  reenter never
+
+  send email spring as leaf
+  exit as done
+}
+
+journey gifts "Gifts" {
+  purpose transactional because "they asked for it"
+  enter when contact.points >= 100
+  reenter never
+
+  send email gift as present
+  wait 30 days as patience
+  exit as done
+}
+
+journey party "Party" {
+  purpose transactional because "they asked for it"
+  enter by start
+  reenter never
+
+  send email gift as card
+  wait 30 days as patience
+  exit as done
+}
+"#;
+
+/// Tuesday, 4 March 2025, 10:00 in Berlin.
+const TUESDAY: &str = "2025-03-04T09:00:00Z";
+
+struct House {
+    dir: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    store: Store,
+}
+
+impl House {
+    fn build() -> House {
+        let dir = empty_dir();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, text).expect("written");
+        };
+        write(
+            "fahrplan.toml",
+            "[project]\nname = \"test\"\nzone = \"Europe/Berlin\"\nlocale = \"en\"\n[database]\nurl = \"sqlite:test.db\"\n",
+        );
+        write("schema.journey", SCHEMA);
+        write("policies.journey", POLICIES);
+        write("all.journey", JOURNEYS);
+        for name in ["hello", "receipt", "news", "spring", "gift"] {
+            write(&format!("templates/{name}/email.en.subject.hbs"), "Hello\n");
+            let link = "<html><body><p>Hello <a href=\"{{links.unsubscribe}}\">Stop</a></p></body></html>\n";
+            write(&format!("templates/{name}/email.en.html.hbs"), link);
+        }
+        let project = Project::at(dir.path().to_path_buf()).expect("a project");
+        let compiled = fahrplan::lang::compile(&project.input);
+        let found: Vec<_> = compiled.diagnostics.iter().map(|one| one.message.clone()).collect();
+        assert_eq!(compiled.programs.len(), 6, "{found:?}");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let store = runtime.block_on(async {
+            let store = Store::open(&project.database_url()).await.expect("opened");
+            journeys::deploy(&store, &compiled.catalog, &compiled.programs, at("2025-01-01T00:00:00Z"))
+                .await
+                .expect("deployed");
+            store
+        });
+        House { dir, runtime, store }
+    }
+
+    fn person(&self, id: &str, values: &[(&str, Value)]) {
+        let mut all: Fields = values.iter().map(|(name, value)| ((*name).into(), value.clone())).collect();
+        let email = format!("{id}@example.com");
+        all.entry("email".into()).or_insert_with(|| Value::text(&email));
+        all.retain(|_, value| value.is_known());
+        let values = all;
+        self.take(id, "2025-02-01T09:00:00Z", Input::Attributes { values, at: at("2025-02-01T09:00:00Z") });
+    }
+
+    fn consent(&self, id: &str, permit: bool, when: &str) {
+        let change = ConsentChange {
+            purpose: "marketing".into(),
+            channel: "email".into(),
+            permit,
+            at: at(when),
+            source: "api".into(),
+            evidence: None,
+        };
+        self.take(id, when, Input::Consent(change));
+    }
+
+    fn event(&self, id: &str, name: &str, fields: &[(&str, Value)], when: &str) {
+        self.event_of(id, name, fields, when, when, false);
+    }
+
+    fn event_of(
+        &self,
+        id: &str,
+        name: &str,
+        fields: &[(&str, Value)],
+        occurred: &str,
+        accepted: &str,
+        quiet: bool,
+    ) {
+        let fields = fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect();
+        let event = Event {
+            id: 0,
+            name: name.into(),
+            occurred_at: at(occurred),
+            accepted_at: at(accepted),
+            fields,
+            quiet,
+        };
+        self.take(id, accepted, Input::Event(event));
+    }
+
+    fn take(&self, id: &str, when: &str, input: Input) {
+        let who = Who { user_id: Some(id.to_owned()), ..Who::default() };
+        let item = Incoming { to: To::Who(who), message_id: None, input };
+        self.runtime.block_on(async {
+            self.store.accept(vec![item], at(when)).await.expect("accepted");
+        });
+        self.advance(when);
+    }
+
+    fn advance(&self, when: &str) {
+        self.runtime.block_on(async {
+            for bucket in self.store.buckets() {
+                while advance_bucket(&self.store, bucket, at(when), 100).await.expect("advanced").more {}
+            }
+        });
+    }
+
+    fn signed_up(&self, id: &str, source: &str, when: &str) {
+        self.event(id, "signed_up", &[("source", Value::text(source))], when);
+    }
+
+    fn ordered(&self, id: &str, order: &str, value: &str, when: &str) {
+        let value = Value::Decimal(value.parse().expect("a decimal"));
+        self.event(id, "order_placed", &[("order_id", Value::text(order)), ("value", value)], when);
+    }
+
+    fn why(&self, id: &str, journey: &str) -> String {
+        why(self.dir.path(), &["why", id, journey])
+    }
+}
+
+fn why(dir: &Path, args: &[&str]) -> String {
+    let ran = fahrplan(dir, args);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
+    ran.out
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a moment")
+}
+
+fn german() -> Vec<(&'static str, Value)> {
+    vec![("country", Value::text("DE"))]
+}
+
+#[test]
+fn ten_people_who_got_something() {
+    let house = House::build();
+    let expect = |id: &str, journey: &str, expected: &str| {
+        assert_eq!(house.why(id, journey), expected, "{id} in {journey}");
+    };
+
+    // 1: everything as it should be.
+    house.person("p1", &german());
+    house.consent("p1", true, "2025-02-02T09:00:00Z");
+    house.signed_up("p1", "web", TUESDAY);
+    expect(
+        "p1",
+        "hello",
+        "hello: entered on Tue 4 Mar 2025, 10:00, and is inside.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `hello` by email is queued, due Tue 4 Mar 2025, 10:00\n  \
+         Tue 4 Mar 2025, 10:00  waits at `look`, at most until Fri 7 Mar 2025, 10:00\n",
+    );
+    // 2: and three days later.
+    house.person("p2", &german());
+    house.consent("p2", true, "2025-02-02T09:00:00Z");
+    house.signed_up("p2", "web", TUESDAY);
+    house.advance("2025-03-07T09:00:00Z");
+    expect(
+        "p2",
+        "hello",
+        "hello: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Fri 7 Mar 2025, 10:00.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `hello` by email is queued, due Tue 4 Mar 2025, 10:00\n  \
+         Tue 4 Mar 2025, 10:00  waits at `look`, at most until Fri 7 Mar 2025, 10:00\n  \
+         Fri 7 Mar 2025, 10:00  `look` is over: nothing came in time\n  \
+         Fri 7 Mar 2025, 10:00  left as `done`\n",
+    );
+    // 3: at night it waits for the morning.
+    house.person("p3", &german());
+    house.consent("p3", true, "2025-02-02T09:00:00Z");
+    house.signed_up("p3", "web", "2025-03-04T21:30:00Z");
+    expect(
+        "p3",
+        "hello",
+        "hello: entered on Tue 4 Mar 2025, 22:30, and is inside.\n  \
+         Tue 4 Mar 2025, 22:30  entered\n  \
+         Tue 4 Mar 2025, 22:30  `hello` waits until Wed 5 Mar 2025, 08:00: quiet hours from 21:00 to 08:00\n  \
+         Tue 4 Mar 2025, 22:30  waits at `greeting`, at most until Wed 5 Mar 2025, 08:00\n",
+    );
+    // 4: what belongs to an order needs no consent.
+    house.person("p4", &[]);
+    house.ordered("p4", "o4", "20", TUESDAY);
+    expect(
+        "p4",
+        "receipt",
+        "receipt: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `receipt` by email is queued, due Tue 4 Mar 2025, 10:00\n  \
+         Tue 4 Mar 2025, 10:00  left as `done`\n",
+    );
+    // 5: twice is allowed.
+    house.person("p5", &[]);
+    house.ordered("p5", "o5", "20", TUESDAY);
+    house.ordered("p5", "o6", "30", "2025-03-05T09:00:00Z");
+    let twice = house.why("p5", "receipt");
+    assert_eq!(twice.matches("`receipt` by email is queued").count(), 2, "{twice}");
+    // 6: while the journey ran.
+    house.person("p6", &[("points", Value::Number(150))]);
+    expect(
+        "p6",
+        "gifts",
+        "gifts: entered on Sat 1 Feb 2025, 10:00, and is inside.\n  \
+         Sat 1 Feb 2025, 10:00  entered\n  \
+         Sat 1 Feb 2025, 10:00  `gift` by email is queued, due Sat 1 Feb 2025, 10:00\n  \
+         Sat 1 Feb 2025, 10:00  waits at `patience`, at most until Mon 3 Mar 2025, 10:00\n",
+    );
+    // 7: taken out by hand.
+    house.person("p7", &german());
+    house.consent("p7", true, "2025-02-02T09:00:00Z");
+    house.signed_up("p7", "web", TUESDAY);
+    let leave = Input::Leave { journey: "hello".into(), reason: "exited".into() };
+    house.take("p7", "2025-03-04T10:00:00Z", leave);
+    expect(
+        "p7",
+        "hello",
+        "hello: entered on Tue 4 Mar 2025, 10:00, and left as `exited` on Tue 4 Mar 2025, 11:00.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `hello` by email was not sent: the journey was left before it went out, on Tue 4 Mar 2025, 11:00\n  \
+         Tue 4 Mar 2025, 10:00  waits at `look`, at most until Fri 7 Mar 2025, 10:00\n  \
+         Tue 4 Mar 2025, 11:00  left as `exited`: somebody took them out by hand\n",
+    );
+    // 8: started by hand.
+    house.person("p8", &[]);
+    let start = Input::Start { journey: "party".into(), arguments: Fields::new(), at: at(TUESDAY) };
+    house.take("p8", TUESDAY, start.clone());
+    house.take("p8", "2025-03-05T09:00:00Z", start);
+    expect(
+        "p8",
+        "party",
+        "party: entered on Tue 4 Mar 2025, 10:00, and is inside.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `gift` by email is queued, due Tue 4 Mar 2025, 10:00\n  \
+         Tue 4 Mar 2025, 10:00  waits at `patience`, at most until Thu 3 Apr 2025, 10:00\n  \
+         Wed 5 Mar 2025, 10:00  did not enter: was inside before, from Tue 4 Mar 2025, 10:00 on, and the journey takes everybody once\n",
+    );
+    // 9: consent was withdrawn while inside.
+    house.person("p9", &german());
+    house.consent("p9", true, "2025-02-02T09:00:00Z");
+    house.signed_up("p9", "web", TUESDAY);
+    house.consent("p9", false, "2025-03-04T10:00:00Z");
+    expect(
+        "p9",
+        "hello",
+        "hello: entered on Tue 4 Mar 2025, 10:00, and left as `consent_withdrawn` on Tue 4 Mar 2025, 11:00.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `hello` by email was not sent: the journey was left before it went out, on Tue 4 Mar 2025, 11:00\n  \
+         Tue 4 Mar 2025, 10:00  waits at `look`, at most until Fri 7 Mar 2025, 10:00\n  \
+         Tue 4 Mar 2025, 11:00  left as `consent_withdrawn`: the consent was withdrawn\n",
+    );
+    // 10: the journey is paused.
+    house.person("p10", &german());
+    house.consent("p10", true, "2025-02-02T09:00:00Z");
+    house.signed_up("p10", "web", TUESDAY);
+    let paused = fahrplan(house.dir.path(), &["pause", "journey", "hello"]);
+    assert_eq!(paused.code, 0, "{}", paused.err);
+    let told = house.why("p10", "hello");
+    assert!(
+        told.starts_with(
+            "hello: entered on Tue 4 Mar 2025, 10:00, and is inside; journey `hello` is paused by somebody@"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("`hello` by email is queued and does not leave: journey `hello` is paused by"),
+        "{told}"
+    );
+
+    // The same for one message, and for machines.
+    let json = why(house.dir.path(), &["contact", "show", "p1", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let id = json["deliveries"][0]["id"].as_str().expect("an id");
+    let one = why(house.dir.path(), &["why", "p1", id]);
+    assert!(one.starts_with("hello: `hello` by email is queued"), "{one}");
+    let json = why(house.dir.path(), &["why", "p2", "hello", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["journeys"][0]["decisions"][4]["text"], "left as `done`");
+}
+
+#[test]
+fn ten_people_who_did_not() {
+    let house = House::build();
+    let expect = |id: &str, journey: &str, expected: &str| {
+        assert_eq!(house.why(id, journey), expected, "{id} in {journey}");
+    };
+
+    // 1: the event never came.
+    house.person("n1", &german());
+    expect(
+        "n1",
+        "hello",
+        "hello: never entered: it begins with the event `signed_up`, and none ever came.\n",
+    );
+    // 2: one part of the condition was false.
+    house.person("n2", &[("country", Value::text("AT"))]);
+    house.consent("n2", true, "2025-02-02T09:00:00Z");
+    house.signed_up("n2", "web", TUESDAY);
+    expect(
+        "n2",
+        "hello",
+        "hello: never entered: `signed_up` came on Tue 4 Mar 2025, 10:00, but `contact.country is \"DE\"` does not hold: \
+         `contact.country` is \"AT\".\n",
+    );
+    // 3: both were.
+    house.person("n3", &[]);
+    house.signed_up("n3", "shop", TUESDAY);
+    expect(
+        "n3",
+        "hello",
+        "hello: never entered: `signed_up` came on Tue 4 Mar 2025, 10:00, but `signed_up.source is \"web\"` does not hold: \
+         `signed_up.source` is \"shop\"; `contact.country is \"DE\"` does not hold: `contact.country` is \"\".\n",
+    );
+    // 4: there never was consent.
+    house.person("n4", &german());
+    house.signed_up("n4", "web", TUESDAY);
+    expect(
+        "n4",
+        "hello",
+        "hello: never entered: on Tue 4 Mar 2025, 10:00 the person did not enter: there never was consent to marketing by email.\n  \
+         Tue 4 Mar 2025, 10:00  did not enter: there never was consent to marketing by email\n",
+    );
+    // 5: it was withdrawn.
+    house.person("n5", &german());
+    house.consent("n5", true, "2025-02-02T09:00:00Z");
+    house.consent("n5", false, "2025-02-20T09:00:00Z");
+    house.signed_up("n5", "web", TUESDAY);
+    expect(
+        "n5",
+        "hello",
+        "hello: never entered: on Tue 4 Mar 2025, 10:00 the person did not enter: consent to marketing by email was \
+         withdrawn on Thu 20 Feb 2025, 10:00.\n  \
+         Tue 4 Mar 2025, 10:00  did not enter: consent to marketing by email was withdrawn on Thu 20 Feb 2025, 10:00\n",
+    );
+    // 6: the journey was over.
+    expect(
+        "n5",
+        "spring",
+        "spring: never entered: the journey took people in until Mon 1 Apr 2024, 00:00, and not since.\n",
+    );
+    // 7: inside, but without an address.
+    house.person("n7", &[("email", Value::Unknown)]);
+    house.ordered("n7", "o7", "20", TUESDAY);
+    expect(
+        "n7",
+        "receipt",
+        "receipt: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `receipt` by email was not sent: there is no `email`\n  \
+         Tue 4 Mar 2025, 10:00  left as `done`\n",
+    );
+    // 8: the limit was used up.
+    house.person("n8", &[]);
+    house.consent("n8", true, "2025-02-02T09:00:00Z");
+    house.ordered("n8", "a", "20", "2025-03-01T09:00:00Z");
+    house.ordered("n8", "b", "20", "2025-03-02T09:00:00Z");
+    house.ordered("n8", "c", "20", TUESDAY);
+    let told = house.why("n8", "news");
+    let last = told.lines().rev().nth(1).expect("lines");
+    assert_eq!(
+        last,
+        "  Tue 4 Mar 2025, 10:00  `news` by email was not sent: the limit of 2 marketing messages by email in 7 days is \
+         used up by those of Sat 1 Mar 2025, 10:00 and Sun 2 Mar 2025, 10:00"
+    );
+    // 9: mail to the address came back.
+    house.person("n9", &[]);
+    let bounced = Suppression {
+        channel: "email".into(),
+        address: "n9@example.com".into(),
+        reason: "bounce".into(),
+        at: at("2025-02-20T09:00:00Z"),
+    };
+    house.take("n9", "2025-02-20T09:00:00Z", Input::Suppress(bounced));
+    house.ordered("n9", "o9", "20", TUESDAY);
+    expect(
+        "n9",
+        "receipt",
+        "receipt: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `receipt` by email was not sent: the address is not used any more: mail to it came back on Thu 20 Feb 2025, 10:00\n  \
+         Tue 4 Mar 2025, 10:00  left as `done`\n",
+    );
+    // 10: the condition does not hold.
+    house.person("n10", &[("points", Value::Number(30))]);
+    expect(
+        "n10",
+        "gifts",
+        "gifts: never entered: `contact.points >= 100` does not hold: `contact.points` is 30.\n",
+    );
+    // And more: imported, retired, by hand.
+    house.person("n11", &german());
+    let web = [("source", Value::text("web"))];
+    house.event_of("n11", "signed_up", &web, TUESDAY, TUESDAY, true);
+    expect(
+        "n11",
+        "hello",
+        "hello: never entered: `signed_up` came on Tue 4 Mar 2025, 10:00, and would bring them in now: it was imported, which \
+         starts nothing, or something was different then.\n",
+    );
+    expect(
+        "n11",
+        "party",
+        "party: never entered: it begins only by hand (`fahrplan enroll`), over HTTP, or from another journey.\n",
+    );
+    let ran = fahrplan(house.dir.path(), &["why", "n11", "helo"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("there is no journey or message `helo`, did you mean `hello`?"), "{}", ran.err);
+    assert_eq!(fahrplan(house.dir.path(), &["why", "nobody"]).code, 2);
+    // All journeys at once, each with its answer.
+    let all = why(house.dir.path(), &["why", "n11"]);
+    for journey in ["gifts", "hello", "news", "party", "receipt", "spring"] {
+        assert!(all.lines().any(|line| line.starts_with(&format!("{journey}: never entered"))), "{all}");
+    }
+}
