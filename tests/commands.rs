@@ -593,3 +593,42 @@ fn the_daemon_runs_neither_as_root_nor_with_a_password_that_everybody_may_read()
         assert!(serve(args, 0o640, secret).contains(last));
     }
 }
+
+// ---------------------------------------------------------------- codes
+
+#[test]
+fn codes_go_into_a_declared_pool_each_once_and_bad_rows_are_kept() {
+    let dir = project();
+    let dir = dir.path();
+    std::fs::write(
+        dir.join("codes.csv"),
+        "code,expires,from\nA1,2030-01-31,x\nA2,,x\nA1,2030-01-31,x\n,,x\nA3,soon,x\n",
+    )
+    .expect("written");
+    let err = refused(dir, &["import", "codes", "codes.csv", "--pool", "spring"]);
+    assert!(
+        err.contains("no pool is called `spring`") && err.contains("declare one with `pool NAME"),
+        "{err}"
+    );
+    let mut schema = std::fs::read_to_string(dir.join("schema.journey")).expect("there");
+    schema.push_str("\npool spring \"Codes\" { code: text, expires: date? }\n");
+    std::fs::write(dir.join("schema.journey"), schema).expect("written");
+    assert_eq!(fahrplan(dir, &["deploy", "--yes"]).code, 0);
+    let err = refused(dir, &["import", "codes", "codes.csv"]);
+    assert!(err.contains("nothing says into which pool") && err.contains("there are spring"), "{err}");
+
+    let Ran { code, out, .. } = fahrplan(dir, &["import", "codes", "codes.csv", "--pool", "spring"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("line 5: `code` is empty\nline 6: `expires`: "), "{out}");
+    assert!(out.contains("`spring` has 2 codes to give\n2 new codes, 1 seen before, 2 rejected;"), "{out}");
+    let rejected = std::fs::read_to_string(dir.join("codes.csv.rejected")).expect("there");
+    assert_eq!(rejected, "code,expires,from\n,,x\nA3,soon,x\n");
+
+    std::fs::write(dir.join("more.csv"), "number\nA1\n").expect("written");
+    let err = refused(dir, &["import", "codes", "more.csv", "--pool", "spring"]);
+    assert!(err.contains("no column is called `code`") && err.contains("code, expires"), "{err}");
+    let again = "code,expires\nA1,2030-01-31\nA2,\n";
+    std::fs::write(dir.join("again.csv"), again).expect("written");
+    let told = fine(dir, &["import", "codes", "again.csv", "--pool", "spring"]);
+    assert_eq!(told, "`spring` has 2 codes to give\n2 seen before\n");
+}

@@ -13,6 +13,7 @@ channel phone { sends "desk", class task }
 team desk { hours monday to friday 09:00 to 18:00 project time }
 task ring { outcomes [reached, voicemail], answers { note: text? } }
 endpoint voucher.issue { method "POST", url "secret:v", timeout 10 seconds, retries 3, returns { code: text } }
+pool codes { code: text }
 purpose news under marketing "News"
 policy rules {
   consent marketing on email
@@ -228,6 +229,42 @@ fn states_are_asked_at_their_moment() {
         fails(body, &with_given(lines)),
         ["3: nobody waits at `rest`: nobody is in the journey at this moment"]
     );
+}
+
+const TAKE: &str = "  enter on signed_up
+  take voucher from codes as first else { exit as no_codes }
+  send email c with { code: first.code }
+  wait 1 hour as rest
+  take voucher from codes as second else { exit as only_one }
+  send email c with { code: second.code }
+  exit as done
+";
+
+#[test]
+fn a_pool_gives_what_the_test_put_into_it_and_is_empty_then() {
+    let held = |pool: &str| {
+        format!(
+            "test \"t\" for j {{\n  given contact {{ email: \"a@example.org\" }}\n  given consent marketing on email\n{pool}  at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}\n"
+        )
+    };
+    let two = held("  given pool codes [{ code: \"A1\" }, { code: \"A2\" }]\n");
+    passes(
+        TAKE,
+        &format!(
+            "{two}  expect send email c with {{ code: \"A1\" }}\n  at +1 hour expect send email c with {{ code: \"A2\" }}\n  expect exit as done\n}}\n"
+        ),
+    );
+    let one = held("  given pool codes [{ code: \"A1\" }]\n");
+    passes(
+        TAKE,
+        &format!(
+            "{one}  expect send email c with {{ code: \"A1\" }}\n  at +1 hour expect exit as only_one\n}}\n"
+        ),
+    );
+    let none = held("  given pool codes empty\n");
+    passes(TAKE, &format!("{none}  expect exit as no_codes\n}}\n"));
+    let told = fails(TAKE, &format!("{}  expect exit as no_codes\n}}\n", held("")));
+    assert!(told.iter().any(|told| told.contains("nothing says what `codes` holds")), "{told:?}");
 }
 
 #[test]

@@ -211,6 +211,9 @@ pub struct ImportArgs {
     /// A TOML file that maps columns to attributes
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
+    /// The pool that codes are for
+    #[arg(long, value_name = "NAME")]
+    pub pool: Option<String>,
     /// Let rows act: people enter journeys, waits end, mail leaves
     #[arg(long)]
     pub live: bool,
@@ -221,6 +224,8 @@ pub enum ImportWhat {
     Contacts,
     Events,
     Consents,
+    /// Single-use codes, for a pool
+    Codes,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,11 @@
-//! `fahrplan import contacts|events|consents`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
+//! `fahrplan import contacts|events|consents|codes`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
 //!
 //! A bad row is reported by its line and kept in `FILE.rejected`; the others go in. Contacts come as CSV with a header or as JSON lines
 //! of Segment's `identify`; events as JSON lines of `track`. Columns of contacts: `user_id anonymous_id email phone` say who, other
 //! columns are attributes, `consent_PURPOSE_CHANNEL` (yes, no) and, with `_at`, `_text`, `_source` and `_evidence` behind it, what is known of
 //! it go to the consent ledger. Consents come as CSV too, one a row: who, `purpose channel permit at text source evidence`.
+
+mod codes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -54,6 +56,13 @@ async fn import(args: &ImportArgs) -> Outcome {
     match (args.what, is_json(&args.file)) {
         (ImportWhat::Contacts | ImportWhat::Consents, false) => {
             import.csv(args.what, reader, &map, &mut report).await?
+        }
+        (ImportWhat::Codes, false) => {
+            let left = import.codes_csv(reader, args.pool.as_deref(), &mut report).await?;
+            report.note(&left);
+        }
+        (ImportWhat::Codes, true) => {
+            return Err(Failure::usage("codes come as CSV, a column for each field of the pool"));
         }
         (ImportWhat::Contacts | ImportWhat::Events, true) => import.items(reader, &mut report).await?,
         (ImportWhat::Consents, true) => {
@@ -597,6 +606,7 @@ struct Report {
     header: Option<ByteRecord>,
     imported: Imported,
     taken: usize,
+    codes: usize,
     repeated: usize,
     rejected: usize,
     told: Vec<String>,
@@ -614,6 +624,7 @@ impl Report {
             header: None,
             imported,
             taken: 0,
+            codes: 0,
             repeated: 0,
             rejected: 0,
             told: Vec::new(),
@@ -714,6 +725,7 @@ impl Report {
             (self.imported.new, "new contact"),
             (self.imported.known, "known contact"),
             (self.taken, "event"),
+            (self.codes, "new code"),
         ] {
             if count > 0 {
                 parts.push(counted(count, what));

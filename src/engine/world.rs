@@ -401,6 +401,13 @@ pub struct NewRequest {
     pub due_at: Timestamp,
 }
 
+impl NewRequest {
+    /// The pool from which it takes, if it does not go outside.
+    pub fn pool(&self) -> Option<&str> {
+        super::program::pool_of(&self.endpoint)
+    }
+}
+
 /// One line of a contact's history: what was decided, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Note {

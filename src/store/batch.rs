@@ -184,11 +184,12 @@ impl Batch {
         Ok(self.done)
     }
 
-    /// Whether writing the changes asks the database something too: who may have an address, what is still in the queue.
+    /// Whether writing the changes asks the database something too: who may have an address, what is still in the queue or in a pool.
     fn asks_for_rows(&self) -> bool {
         let asks = |member: &Member| {
             let renamed = member.changes.attributes.as_ref().is_some_and(|now| called(now) != member.called);
-            renamed || !member.changes.cancel.is_empty()
+            let takes = member.changes.requests.iter().any(|request| request.pool().is_some());
+            renamed || takes || !member.changes.cancel.is_empty()
         };
         !self.merges.is_empty() || self.contacts.values().any(asks)
     }

@@ -68,6 +68,7 @@ async fn move_enrollments(tx: &mut Conn, way: Way, deployed: &Deployed, now: Tim
     ] {
         tx.exec(sql, way.args()).await?;
     }
+    tx.exec("UPDATE codes SET contact = $1 WHERE contact = $2", args![way.to.1, way.from.1]).await?;
     Ok(())
 }
 

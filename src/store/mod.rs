@@ -18,7 +18,7 @@
 //! - `workers`: numbers of processes, for their ids; `skew`: whose clock differs from the database's
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
-//! - `deliveries`, `tasks`: the outbox; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read
+//! - `deliveries`, `tasks`: the outbox; `pools`: codes, each for one contact; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read
 
 pub mod audience;
 pub mod backlog;
@@ -53,6 +53,7 @@ pub mod migrate;
 pub mod names;
 mod outbox;
 pub mod permissions;
+pub mod pools;
 pub mod rates;
 mod reach;
 pub mod reconcile;

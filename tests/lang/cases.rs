@@ -238,11 +238,26 @@ fn one_mistake_is_told_once() {
         ("request voucher.isue as v else { exit as none }\nset contact.tags = [v.code]", "E0101"),
         ("sned email second as note_mail\nwait 1 day\nif note_mail.clicked { exit as looked }", "E0006"),
         ("exit\nsend email second", "E0301 E0302"),
-        ("take voucher from codes as v else { exit as none }\nset contact.tags = [v.code]", "E0009"),
+        ("take voucher from cods as v else { exit as none }\nset contact.tags = [v.code]", "E0101"),
         ("ask survey by email up to 3 days as answers\nif answers.missed { exit as none }", "E0009"),
         ("if contact.plan = { wait 1 day }\nwait 1 day", "E0001"),
         ("switch contact.plan { case free { wait 1 day } case pro, team { wait 2 days } }", "E0007"),
         ("if any(order_placed) and contact.vip { wait 1 day }", "E0415"),
+    ]);
+}
+
+#[test]
+fn a_code_is_certain_where_an_empty_pool_leaves() {
+    check(&[
+        ("take voucher from spring_codes as v else { exit as none }\nset contact.tags = [v.code]", ""),
+        ("take voucher from spring_codes as v\nset contact.tags = [v.code]", "E0105"),
+        ("take voucher from spring_codes as v\nif not v.failed { set contact.tags = [v.code] }", ""),
+        ("take voucher from spring_codes as v else { wait 1 day }\nset contact.tags = [v.code]", "E0310"),
+        ("take voucher from spring_codes as v else { exit as none }\nset contact.tags = [v.coed]", "E0101"),
+        (
+            "take voucher from spring_codes as v else { exit as none }\nif v.expires is known { wait 1 day }",
+            "",
+        ),
     ]);
 }
 

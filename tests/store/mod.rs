@@ -9,6 +9,7 @@ mod ahead;
 mod buckets;
 mod calling;
 mod caps;
+mod codes;
 mod copying;
 mod cutting;
 mod examining;

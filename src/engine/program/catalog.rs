@@ -188,7 +188,44 @@ pub enum Then {
     Exit,
 }
 
+/// How the endpoint is called under which the catalog keeps a pool: taking from it is a request that stays in the house. No declared
+/// endpoint has a colon in its name.
+const POOL: &str = "pool:";
+
+/// The endpoint of a pool.
+pub fn pool_endpoint(pool: &str) -> Word {
+    format!("{POOL}{pool}").into()
+}
+
+/// The pool of an endpoint, if it is one.
+pub fn pool_of(endpoint: &str) -> Option<&str> {
+    endpoint.strip_prefix(POOL)
+}
+
+impl Endpoint {
+    /// A pool with these fields.
+    pub fn pool(fields: Vec<FieldType>) -> Endpoint {
+        Endpoint {
+            method: "TAKE".into(),
+            url: "".into(),
+            timeout: Calendar::default(),
+            retries: 0,
+            returns: fields,
+        }
+    }
+}
+
 impl Catalog {
+    /// The declared pools and their fields.
+    pub fn pools(&self) -> impl Iterator<Item = (&str, &[FieldType])> {
+        self.endpoints.iter().filter_map(|(name, pool)| Some((pool_of(name)?, pool.returns.as_slice())))
+    }
+
+    /// The endpoints outside: what requests are made to.
+    pub fn endpoints_outside(&self) -> impl Iterator<Item = (&Word, &Endpoint)> {
+        self.endpoints.iter().filter(|(name, _)| pool_of(name).is_none())
+    }
+
     /// Whether it is `marketing`, `transactional` or declared.
     pub fn is_purpose(&self, name: &str) -> bool {
         self.purpose_names().contains(&name)

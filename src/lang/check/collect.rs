@@ -98,8 +98,10 @@ impl<'a> Collect<'_, 'a> {
             S::Ask(ask) => self.named(stmt.span, ask.name.as_ref(), SlotKind::Message, None, Form::Refused),
             S::Call(work) | S::Assign(work) => self.work(stmt, work),
             S::Request(request) => self.request(stmt, request),
-            S::Take { name, otherwise, .. } => {
-                self.named(stmt.span, name.as_ref(), SlotKind::Request, None, Form::Refused);
+            S::Take { pool, name, otherwise, .. } => {
+                let fields = self.schema.pool(&pool.text).map(<[_]>::to_vec);
+                let form = Form::Request { leaves: otherwise.is_some() };
+                self.named(stmt.span, name.as_ref(), SlotKind::Request, fields, form);
                 otherwise.iter().for_each(|block| self.block(block));
             }
             S::Let { name, .. } => self.named(stmt.span, Some(name), SlotKind::Let, None, Form::Let),

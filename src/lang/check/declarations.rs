@@ -11,7 +11,7 @@ use super::properties::Props;
 use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined, with_id_and_at};
 use super::watch::{Surroundings, watch_of};
 use crate::diagnostic::{Code, FileId, Span};
-use crate::engine::program::{Attribute, Event, Segment, Word};
+use crate::engine::program::{Attribute, Endpoint, Event, Segment, Word, pool_endpoint};
 use crate::lang::Typed;
 use crate::lang::ast::{self, Field, ItemKind, Name};
 use crate::lang::types::{self, calendar};
@@ -322,8 +322,11 @@ impl<'a> Declarations<'_, 'a> {
                 fields_of(self.out, fields, true);
             }
             ItemKind::Pool { name, fields, .. } => {
-                self.declare(Noun::Pool, name);
-                fields_of(self.out, fields, true);
+                let is_new = self.declare(Noun::Pool, name);
+                let fields = fields_of(self.out, fields, true);
+                if is_new {
+                    self.schema.catalog.endpoints.insert(pool_endpoint(&name.text), Endpoint::pool(fields));
+                }
             }
             ItemKind::Segment(segment) => {
                 if self.declare(Noun::Segment, &segment.name) {

@@ -148,7 +148,9 @@ fn circles(journey: &mut Journey) {
 
 fn rests(journey: &Journey, at: At) -> bool {
     match journey.graph.nodes[at].what {
-        What::Stmt(stmt) => is_wait(stmt) || matches!(stmt.kind, StmtKind::Request(_)),
+        What::Stmt(stmt) => {
+            is_wait(stmt) || matches!(stmt.kind, StmtKind::Request(_) | StmtKind::Take { .. })
+        }
         What::Unread => true,
         _ => false,
     }

@@ -279,7 +279,10 @@ impl<'a> Build<'a> {
                 Some(block) => self.otherwise(at, block),
                 None => vec![(at, Turn::Answered), (at, Turn::Failed)],
             },
-            StmtKind::Take { otherwise: Some(block), .. } => self.otherwise(at, block),
+            StmtKind::Take { otherwise, .. } => match otherwise {
+                Some(block) => self.otherwise(at, block),
+                None => vec![(at, Turn::Answered), (at, Turn::Failed)],
+            },
             StmtKind::Switch(switch) => {
                 let mut loose = Vec::new();
                 for case in &switch.cases {

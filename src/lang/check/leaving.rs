@@ -141,6 +141,12 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
+    pub(super) fn take(&mut self, pool: &Name) {
+        if !self.schema.has(Noun::Pool, &pool.text) && !self.schema.is_hidden(&pool.text) {
+            self.out.push(unknown(Code::E0101, "pool", pool, self.schema.names(Noun::Pool)));
+        }
+    }
+
     /// W0111: what is marked `pii` leaves the house.
     pub(super) fn personal_data(&mut self, value: &'a ast::Expr, endpoint: &str) {
         let mut found = Vec::new();

@@ -182,8 +182,13 @@ impl<'a> Scene<'_, 'a> {
                     self.pairs(Some(record), &returns, "field", Code::E0110, true, span);
                 }
             }
-            Given::PoolEmpty { pool } | Given::Pool { pool, .. } => {
-                self.out.push(not_yet(pool.span, "a pool in a test"))
+            Given::PoolEmpty { pool } => _ = self.pool(pool),
+            Given::Pool { pool, items } => {
+                let Some(fields) = self.pool(pool) else { return };
+                let item_type = Type::Record(fields.into());
+                for item in items {
+                    self.reader(Around::Constant).value(item, &item_type);
+                }
             }
             Given::Seed(_) | Given::Loose => {}
         }
@@ -224,6 +229,14 @@ impl<'a> Scene<'_, 'a> {
                 None
             }
         }
+    }
+
+    fn pool(&mut self, name: &Name) -> Option<Vec<FieldType>> {
+        let fields = self.schema.pool(&name.text).map(<[_]>::to_vec);
+        if fields.is_none() {
+            self.unknown(Noun::Pool, name);
+        }
+        fields
     }
 
     fn unknown(&mut self, noun: Noun, name: &Name) {

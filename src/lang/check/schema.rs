@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Code, FileId, Span};
-use crate::engine::program::{Catalog, Word};
+use crate::engine::program::{Catalog, Word, pool_endpoint};
 use crate::lang::{Input, ast, types};
 use crate::value::{FieldType, Type};
 
@@ -206,6 +206,11 @@ impl<'a> Schema<'a> {
     /// The type of a purpose as a value.
     pub(super) fn purpose_type(&self) -> Type {
         types::one_of(self.catalog.purpose_names())
+    }
+
+    /// The fields of a pool.
+    pub(super) fn pool(&self, name: &str) -> Option<&[FieldType]> {
+        self.catalog.endpoints.get(&pool_endpoint(name)).map(|pool| pool.returns.as_slice())
     }
 
     /// The address attribute of a channel and whether it may be missing.

@@ -69,7 +69,7 @@ impl<'a> Journey<'_, 'a> {
             ),
             StmtKind::Resume => self.resume(stmt.span),
             StmtKind::Ask(_) => self.out.push(not_yet(self.words(stmt.span, 1), "`ask`")),
-            StmtKind::Take { .. } => self.out.push(not_yet(self.words(stmt.span, 1), "`take`")),
+            StmtKind::Take { pool, .. } => self.take(pool),
             StmtKind::AddContact { .. } | StmtKind::RemoveContact { .. } => {
                 self.out.push(not_yet(stmt.span, "filling an audience"));
             }

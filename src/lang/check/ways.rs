@@ -115,8 +115,11 @@ impl<'a> Journey<'_, 'a> {
         match (&stmt.kind, turn) {
             (StmtKind::Wait(wait), _) => Some(self.waited(stmt, wait, turn, rest)),
             (StmtKind::Request(_), Turn::Failed) => Some(format!("[{} fails]", self.label(stmt))),
+            (StmtKind::Take { pool, .. }, Turn::Failed) => Some(format!("[{} is empty]", pool.text)),
             (StmtKind::Send(_) | StmtKind::Call(_) | StmtKind::Assign(_) | StmtKind::Request(_), _)
-            | (StmtKind::RunJourney { .. }, _) => Some(format!("{} (l. {line})", self.label(stmt))),
+            | (StmtKind::RunJourney { .. } | StmtKind::Take { .. }, _) => {
+                Some(format!("{} (l. {line})", self.label(stmt)))
+            }
             (StmtKind::Switch(_), Turn::Case(_, case)) => {
                 let values: Vec<&str> = case.values.iter().map(|value| self.text(value.span)).collect();
                 Some(format!("[case {}]", values.join(", ")))
@@ -196,6 +199,7 @@ impl<'a> Journey<'_, 'a> {
                 named(&work.name, super::schema::joined(&work.task))
             }
             StmtKind::Request(request) => named(&request.name, super::schema::joined(&request.endpoint)),
+            StmtKind::Take { name, pool, .. } => named(name, format!("take from {}", pool.text)),
             StmtKind::RunJourney { name, journey, .. } => named(name, journey.text.clone()),
             _ => self.text(stmt.span).to_owned(),
         }

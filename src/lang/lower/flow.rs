@@ -9,7 +9,7 @@ use super::{Lowered, Source, dotted, last, word, words};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::program::{
     Arm, Expr, Handler, PauseUntil, Program, Send, SlotIx, Step, StepKind, Trigger, Undo, WaitEvent, Word,
-    Work,
+    Work, pool_endpoint,
 };
 use crate::lang::ast::{
     self, ArmWhen, Block, ChannelChoice, JourneyItemKind, Name, Patience, Stmt, StmtKind, Wait,
@@ -191,6 +191,16 @@ impl<'a> Flow<'a> {
                 let (endpoint, with) = (dotted(&request.endpoint), source.with(request.with.as_ref()));
                 self.steps[at].kind = StepKind::Request { endpoint, with, next, failed };
             }
+            StmtKind::Take { pool, name, otherwise, .. } => {
+                let id = self.names.id(name.as_ref(), &format!("take {}", pool.text));
+                let at = self.reserve(here, Draft { place, id, slot });
+                let failed = match otherwise {
+                    Some(block) => self.inner(block, next, source),
+                    None => next,
+                };
+                let endpoint = pool_endpoint(&pool.text);
+                self.steps[at].kind = StepKind::Request { endpoint, with: Vec::new(), next, failed };
+            }
             StmtKind::GoTo(stage) => match self.stages.iter().find(|(name, _)| *name == stage.text) {
                 Some((_, label)) => self.labels.join(here, *label),
                 None => source.refuse(stage.span, "going there"),
@@ -288,10 +298,6 @@ impl<'a> Flow<'a> {
                 source.refuse(stmt.span, "`ask`");
                 return None;
             }
-            StmtKind::Take { .. } => {
-                source.refuse(stmt.span, "`take`");
-                return None;
-            }
             StmtKind::Error
             | StmtKind::GoTo(_)
             | StmtKind::If(_)
@@ -299,6 +305,7 @@ impl<'a> Flow<'a> {
             | StmtKind::Request(_)
             | StmtKind::Split { .. }
             | StmtKind::Switch(_)
+            | StmtKind::Take { .. }
             | StmtKind::Wait(_) => return None,
         };
         Some(lowered)

@@ -1,7 +1,7 @@
 //! Plays a script: the in-memory world of the engine in virtual time, where mail is sent at once, requests are answered by
 //! stubs, and everything that a test can see is written down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::matching::{Answers, Seen, What, compare, shown_as};
@@ -12,7 +12,7 @@ use super::{Play, Reached};
 use crate::diagnostic::{Sources, Span};
 use crate::engine::Programs;
 use crate::engine::memory::{Happened, Memory};
-use crate::engine::program::{EntryHow, Program, Word};
+use crate::engine::program::{EntryHow, Program, Word, pool_endpoint};
 use crate::engine::world::{Cause, ConsentChange, Fields, Input};
 use crate::id::ContactId;
 use crate::lang::Compilation;
@@ -28,6 +28,8 @@ pub(super) const LONGEST: Calendar = Calendar { months: 60, days: 0, working_day
 pub(super) enum Stub {
     Returns(Fields),
     Fails,
+    /// A pool, and what is left in it.
+    Holds(VecDeque<Fields>),
 }
 
 pub(super) struct Stage<'s, 't> {
@@ -188,14 +190,12 @@ impl<'s, 't> Stage<'s, 't> {
                     self.memory.add_consent(contact, &consent.purpose.text, &channel.text, true);
                 }
             }
-            Given::RequestFails { .. } | Given::RequestReturns { .. } => self.stub(given),
-            // People, the seed, variants and `loose` are seen to elsewhere; pools are refused by the checker.
-            Given::Contact { .. }
-            | Given::Loose
+            Given::RequestFails { .. }
+            | Given::RequestReturns { .. }
             | Given::Pool { .. }
-            | Given::PoolEmpty { .. }
-            | Given::Seed(_)
-            | Given::Variant { .. } => {}
+            | Given::PoolEmpty { .. } => self.stub(given),
+            // People, the seed, variants and `loose` are seen to elsewhere.
+            Given::Contact { .. } | Given::Loose | Given::Seed(_) | Given::Variant { .. } => {}
         }
     }
 
@@ -211,8 +211,22 @@ impl<'s, 't> Stage<'s, 't> {
                 let fields = self.fields(Some(record), types.unwrap_or_default());
                 self.stubs.insert(name, Stub::Returns(fields));
             }
+            Given::PoolEmpty { pool } => self.fill(&pool.text, &[]),
+            Given::Pool { pool, items } => self.fill(&pool.text, items),
             _ => {}
         }
+    }
+
+    fn fill(&mut self, pool: &str, items: &[ast::Expr]) {
+        let endpoint = pool_endpoint(pool);
+        let declared = self.compilation.catalog.endpoints.get(&endpoint);
+        let types = declared.map(|pool| pool.returns.clone()).unwrap_or_default();
+        let records = items.iter().filter_map(|item| match &item.kind {
+            ast::ExprKind::Record(record) => Some(self.fields(Some(record), &types)),
+            _ => None,
+        });
+        let held = Stub::Holds(records.collect());
+        self.stubs.insert(endpoint.to_string(), held);
     }
 
     pub(super) fn person(&self, name: Option<&ast::Name>) -> usize {

@@ -121,6 +121,10 @@ impl<'s, 't> Stage<'s, 't> {
                 Some(What::Work { verb: task.verb.clone(), task: task.task.clone() })
             }
             Happened::Request(request) if is_for(request.enrollment, &request.step, request.round) => {
+                // A pool is in the house: nobody sees it.
+                if request.pool().is_some() {
+                    return None;
+                }
                 let stubbed = self.stubs.contains_key(&*request.endpoint);
                 Some(What::Request { endpoint: request.endpoint.clone(), stubbed })
             }
@@ -130,18 +134,27 @@ impl<'s, 't> Stage<'s, 't> {
 
     pub(super) fn answer(&mut self, contact: ContactId, request: &NewRequest) {
         let now = self.memory.now();
-        match self.stubs.get(&*request.endpoint).cloned() {
+        let answer = match self.stubs.get_mut(&*request.endpoint) {
+            Some(Stub::Holds(left)) => Some(left.pop_front().map_or(Stub::Fails, Stub::Returns)),
+            stub => stub.cloned(),
+        };
+        match answer {
             Some(Stub::Returns(fields)) => {
                 self.memory.outcome(contact, &request.step, "answered", fields, now);
             }
-            Some(Stub::Fails) => {
+            Some(Stub::Fails | Stub::Holds(_)) => {
                 self.memory.outcome(contact, &request.step, "failed", Fields::new(), now);
             }
             None => {
-                let message = format!(
-                    "`request {}` has no answer: add `given request {} returns {{ … }}`, or `fails`",
-                    request.endpoint, request.endpoint
-                );
+                let message = match request.pool() {
+                    Some(pool) => format!(
+                        "nothing says what `{pool}` holds: add `given pool {pool} [{{ … }}]`, or `given pool {pool} empty`"
+                    ),
+                    None => format!(
+                        "`request {}` has no answer: add `given request {} returns {{ … }}`, or `fails`",
+                        request.endpoint, request.endpoint
+                    ),
+                };
                 let problem = (self.script.test.title.span, message);
                 if !self.problems.contains(&problem) {
                     self.problems.push(problem);
