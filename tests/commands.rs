@@ -605,6 +605,7 @@ fn codes_go_into_a_declared_pool_each_once_and_bad_rows_are_kept() {
         "code,expires,from\nA1,2030-01-31,x\nA2,,x\nA1,2030-01-31,x\n,,x\nA3,soon,x\n",
     )
     .expect("written");
+    assert_eq!(fahrplan(dir, &["deploy", "--yes"]).code, 0);
     let err = refused(dir, &["import", "codes", "codes.csv", "--pool", "spring"]);
     assert!(
         err.contains("no pool is called `spring`") && err.contains("declare one with `pool NAME"),
