@@ -10,7 +10,7 @@ use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Reaction};
 use fahrplan::channels::message::read_mailbox;
 use fahrplan::channels::smtp::SmtpConfig;
 use fahrplan::clock::{JourneyClock, machine_now};
-use fahrplan::daemon::{self, Brakes, Composer, Daemon, Outlet, Rates, Way};
+use fahrplan::daemon::{self, Brakes, Composer, Daemon, Others, Outlet, Rates, Way};
 use fahrplan::engine::world::{ConsentChange, Delivery, Fields, Suppression};
 use fahrplan::id::{DeliveryId, EnrollmentId};
 use fahrplan::intake::Who;
@@ -71,6 +71,7 @@ impl Running {
                 parallel: 4,
                 brakes: Brakes::default(),
                 rates: Rates::default(),
+                others: Others::default(),
             }),
             confirm_event: "confirmed".into(),
             sender: "Shop".into(),

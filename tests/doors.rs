@@ -91,8 +91,9 @@ impl Open {
             sender: "Shop".into(),
             metrics: fahrplan::daemon::metrics(),
             public_url: url.into(),
-            settings: Arc::new(settings),
             scripts: None,
+            settings: Arc::new(settings),
+            secrets: Default::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");

@@ -20,6 +20,7 @@ mod mail;
 mod measuring;
 mod openapi;
 mod operating;
+mod outbound;
 mod parse;
 mod reading;
 mod serving;

@@ -12,9 +12,13 @@
 //!
 //! - `script`: what stands beside a call; `template`: files of handlebars to texts; `message`: texts to the bytes of a mail
 //! - `smtp`: bytes to a relay; `email`: the three together
+//! - `gateway`: texts to a gateway of somebody else
+//! - `guard`: requests to other programs, and to none that must not be asked
 //! - `mailbox`: the built-in mail server of `demo` and tests, never of `serve`
 
 pub mod email;
+pub mod gateway;
+pub mod guard;
 pub mod mailbox;
 pub mod message;
 pub mod script;

@@ -7,9 +7,11 @@ use std::io::IsTerminal as _;
 
 use super::load::Project;
 use super::{DeployArgs, Exit, Failure, Outcome, block_on, open, print, world};
+use crate::channels::gateway::Gateway;
 use crate::channels::script::Script;
 use crate::channels::template;
 use crate::clock::machine_now;
+use crate::config::Secret;
 use crate::diagnostic::Severity;
 use crate::engine::program::{Program, StepKind, Word};
 use crate::lang::Compilation;
@@ -30,6 +32,7 @@ pub fn run(args: &DeployArgs) -> Outcome {
 async fn deploy(args: &DeployArgs) -> Outcome {
     let project = Project::of(&[])?;
     let compiled = compile(&project)?;
+    must_leave(&project, &compiled)?;
     let store = open(&project, Access::Create).await?;
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
     let templates = templates(&project)?;
@@ -146,6 +149,46 @@ fn is_given(value: &str, task: &Word, compiled: &Compilation, templates: &Templa
                 .all(|work| work.with.iter().any(|(name, _)| **name == *given))
         }
     }
+}
+
+/// What is deployed can leave: each channel that is sent on has a way, and each secret that is named can be had.
+fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> {
+    let Compilation { catalog, programs, .. } = compiled;
+    let used = |name: &Word| programs.iter().any(|program| program.channels.contains(name));
+    let secrets = project.secrets();
+    let had = |text: &str| {
+        let Some(name) = text.strip_prefix("secret:") else { return Ok(Secret::new(text)) };
+        let found = secrets.get(name).map_err(|why| why.to_string());
+        let found = found.and_then(|secret| match secret.reveal().is_empty() {
+            true => Err("it is empty".to_owned()),
+            false => Ok(secret),
+        });
+        found.map_err(|why| {
+            let help =
+                format!("set FAHRPLAN_SECRET_{}, or `{name}_file` under `[secrets]`", name.to_uppercase());
+            Failure::findings(format!("nothing was deployed: the secret `{name}` cannot be had: {why}"))
+                .help(help)
+        })
+    };
+    for (name, channel) in catalog.channels.iter().filter(|(name, _)| used(name)) {
+        let is_gateway = &*channel.class == "message" && channel.sends.starts_with("secret:");
+        if !is_gateway && &*channel.sends != "smtp" {
+            let message = "nothing was deployed: a journey sends on a channel on which nothing leaves:";
+            return Err(Failure::findings(format!("{message} `{name}`")).help(
+                "channels send by `\"smtp\"`, or by a gateway: `sends \"secret:NAME\"`; letters are not available yet",
+            ));
+        }
+        let url = had(&channel.sends)?;
+        if is_gateway && let Err(why) = Gateway::parse(url.reveal()) {
+            let message = "nothing was deployed: the secret that names the gateway of";
+            return Err(Failure::findings(format!("{message} `{name}` cannot be used: {why}")).help(
+                "a gateway is `https://USER:TOKEN@HOST/PATH` or `twilio://SID:TOKEN@api.twilio.com?from=+49…`",
+            ));
+        }
+    }
+    let channels = catalog.channels.values().map(|channel| &channel.sends);
+    let urls = catalog.endpoints_outside().map(|(_, endpoint)| &endpoint.url);
+    channels.chain(urls).try_for_each(|text| had(text).map(drop))
 }
 
 /// What is deployed can be written with.

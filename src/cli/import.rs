@@ -131,7 +131,7 @@ impl Import<'_> {
         }
         let columns = match what {
             ImportWhat::Consents => columns_of_consents(&header, map)?,
-            ImportWhat::Contacts | ImportWhat::Events => columns(&catalog, &header, map)?,
+            ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes => columns(&catalog, &header, map)?,
         };
         report.header = Some(header);
         let together = match self.store.dialect() {
@@ -156,7 +156,9 @@ impl Import<'_> {
             let line = record.position().map_or(0, csv::Position::line);
             let read = match what {
                 ImportWhat::Consents => consent(&catalog, &columns, &record, self.now),
-                ImportWhat::Contacts | ImportWhat::Events => person(&columns, &record, self.now),
+                ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes => {
+                    person(&columns, &record, self.now)
+                }
             };
             match read {
                 Ok(person) => people.push(person),

@@ -15,11 +15,12 @@ use super::load::Project;
 use super::{Exit, Failure, Outcome, ServeArgs, not_open, world};
 use crate::channels::Channel;
 use crate::channels::email::Email;
+use crate::channels::guard::Guard;
 use crate::channels::message::{Mailbox, read_mailbox};
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
-use crate::config::Config;
-use crate::daemon::{self, Brakes, Composer, Daemon, Outlet, Rates, Way};
+use crate::config::{Config, Secrets};
+use crate::daemon::{self, Brakes, Composer, Daemon, Others, Outlet, Rates, Way};
 use crate::http::{Settings, limits::Limiter, sources::Sources};
 use crate::link::LinkKey;
 use crate::store::checkup::Finding;
@@ -59,7 +60,8 @@ async fn serve(args: &ServeArgs) -> Outcome {
             .help("set `http.listen` to another port")
     })?;
     tell_what_waits(&store, &project).await?;
-    let mut daemon = daemon(&store, &config, clock, listener, args.rehearse)?;
+    let others = others(&config, project.secrets())?;
+    let mut daemon = daemon(&store, &config, others, clock, listener, args.rehearse)?;
     daemon.doors = Arc::new(doors(&project)?);
     let stop = CancellationToken::new();
     let serving = async {
@@ -179,6 +181,7 @@ fn doors(project: &Project) -> Result<Settings, Failure> {
 pub(super) fn daemon(
     store: &Store,
     config: &Config,
+    others: Others,
     clock: JourneyClock,
     listener: TcpListener,
     rehearse: bool,
@@ -207,6 +210,7 @@ pub(super) fn daemon(
             parallel,
             brakes,
             rates: Rates::default(),
+            others,
         }),
         confirm_event: CONFIRM_EVENT.into(),
         sender: sender.into(),
@@ -224,6 +228,13 @@ pub(super) fn sender_of(config: &Config) -> Result<Mailbox, Failure> {
             .help("set `smtp.from`, such as \"Shop <news@example.org>\"")
     })?;
     read_mailbox(from).map_err(|error| Failure::usage(format!("`smtp.from` cannot be used: {error}")))
+}
+
+/// Whom requests may ask.
+fn others(config: &Config, secrets: Secrets) -> Result<Others, Failure> {
+    let allowed = config.requests.allow.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+    let allowed = allowed.map_err(|error| Failure::usage(format!("`requests.allow`: {error}")))?;
+    Ok(Others::new(Guard::new(allowed), secrets))
 }
 
 pub(super) fn smtp(config: &Config) -> Result<SmtpSender, Failure> {

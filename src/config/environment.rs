@@ -123,7 +123,7 @@ fn misspelled_variables(environment: &BTreeMap<String, String>) -> Vec<Problem> 
 }
 
 /// Our variables, without what all begin with; those of `[brand]` and `[secrets]` are named by whoever sets them.
-pub(super) const VARIABLES: [&str; 14] = [
+pub(super) const VARIABLES: [&str; 15] = [
     "CALENDAR_HOLIDAYS",
     "CALENDAR_REGION",
     "DATABASE_URL",
@@ -135,6 +135,7 @@ pub(super) const VARIABLES: [&str; 14] = [
     "PROJECT_LOCALE",
     "PROJECT_NAME",
     "PROJECT_ZONE",
+    "REQUESTS_ALLOW",
     "SMTP_CONNECTIONS",
     "SMTP_FROM",
     "SMTP_URL",

@@ -48,6 +48,7 @@ pub struct Config {
     pub brakes: Brakes,
     /// Programs that call by themselves, each at a door of its own.
     pub sources: BTreeMap<String, Source>,
+    pub requests: Requests,
     /// `crm_file = "keys/crm"` answers `"secret:crm"` in the schema; relative to the project.
     pub secrets: BTreeMap<String, PathBuf>,
     /// Free texts about the sender, which templates write as `{{brand.name}}`.
@@ -156,6 +157,15 @@ pub struct Source {
     pub fields: BTreeMap<String, String>,
 }
 
+/// Whom requests may ask.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requests {
+    /// Hosts, addresses and networks that are not public and may be asked all the same: `crm.internal:8443`, `10.1.0.0/16`.
+    #[serde(deserialize_with = "shapes::list")]
+    pub allow: Vec<String>,
+}
+
 impl Default for Brakes {
     fn default() -> Self {
         Brakes { file: "fahrplan.paused".into() }
@@ -213,6 +223,7 @@ impl Config {
         config.smtp = reader.section("smtp");
         config.brakes = reader.section("brakes");
         config.sources = reader.section("sources");
+        config.requests = reader.section("requests");
         config.secrets = reader.section::<SecretFiles>("secrets").0;
         config.brand = reader.section("brand");
         let mut problems = reader.end();
@@ -240,8 +251,10 @@ impl Config {
     }
 }
 
-const SECTIONS: [&str; 10] =
-    ["project", "locales", "calendar", "database", "http", "smtp", "brakes", "sources", "secrets", "brand"];
+const SECTIONS: [&str; 11] = [
+    "project", "locales", "calendar", "database", "http", "smtp", "brakes", "sources", "requests", "secrets",
+    "brand",
+];
 
 #[cfg(test)]
 mod tests;

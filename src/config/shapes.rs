@@ -84,6 +84,22 @@ pub(super) fn signature_header() -> String {
     "X-Signature".to_owned()
 }
 
+/// A list of texts; in the environment, where there are no lists, with commas between them.
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a list such as `[\"crm.internal:8443\"]`")]
+    enum Written {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::List(list) => list,
+        Written::Text(text) => {
+            text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
+        }
+    })
+}
+
 /// The keys of `[secrets]` end in `_file`; the rest of the key is the name.
 #[derive(Default, Deserialize)]
 #[serde(try_from = "BTreeMap<String, PathBuf>")]

@@ -32,6 +32,8 @@ fn every_key_is_read() {
         url = "starttls://mail:587"
         from = "Shop <news@example.org>"
         connections = 8
+        [requests]
+        allow = ["crm.internal:8443", "10.1.0.0/16"]
         [secrets]
         crm_file = "keys/crm"
         [brand]
@@ -42,6 +44,7 @@ fn every_key_is_read() {
     assert_eq!(config.locales["de-AT"], ["de", "en"]);
     assert_eq!(config.public_url(), "https://mail.example.org");
     assert_eq!((config.smtp.connections, config.http.listen.port()), (8, 80));
+    assert_eq!(config.requests.allow, ["crm.internal:8443", "10.1.0.0/16"]);
     assert_eq!(config.secrets["crm"], PathBuf::from("keys/crm"));
     assert_eq!(config.calendar.region.as_deref(), Some("DE-BE"));
 }

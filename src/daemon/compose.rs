@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::shelf::Writing;
-use crate::channels::template::{Links, Request};
+use crate::channels::template::{Links, Rendered, Request};
 use crate::channels::{Channel, Outgoing, Prepared};
 use crate::engine::program::Catalog;
 use crate::link::{Kind, Link, LinkKey};
@@ -54,32 +54,7 @@ impl Composer {
         let person = claimed.person.as_ref().ok_or_else(nobody)?;
         let address = person.address.as_ref().ok_or_else(nobody)?;
         let links = self.links(claimed);
-        let context = context(catalog, writing, claimed, person);
-        let click = |target: &str| {
-            let kind = Kind::Click { target: target.to_owned() };
-            format!("{}/r/{}", self.public_url, self.token(claimed, kind))
-        };
-        let channel = catalog.channels.get(&delivery.channel);
-        let counts_clicks =
-            channel.is_some_and(|channel| channel.abilities.iter().any(|ability| &**ability == "clicks"));
-        let rendered = writing
-            .templates
-            .render(&Request {
-                template: &delivery.template,
-                channel: &delivery.channel,
-                locale: Some(&person.locale(catalog)),
-                context: &context,
-                zone: &person.zone(catalog),
-                links: Links {
-                    unsubscribe: Some(&links.unsubscribe),
-                    preferences: Some(&links.unsubscribe),
-                    confirm: Some(&links.confirm),
-                    browser: None,
-                },
-                // A confirmation mail is free of tracking (case law on double opt-in).
-                counted: (counts_clicks && !delivery.transactional).then_some(&click),
-            })
-            .map_err(Refusal::new)?;
+        let rendered = self.render_with(catalog, writing, claimed, person, &links)?;
         let name = display_name(person);
         let outgoing = Outgoing {
             delivery: delivery.id,
@@ -94,6 +69,53 @@ impl Composer {
         channel_out
             .prepare(&outgoing)
             .map_err(|error| Refusal { bad_address: error.is_bad_address(), text: error.to_string() })
+    }
+
+    /// The texts of the message alone, for channels that need no more.
+    pub fn render(
+        &self,
+        catalog: &Catalog,
+        writing: &Writing,
+        claimed: &Claimed,
+    ) -> Result<Rendered, Refusal> {
+        let nobody = || Refusal { text: "there is no address".to_owned(), bad_address: false };
+        let person = claimed.person.as_ref().ok_or_else(nobody)?;
+        self.render_with(catalog, writing, claimed, person, &self.links(claimed))
+    }
+
+    fn render_with(
+        &self,
+        catalog: &Catalog,
+        writing: &Writing,
+        claimed: &Claimed,
+        person: &Person,
+        links: &OwnLinks,
+    ) -> Result<Rendered, Refusal> {
+        let delivery = &claimed.delivery;
+        let context = context(catalog, writing, claimed, person);
+        let click = |target: &str| {
+            let kind = Kind::Click { target: target.to_owned() };
+            format!("{}/r/{}", self.public_url, self.token(claimed, kind))
+        };
+        let channel = catalog.channels.get(&delivery.channel);
+        let counts_clicks =
+            channel.is_some_and(|channel| channel.abilities.iter().any(|ability| &**ability == "clicks"));
+        let request = Request {
+            template: &delivery.template,
+            channel: &delivery.channel,
+            locale: Some(&person.locale(catalog)),
+            context: &context,
+            zone: &person.zone(catalog),
+            links: Links {
+                unsubscribe: Some(&links.unsubscribe),
+                preferences: Some(&links.unsubscribe),
+                confirm: Some(&links.confirm),
+                browser: None,
+            },
+            // A confirmation mail is free of tracking (case law on double opt-in).
+            counted: (counts_clicks && !delivery.transactional).then_some(&click),
+        };
+        writing.templates.render(&request).map_err(Refusal::new)
     }
 
     fn links(&self, claimed: &Claimed) -> OwnLinks {

@@ -36,6 +36,7 @@ use super::brakes::{Brakes, Standing};
 use super::compose::{Composer, Refusal};
 use super::rates::{Moment, Open, Rates};
 use super::shelf::{Shelf, Writing};
+use super::ways::{Others, gateway, request};
 use crate::channels::{Channel, Prepared, smtp};
 use crate::clock::{JourneyClock, machine_now};
 use crate::engine::program::{Catalog, Word};
@@ -80,6 +81,8 @@ pub struct Outlet {
     pub parallel: usize,
     pub brakes: Brakes,
     pub rates: Rates,
+    /// Who is asked by requests.
+    pub others: Others,
 }
 
 /// How messages leave.
@@ -194,6 +197,7 @@ async fn round(
             decided.push(finished);
             continue;
         }
+        let permit = desk.aside(&claimed, permit);
         let (desk, results) = (desk.clone(), results.clone());
         tokio::spawn(async move {
             let in_flight = metrics::gauge!("fahrplan_in_flight");
@@ -302,14 +306,24 @@ impl Desk {
         {
             return Some(withdrawn);
         }
-        let channel = self.catalog.channels.get(&claimed.delivery.channel);
+        let name = &claimed.delivery.channel;
+        let sends = self.catalog.channels.get(name).map(|channel| &*channel.sends);
+        let is_gateway = gateway::serves(&self.catalog, name);
         match (&self.outlet.way, claimed.kind) {
-            (Way::Rehearse, _) => Some(Outcome::Accepted { reply: None }),
-            (Way::Channel(_), Kind::Request) => Some(refused("requests are not available yet")),
-            (Way::Channel(_), Kind::Message) if channel.is_none_or(|channel| &*channel.sends != "smtp") => {
-                Some(refused("channels other than e-mail are not available yet"))
+            (Way::Channel(_), Kind::Request) if self.outlet.others.rehearse => {
+                Some(request::rehearsed(&self.catalog, claimed))
             }
-            (Way::Channel(_), Kind::Message) => None,
+            (Way::Channel(_), Kind::Message) if self.outlet.others.rehearse && is_gateway => {
+                Some(Outcome::Accepted { reply: None })
+            }
+            (Way::Rehearse, Kind::Request) => Some(request::rehearsed(&self.catalog, claimed)),
+            (Way::Rehearse, Kind::Message) => Some(Outcome::Accepted { reply: None }),
+            (Way::Channel(_), Kind::Request) => None,
+            (Way::Channel(_), Kind::Message) if sends == Some("smtp") => None,
+            (Way::Channel(_), Kind::Message) if is_gateway => gateway::late(claimed, self.now),
+            (Way::Channel(_), Kind::Message) => {
+                Some(refused(format!("nothing leaves on the channel `{name}`")))
+            }
         }
     }
 
@@ -317,17 +331,22 @@ impl Desk {
     async fn deliver(&self, claimed: &Claimed, tried: &mut Option<Tried>) -> Outcome {
         let outlet = &self.outlet;
         let Way::Channel(channel) = &outlet.way else { return Outcome::GivenBack };
+        if claimed.kind == Kind::Request {
+            return request::hand_over(self, claimed).await;
+        }
         let writing = match self.writing(claimed).await {
             Ok(writing) => writing,
             Err(outcome) => return outcome,
         };
+        if gateway::serves(&self.catalog, &claimed.delivery.channel) {
+            return match outlet.composer.render(&self.catalog, &writing, claimed) {
+                Ok(rendered) => gateway::hand_over(self, claimed, &rendered, tried).await,
+                Err(refusal) => unmade(claimed, refusal),
+            };
+        }
         let prepared = match outlet.composer.compose(channel, &self.catalog, &writing, claimed) {
             Ok(prepared) => prepared,
-            Err(Refusal { text, bad_address }) => {
-                tracing::warn!(delivery = %claimed.delivery.id, template = &*claimed.delivery.template, why = text, "a message cannot be made");
-                let bad_address = address(claimed).filter(|_| bad_address);
-                return Outcome::Refused { code: None, text, bad_address };
-            }
+            Err(refusal) => return unmade(claimed, refusal),
         };
         let hash = blake3::Hash::from_bytes(prepared.hash()).to_hex()[..32].to_owned();
         if claimed.tried.as_ref().is_some_and(|tried| *tried != hash) {
@@ -361,24 +380,57 @@ impl Desk {
         let moment = self.moments.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.delivery.id);
         let mut withdrawn = None;
         let still = async {
-            if let Some(moment) = moment {
-                tokio::time::sleep_until(moment.from).await;
-            }
-            withdrawn = self.look_again(claimed).await;
-            // The pauses last: nothing lies between them and the sending.
-            if withdrawn.is_none() && self.is_paused(claimed).await {
-                withdrawn = Some(Outcome::GivenBack);
-            }
-            // Later it might be one too many.
-            if withdrawn.is_none() && moment.is_some_and(|moment| Instant::now() > moment.until) {
-                withdrawn = Some(Outcome::GivenBack);
-            }
+            withdrawn = self.stopped_at(claimed, moment).await;
             withdrawn.is_none()
         };
         match channel.send_if(prepared, Instant::now() + left, still).await {
             Some(result) => outcome(result, claimed),
             None => withdrawn.unwrap_or(Outcome::GivenBack),
         }
+    }
+
+    /// What keeps it from leaving, right before it would; for ways on which nothing is to be prepared between this and the leaving.
+    pub(super) async fn stopped(&self, claimed: &Claimed) -> Option<Outcome> {
+        let moment = self.moments.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.delivery.id);
+        self.stopped_at(claimed, moment).await
+    }
+
+    async fn stopped_at(&self, claimed: &Claimed, moment: Option<Moment>) -> Option<Outcome> {
+        if let Some(moment) = moment {
+            tokio::time::sleep_until(moment.from).await;
+        }
+        let withdrawn = self.look_again(claimed).await;
+        // The pauses last: nothing lies between them and the sending.
+        let paused = withdrawn.is_none() && self.is_paused(claimed).await;
+        // Later it might be one too many.
+        let late = || moment.is_some_and(|moment| Instant::now() > moment.until);
+        withdrawn.or_else(|| (paused || late()).then_some(Outcome::GivenBack))
+    }
+
+    /// How long it is ours yet.
+    pub(super) fn time_left(&self, claimed: &Claimed) -> Duration {
+        JourneyClock::Machine.until(claimed.leased_until, Duration::from_secs(3_600))
+    }
+
+    /// Where gateways report to, without the provider's name.
+    pub(super) fn receipts(&self) -> String {
+        format!("{}/v1/receipts", self.outlet.composer.public_url)
+    }
+
+    /// Whoever waits for another program makes room for mail.
+    fn aside(&self, claimed: &Claimed, permit: OwnedSemaphorePermit) -> OwnedSemaphorePermit {
+        match claimed.kind == Kind::Request || gateway::serves(&self.catalog, &claimed.delivery.channel) {
+            true => self.outlet.others.aside(permit),
+            false => permit,
+        }
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(super) fn others(&self) -> &Others {
+        &self.outlet.others
     }
 
     /// Whether it has to stay. Where nobody can tell, it stays.
@@ -394,7 +446,7 @@ impl Desk {
 
     /// What has withdrawn permission since the claim, if that is a while ago.
     async fn look_again(&self, claimed: &Claimed) -> Option<Outcome> {
-        if (0..FRESH_MS).contains(&(machine_now().0 - self.since.0)) {
+        if claimed.kind == Kind::Request || (0..FRESH_MS).contains(&(machine_now().0 - self.since.0)) {
             return None;
         }
         let mut again = [claimed.clone()];
@@ -429,6 +481,13 @@ fn address(claimed: &Claimed) -> Option<Arc<str>> {
     claimed.person.as_ref().and_then(|person| person.address.clone())
 }
 
+/// A message that nobody can write.
+fn unmade(claimed: &Claimed, Refusal { text, bad_address }: Refusal) -> Outcome {
+    let Claimed { delivery, .. } = claimed;
+    tracing::warn!(delivery = %delivery.id, template = &*delivery.template, why = text, "a message cannot be made");
+    Outcome::Refused { code: None, text, bad_address: address(claimed).filter(|_| bad_address) }
+}
+
 /// What became of a message that was handed over.
 fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
     match result {
@@ -445,19 +504,28 @@ fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
 }
 
 /// Whether a message that may have left is sent again by itself, with the same Message-ID: what is transactional is worth a repeat.
-fn may_repeat(claimed: &Claimed) -> bool {
+pub(super) fn may_repeat(claimed: &Claimed) -> bool {
     claimed.delivery.transactional
 }
 
 /// When it is tried again, if it is.
 fn again(claimed: &Claimed) -> Option<Timestamp> {
+    again_at(claimed, None)
+}
+
+fn again_at(claimed: &Claimed, asked: Option<Timestamp>) -> Option<Timestamp> {
     let Claimed { delivery, attempts, first_tried_at, .. } = claimed;
-    deliveries::next_try(delivery.id, *attempts, *first_tried_at, machine_now(), None)
+    deliveries::next_try(delivery.id, *attempts, *first_tried_at, machine_now(), asked)
 }
 
 /// Not now.
 fn later(claimed: &Claimed, reason: String) -> Outcome {
-    match again(claimed) {
+    later_at(claimed, reason, None)
+}
+
+/// Not now, and not before the moment that the other side named.
+pub(super) fn later_at(claimed: &Claimed, reason: String, asked: Option<Timestamp>) -> Outcome {
+    match again_at(claimed, asked) {
         Some(retry_at) => Outcome::Deferred { retry_at, reason },
         None => refused(format!("given up after five days: {reason}")),
     }
@@ -487,7 +555,7 @@ fn word(result: &Outcome) -> &'static str {
 }
 
 /// Refused by ourselves, for good.
-fn refused(text: impl Into<String>) -> Outcome {
+pub(super) fn refused(text: impl Into<String>) -> Outcome {
     Outcome::Refused { code: None, text: text.into(), bad_address: None }
 }
 

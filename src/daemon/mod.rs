@@ -27,6 +27,7 @@ pub mod retention;
 pub mod scripts;
 mod shelf;
 mod upkeep;
+mod ways;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use self::compose::Composer;
 pub use self::deliver::{Desk, Outlet, Way};
 pub use self::rates::Rates;
 pub use self::shelf::Shelf;
+pub use self::ways::Others;
 use crate::clock::JourneyClock;
 use crate::http::{self, Doors, connections};
 use crate::store::{self, Store};
@@ -122,8 +124,9 @@ impl Daemon {
             sender: self.sender.clone(),
             metrics: self.metrics.clone(),
             public_url: self.outlet.composer.public_url.as_str().into(),
-            settings: self.doors.clone(),
             scripts: Some(Arc::new(scripts::Shelf::new(self.store.clone()))),
+            settings: self.doors.clone(),
+            secrets: self.outlet.others.secrets.clone(),
         };
         let router = http::router(doors).merge(self.pages.unwrap_or_default());
         tracing::info!(listen = ?self.listener.local_addr().ok(), "serving");

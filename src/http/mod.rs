@@ -44,6 +44,7 @@ use self::pages::{Language, Page};
 use self::problem::Problem;
 use self::sources::Sources;
 use crate::clock::JourneyClock;
+use crate::config::Secrets;
 use crate::link::LinkKey;
 use crate::store::Store;
 use crate::store::journeys::{self as journeys_deployed, Deployed};
@@ -70,9 +71,11 @@ pub struct Doors {
     pub metrics: PrometheusHandle,
     /// Where people reach these doors.
     pub public_url: Arc<str>,
-    pub settings: Arc<Settings>,
     /// Fills in what stands beside a task.
     pub scripts: Option<Arc<dyn tasks::Scripts>>,
+    pub settings: Arc<Settings>,
+    /// What those know who report to us.
+    pub secrets: Secrets,
 }
 
 /// What the project says about the doors.

@@ -56,6 +56,7 @@ pub mod permissions;
 pub mod pools;
 pub mod rates;
 mod reach;
+pub mod receipts;
 pub mod reconcile;
 pub mod rehearsal;
 pub mod rejected;

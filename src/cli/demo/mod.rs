@@ -23,7 +23,7 @@ use super::load::Project;
 use super::{DemoArgs, Exit, Failure, Outcome, print, shop};
 use crate::channels::mailbox::{Mailbox, MailboxConfig};
 use crate::clock::{JourneyClock, machine_now};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Others};
 use crate::store::status::{self, Status};
 use crate::store::{Store, backlog, keys};
 use crate::time::{DAY, MINUTE, Timestamp, Zone};
@@ -290,7 +290,15 @@ fn daemon_for(stage: &Stage, project: &Project, listener: TcpListener) -> Result
     config.smtp.url = stage.mailbox.url();
     config.http.public_url = Some(stage.url.clone());
     config.brakes.file = project.switch();
-    let mut daemon = super::serve::daemon(&stage.store, &config, stage.clock.clone(), listener, false)?;
+    // Whatever secrets are at hand: a demo asks nobody and writes to nobody.
+    let mut daemon = super::serve::daemon(
+        &stage.store,
+        &config,
+        Others::rehearsing(),
+        stage.clock.clone(),
+        listener,
+        false,
+    )?;
     daemon.pages = Some(pages::router(stage.clone()));
     Ok(daemon)
 }

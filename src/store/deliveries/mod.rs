@@ -22,6 +22,7 @@
 //! Due times are on the journey clock; leases and tries are on the machine's, which may run at another speed.
 //!
 //! - `claim`: leases; `facts`: what the send point looks at; `record`: results
+//! - `receipt`: a message as whoever speaks of it later means it
 //! - `counts`: how many are where; `list`: as people look at them; `decide`: what people say of those in doubt
 
 mod claim;
@@ -29,6 +30,7 @@ mod counts;
 mod decide;
 mod facts;
 mod list;
+mod receipt;
 mod record;
 
 pub use self::claim::{Claim, Claimed, Closed, Kept, Next, claim, claim_open, look_again, next, next_open};
@@ -36,6 +38,7 @@ pub use self::counts::{Count, counts, made};
 pub use self::decide::{Decision, decide};
 pub use self::facts::Person;
 pub use self::list::{Line, Listed, Shown, list, of_contact};
+pub(super) use self::receipt::{Receipt, newest_to, receipt};
 pub use self::record::{
     Finished, Recorded, SendResult, Tried, clicked, next_try, record, record_in, release_former,
 };

@@ -335,7 +335,11 @@ fn tell_fate(
 }
 
 /// What every outcome of a message says, from these columns: channel, template, journey, purpose.
-fn message_fields(row: &Row, columns: [usize; 4], words: &HashMap<i64, Arc<str>>) -> Result<Fields> {
+pub(super) fn message_fields(
+    row: &Row,
+    columns: [usize; 4],
+    words: &HashMap<i64, Arc<str>>,
+) -> Result<Fields> {
     let names = ["channel", "template", "journey", "purpose"].into_iter().zip(columns);
     names.map(|(name, column)| Ok((name.into(), Value::Text(spelled(words, row.i64(column)?)?)))).collect()
 }

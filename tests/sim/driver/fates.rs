@@ -7,7 +7,7 @@ use fahrplan::channels::message::read_mailbox;
 use fahrplan::channels::smtp::{Phase, Relay as Address, Reply, SendResult, SmtpConfig, SmtpSender};
 use fahrplan::channels::{Channel, email::Email};
 use fahrplan::clock;
-use fahrplan::daemon::{Brakes, Composer, Outlet, Rates, Shelf, Way};
+use fahrplan::daemon::{Brakes, Composer, Others, Outlet, Rates, Shelf, Way};
 use fahrplan::id::DeliveryId;
 use fahrplan::link::LinkKey;
 use fahrplan::store::deliveries;
@@ -200,5 +200,6 @@ fn outlet(gate: Gate) -> Arc<Outlet> {
         parallel: 8,
         brakes: Brakes::default(),
         rates: Rates::default(),
+        others: Others::default(),
     })
 }

@@ -1,0 +1,41 @@
+//! The generic dialect: one JSON object a message, `{ id, channel, to, text, report_to }`. The answer may hold `id`, the gateway's own name
+//! for it, or with a refusal `error`, and `bad_address` if the address is at fault.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Call, Message, Said, plain};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+pub(super) fn call(url: &Url, message: &Message<'_>) -> Call {
+    let id = message.delivery.to_string();
+    let body = json!({
+        "id": id,
+        "channel": message.channel,
+        "to": message.to,
+        "text": message.text,
+        "report_to": format!("{}/generic", message.receipts),
+    });
+    let is_json = HeaderValue::from_static("application/json");
+    let key = HeaderValue::from_str(&id).expect("ids are letters and digits");
+    let headers = HeaderMap::from_iter([(KEY, key), (ACCEPT, is_json.clone()), (CONTENT_TYPE, is_json)]);
+    let body = Some(body.to_string().into_bytes());
+    Call { method: Method::POST, url: url.clone(), headers, body, timeout: Duration::ZERO }
+}
+
+pub(super) fn read(body: &[u8]) -> Said {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Body {
+        id: Option<String>,
+        error: String,
+        bad_address: bool,
+    }
+    let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    Said { id: body.id.map(|id| plain(&id)), text: plain(&body.error), bad_address: body.bad_address }
+}

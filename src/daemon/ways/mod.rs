@@ -1,0 +1,48 @@
+//! Ways out other than mail: requests to endpoints and messages through gateways. The loop, the send point and what is recorded are
+//! the same for all: see `deliver`.
+
+pub(super) mod gateway;
+pub(super) mod request;
+mod samples;
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::channels::guard::Guard;
+use crate::config::Secrets;
+
+/// Calls to other programs that are on their way beside the mails.
+const ASIDE: usize = 64;
+
+/// The other programs that are asked, and handed messages to.
+pub struct Others {
+    pub guard: Guard,
+    pub secrets: Secrets,
+    /// Nobody is asked and nothing leaves but mail: for the demo, whose mailbox is its own.
+    pub(super) rehearse: bool,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Others {
+    fn default() -> Others {
+        Others::new(Guard::default(), Secrets::default())
+    }
+}
+
+impl Others {
+    /// Those that the guard lets through, with the secrets that their addresses are.
+    pub fn new(guard: Guard, secrets: Secrets) -> Others {
+        Others { guard, secrets, rehearse: false, room: Arc::new(Semaphore::new(ASIDE)) }
+    }
+
+    /// Stand-ins: requests are answered with samples, and messages count as accepted.
+    pub fn rehearsing() -> Others {
+        Others { rehearse: true, ..Others::default() }
+    }
+
+    /// A place beside those of mail, as long as there is one.
+    pub(super) fn aside(&self, permit: OwnedSemaphorePermit) -> OwnedSemaphorePermit {
+        self.room.clone().try_acquire_owned().unwrap_or(permit)
+    }
+}
