@@ -90,6 +90,7 @@ impl Running {
             sender: "Shop".into(),
             listener,
             pages: None,
+            doors: Arc::default(),
             metrics: daemon::metrics(),
         };
         let stop = CancellationToken::new();
