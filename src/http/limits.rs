@@ -154,7 +154,7 @@ fn origin(peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         return Some(peer);
     }
     // The last one is what the proxy itself saw; those before it are hearsay.
-    let told = headers.get_all("x-forwarded-for").iter().last().and_then(|value| value.to_str().ok());
+    let told = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
     let told = told.and_then(|told| told.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
     told.or((!peer.is_loopback()).then_some(peer))
 }
