@@ -527,7 +527,7 @@ fn a_mail_in_doubt_is_listed_and_decided_about() {
         until("an end", async || state("accepted") == 3 && state("unknown") == 0).await;
         assert_eq!(shop.fine(&["deliveries", "list"]), "There are none.\n");
         let contact = list[0]["contact"].as_str().expect("an id");
-        assert!(shop.fine(&["contact", "show", contact]).contains("counts as sent, says "));
+        assert!(shop.fine(&["contact", "show", contact]).contains("counts as sent: "));
         assert!(shop.refused(&["deliveries", "resend"]).contains("which ones?"));
         assert!(shop.refused(&["deliveries", "settle", "dl_1"]).contains("`dl_1` is no delivery"));
     });

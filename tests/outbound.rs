@@ -41,8 +41,7 @@ endpoint crm.note { method "POST", url "secret:crm", timeout 1 second, retries 1
 endpoint crm.look { method "GET", url "secret:crm", timeout 1 second, retries 0, returns { level: number?, name: text } }
 "#;
 
-const HEAD: &str =
-    "purpose transactional because \"a test\"\n  reenter never\n  lasts up to 30 days\n  enter by start\n";
+const HEAD: &str = "reenter never\n  lasts up to 30 days\n  enter by start\n";
 
 /// A daemon with journeys of its own.
 struct Running {

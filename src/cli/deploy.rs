@@ -154,7 +154,10 @@ fn is_given(value: &str, task: &Word, compiled: &Compilation, templates: &Templa
 /// What is deployed can leave: each channel that is sent on has a way, and each secret that is named can be had.
 fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> {
     let Compilation { catalog, programs, .. } = compiled;
-    let used = |name: &Word| programs.iter().any(|program| program.channels.contains(name));
+    let sends =
+        |kind: &StepKind, name: &Word| matches!(kind, StepKind::Send(send) if send.channels.contains(name));
+    let used =
+        |name: &Word| programs.iter().flat_map(|program| &program.steps).any(|step| sends(&step.kind, name));
     let secrets = project.secrets();
     let had = |text: &str| {
         let Some(name) = text.strip_prefix("secret:") else { return Ok(Secret::new(text)) };

@@ -109,6 +109,8 @@ const LATER: [&str; 5] = ["graph", "lsp", "plan", "simulate", "watch"];
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    // Every client of ours speaks TLS in this one way; who came first stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

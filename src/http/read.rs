@@ -9,7 +9,7 @@ use serde_json::{Value as Json_, json};
 use super::Doors;
 use super::auth::MayRead;
 use super::problem::Problem;
-use crate::engine::program::{Program, Step, StepKind};
+use crate::engine::program::{Program, Step, StepKind, pool_of};
 use crate::store::held::{Held, plain};
 use crate::store::status;
 use crate::time::Timestamp;
@@ -124,11 +124,14 @@ async fn journey(
 fn steps(program: &Program) -> Json_ {
     let step = |step: &Step| {
         let (kind, what) = match &step.kind {
-            StepKind::Send(send) => ("send", Some(&send.template)),
-            StepKind::Work(work) => ("work", Some(&work.task)),
-            StepKind::Request { endpoint, .. } => ("request", Some(endpoint)),
-            StepKind::RunJourney { journey, .. } => ("journey", Some(journey)),
-            StepKind::Exit { reason } => ("exit", Some(reason)),
+            StepKind::Send(send) => ("send", Some(&*send.template)),
+            StepKind::Work(work) => ("work", Some(&*work.task)),
+            StepKind::Request { endpoint, .. } => match pool_of(endpoint) {
+                Some(pool) => ("take", Some(pool)),
+                None => ("request", Some(&**endpoint)),
+            },
+            StepKind::RunJourney { journey, .. } => ("journey", Some(&**journey)),
+            StepKind::Exit { reason } => ("exit", Some(&**reason)),
             StepKind::WaitEvent(_) => ("wait", None),
             _ => ("other", None),
         };
