@@ -49,7 +49,7 @@ async fn a_consent_comes_with_its_proof_and_a_grant_never_undoes_a_later_withdra
     assert_eq!((status, &answer["accepted"]), (200, &json!(1)), "{answer:#}");
     let proof = json!({ "text": "newsletter-3", "source": "https://shop.example/join", "evidence": { "ip": "192.0.2.1" } });
     let granted = ("marketing".to_owned(), "email".to_owned(), true, "api".to_owned(), Some(proof));
-    assert_eq!(ledger(&doors, "ada").await, [granted.clone()]);
+    assert_eq!(ledger(&doors, "ada").await, [granted]);
     // Withdrawn by id of ours, at once; then the grant again, as a client does that got no answer.
     let id = contact(&doors, "ada").await.expect("known").to_string();
     let withdrawal = json!({ "contact": id, "purpose": "marketing", "channel": "email", "permit": false, "message_id": "w" });
