@@ -72,7 +72,7 @@ pub(super) async fn run(
 /// Fires what is due, works on jobs; when the next schedule fires.
 async fn look(store: &Store, clock: &JourneyClock, stop: &CancellationToken) -> Result<Timestamp> {
     let next = fire(store, clock.now()).await?;
-    for bucket in store.buckets() {
+    for bucket in jobs::unfinished_buckets(store).await? {
         while !stop.is_cancelled() && jobs::work(store, bucket, clock.now()).await?.is_some() {}
     }
     Ok(next)

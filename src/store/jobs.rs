@@ -51,6 +51,13 @@ pub async fn work(store: &Store, bucket: i64, now: Timestamp) -> Result<Option<u
     Ok(Some(reached))
 }
 
+/// The buckets whose share of a job is not done yet: one look for all of them, since it is taken several times a second.
+pub async fn unfinished_buckets(store: &Store) -> Result<Vec<i64>> {
+    const UNFINISHED: &str = "SELECT DISTINCT bucket FROM jobs WHERE ended_at IS NULL ORDER BY bucket";
+    let rows = store.read().await?.fetch(UNFINISHED, Vec::new()).await?;
+    rows.iter().map(|row| row.i64(0)).collect()
+}
+
 /// How many shares of jobs are not done yet, over all buckets.
 pub async fn unfinished(conn: &mut Conn) -> Result<i64> {
     const UNFINISHED: &str = "SELECT COUNT(*) FROM jobs WHERE ended_at IS NULL";

@@ -232,12 +232,15 @@ fn a_job_reaches_everybody_who_was_there_once() {
             tx.commit().await.expect("committed");
         }
         import::contacts(&store, &people(2_500..2_520), start()).await.expect("imported");
+        let all: Vec<i64> = store.buckets().collect();
+        assert_eq!(jobs::unfinished_buckets(&store).await.expect("looked"), all);
         // Another process goes on where the first one stopped.
         let first = jobs::work(&store, 0, start()).await.expect("worked").expect("there is work");
         let other = database.open().await;
         assert_eq!(first + finish_jobs(&other, start()).await, 2_500);
         assert_eq!(inputs_waiting(&store).await - before, 2_500);
         assert_eq!(finish_jobs(&store, start()).await, 0);
+        assert_eq!(jobs::unfinished_buckets(&store).await.expect("looked"), Vec::<i64>::new());
     });
 }
 
