@@ -1,8 +1,49 @@
 //! `fahrplan bench` from outside: the figures are there and belong to what was asked for.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::cli::{empty_dir, fahrplan};
+
+/// Processes of our program that know this folder.
+fn processes_in(folder: &Path) -> usize {
+    let names_it = |line: &[u8]| String::from_utf8_lossy(line).contains(&*folder.to_string_lossy());
+    let processes = std::fs::read_dir("/proc").expect("there").filter_map(|entry| entry.ok());
+    processes
+        .filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| names_it(&line)))
+        .count()
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_measurement_that_is_stopped_leaves_no_daemon_and_no_database() {
+    let dir = empty_dir();
+    let bench = Command::new(env!("CARGO_BIN_EXE_fahrplan"))
+        .args(["bench", "--park", "--contacts", "100"])
+        .env_clear()
+        .env("TMPDIR", dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut bench = bench.expect("the binary is built before the tests");
+    until("a daemon", || processes_in(dir.path()) > 0);
+    let told = Command::new("kill").arg(bench.id().to_string()).status();
+    assert!(told.expect("kill is there").success());
+    assert_eq!(bench.wait().expect("it ends").code(), Some(3));
+    assert_eq!(processes_in(dir.path()), 0, "the daemon is still there");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("there").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
 
 #[test]
 fn those_who_are_parked_wait_beside_the_workload_and_are_no_part_of_its_figures() {

@@ -1,6 +1,5 @@
 //! The engine under measurement: `fahrplan serve` as a process of its own, its clock, its memory and CPU.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::load::Project;
 use super::super::{BenchArgs, Failure, deploy, import, world};
+use super::folder::Folder;
 use super::load::{Contacts, Crowd};
 use super::server::Server;
 use super::{Workload, load};
@@ -23,8 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// The running engine.
 pub(super) struct Engine {
-    /// A folder that was made here and goes with it.
-    folder: PathBuf,
+    folder: Folder,
     /// The schema on a server, which goes too.
     server: Option<Server>,
     children: Vec<Child>,
@@ -91,8 +90,7 @@ impl Door {
 impl Engine {
     /// Writes the project, deploys it, imports the contacts, starts the daemon.
     pub(super) async fn start(workload: Workload, args: &BenchArgs) -> Result<Engine, Failure> {
-        let folder =
-            std::env::temp_dir().join(format!("fahrplan-bench-{}-{}", std::process::id(), machine_now().0));
+        let folder = Folder::new("bench")?;
         let server = match &args.database {
             Some(url) => Server::prepare(url).await?,
             None => None,
@@ -102,7 +100,7 @@ impl Engine {
             server.as_ref().map(Server::url).or_else(|| args.database.clone()).unwrap_or_else(file);
         write_project(&folder, workload, args.parked.is_some())
             .map_err(|error| Failure::world(format!("{}: {error}", folder.display())))?;
-        let project = Project::at(folder.clone())?;
+        let project = Project::at(folder.to_path_buf())?;
         let beginning = moment(load::BEGINNING);
         let store = Store::open(&database).await.map_err(world)?;
         deploy::deploy_project(&store, &project, beginning).await?;
@@ -143,7 +141,7 @@ impl Engine {
         let child = Command::new(program)
             .args(["serve", "--rehearse", "--clock"])
             .arg(self.folder.join("clock"))
-            .current_dir(&self.folder)
+            .current_dir(&*self.folder)
             .env("FAHRPLAN_DATABASE_URL", database)
             .env("FAHRPLAN_HTTP_LISTEN", free.to_string())
             .env("FAHRPLAN_LOG", "warn")
@@ -274,7 +272,6 @@ impl Engine {
             let _ = child.kill();
             let _ = child.wait();
         }
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 
     async fn until_idle(&self) -> Result<(), Failure> {

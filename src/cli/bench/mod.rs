@@ -13,14 +13,17 @@
 
 mod bare;
 mod engine;
+mod folder;
 mod load;
 mod server;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::engine::{Engine, Usage};
+use self::folder::Folder;
 use self::server::Server;
 use super::{BenchArgs, Exit, Outcome};
 
@@ -50,7 +53,21 @@ impl Workload {
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> Outcome {
-    super::block_on(measure(args))
+    super::block_on(async {
+        tokio::select! {
+            outcome = measure(args) => outcome,
+            // What was begun ends here too: the daemon and its database go with what is dropped.
+            () = told_to_stop() => Err(super::Failure::world("stopped before the end")),
+        }
+    })
+}
+
+async fn told_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// How many processes serve the database.
@@ -62,8 +79,7 @@ fn workers(args: &BenchArgs) -> usize {
 /// The bare batch, on a database like that of the workloads.
 async fn bare_figure(args: &BenchArgs) -> Result<f64, super::Failure> {
     super::progress("the bare batch");
-    let folder = std::env::temp_dir().join(format!("fahrplan-bare-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(super::world)?;
+    let folder = Folder::new("bare")?;
     let server = match &args.database {
         Some(url) => Server::prepare(url).await?,
         None => None,
@@ -75,7 +91,6 @@ async fn bare_figure(args: &BenchArgs) -> Result<f64, super::Failure> {
     if let Some(server) = server {
         server.remove().await?;
     }
-    let _ = std::fs::remove_dir_all(&folder);
     figure
 }
 
