@@ -19,6 +19,8 @@ use super::props::{attribute, cases, rules};
 
 const EVENTS: [&str; 5] = ["cart", "order", "optin", "message_sent", "nothing"];
 const SLOTS: u16 = 5;
+/// Lines of a log after which a program has shown what it does.
+const ENOUGH: usize = 3_000;
 
 fn span() -> impl Strategy<Value = Calendar> {
     let usual = (-2..3_i32, -40..60_i32, -5..10_i32, -100_000_000..100_000_000_i64);
@@ -439,10 +441,14 @@ proptest! {
         memory.settle(ADA, Cause::Deploy);
         let mut now = at("2026-05-01T12:00");
         for (what, n, minutes) in script {
+            // One that enters itself by its own messages becomes twice as many again and again: it ends, but nobody waits for that.
+            if memory.log().len() > ENOUGH {
+                break;
+            }
             now = now.plus_ms(minutes * 60_000);
             // Few timers at a time: a journey that enters itself again and again would fill the log.
             for _ in 0..50 {
-                match memory.next_wake().filter(|next| *next <= now) {
+                match memory.next_wake().filter(|next| *next <= now && memory.log().len() <= ENOUGH) {
                     Some(next) => memory.advance_to(next),
                     None => break,
                 }
