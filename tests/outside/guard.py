@@ -72,7 +72,7 @@ def project(folder, urls):
     (folder / "journeys").mkdir()
     steps = "\n".join(f"  request e{n} with {{ n: {n} }}" for n in range(len(urls)))
     head = '  purpose transactional because "a test"\n  reenter never\n  lasts up to 30 days\n  enter by start\n'
-    (folder / "journeys" / "ask.journey").write_text(f'journey ask "Ask" {{\n{head}{steps}\n  exit as done\n}}\n')
+    (folder / "journeys" / "asking.journey").write_text(f'journey asking "Asking" {{\n{head}{steps}\n  exit as done\n}}\n')
     (folder / "fahrplan.toml").write_text('[project]\nname = "guard"\n[smtp]\nfrom = "Shop <news@example.org>"\n')
     (folder / "people.csv").write_text("user_id,email\nu1,ada@example.org\n")
 
@@ -101,7 +101,7 @@ def main(program):
         log = open(folder / "log", "wb")
         daemon = subprocess.Popen([program, "serve", "--allow-root"], cwd=folder, env=env, stdout=log, stderr=log)
         try:
-            cli("enroll", "u1", "ask")
+            cli("enroll", "u1", "asking")
             database = sqlite3.connect(f"file:{folder}/guard.db?mode=ro", uri=True)
             deadline, states = time.monotonic() + 120, {}
             while states.get("accepted") != 1:
