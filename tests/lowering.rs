@@ -1,7 +1,7 @@
 //! What a journey becomes: steps, where they go on, and their identities.
 
 use fahrplan::diagnostic::{Sources, render_all};
-use fahrplan::engine::program::{MomentKind, Program, StepKind, ZoneRef};
+use fahrplan::engine::program::{Catalog, MomentKind, Program, StepKind, ZoneRef};
 use fahrplan::lang::{self, Compilation, Input};
 
 const SCHEMA: &str = r#"
@@ -291,7 +291,13 @@ fn programs_and_catalogs_come_back_from_their_bytes() {
     assert!(Program::from_bytes(&bytes).is_err(), "another format is refused");
     assert!(Program::from_bytes(&program.to_bytes()[..20]).is_err());
     let catalog = compilation.catalog;
-    assert_eq!(fahrplan::engine::program::Catalog::from_bytes(&catalog.to_bytes()), Ok(catalog));
+    assert_eq!(Catalog::from_bytes(&catalog.to_bytes()), Ok(catalog.clone()));
+    // As the versions before wrote it: without surveys, and without rates and audiences too.
+    let bare = Catalog { surveys: Default::default(), policy: Default::default(), ..catalog };
+    let bytes = bare.to_bytes();
+    for missing in [1, 3] {
+        assert_eq!(Catalog::from_bytes(&bytes[..bytes.len() - missing]), Ok(bare.clone()), "{missing}");
+    }
 }
 
 #[test]

@@ -1,1 +1,1 @@
--- Surveys: questions that are open, and answers.
+-- Nothing: surveys came with 0011.

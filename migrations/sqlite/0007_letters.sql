@@ -1,1 +1,1 @@
--- Letters and their batches.
+-- Nothing: letters came with 0010.

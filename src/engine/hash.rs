@@ -62,8 +62,8 @@ impl Catalog {
     /// Reads [`Catalog::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Catalog, UnknownFormat> {
         let read = |bytes: &[u8]| decode(bytes, |catalog: &Catalog| catalog.format);
-        // Written before there were rates and audiences: two empty lists at the end.
-        read(bytes).or_else(|_| read(&[bytes, &[0, 0]].concat()))
+        // Written before there were surveys, or before rates and audiences too: what is missing at the end is empty.
+        read(bytes).or_else(|_| read(&[bytes, &[0]].concat())).or_else(|_| read(&[bytes, &[0; 3]].concat()))
     }
 
     /// Names the state of schema and policies.

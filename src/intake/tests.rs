@@ -46,6 +46,7 @@ fn catalog() -> Catalog {
         scores: BTreeMap::new(),
         transactional_templates: BTreeMap::new(),
         policy: Policy::default(),
+        surveys: BTreeMap::new(),
     }
 }
 

@@ -51,6 +51,8 @@ const MIGRATIONS: &[Migration] = migrations![
     7 "0007_letters",
     8 "0008_surveys",
     9 "0009_doors",
+    10 "0010_letters",
+    11 "0011_surveys",
 ];
 
 /// How long a migration waits on PostgreSQL for a table that is in use, while everybody else waits behind it; then it lets them

@@ -211,6 +211,7 @@ pub(crate) fn catalog() -> Catalog {
         segments: BTreeMap::new(),
         scores: BTreeMap::new(),
         transactional_templates: BTreeMap::new(),
+        surveys: Default::default(),
         policy: Policy {
             consent: [("marketing".into(), vec!["email".into(), "sms".into()])].into(),
             ..Policy::default()

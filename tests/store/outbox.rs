@@ -148,6 +148,7 @@ fn catalog() -> Catalog {
         scores: BTreeMap::from([("unlucky".into(), watched)]),
         transactional_templates: BTreeMap::new(),
         policy: Policy::default(),
+        surveys: BTreeMap::new(),
     }
 }
 

@@ -32,6 +32,23 @@ pub struct Catalog {
     /// Templates that are transactional whatever the journey, with the reason.
     pub transactional_templates: BTreeMap<Word, Arc<str>>,
     pub policy: Policy,
+    // What came later stands at the end, so that older bytes can be read: see `hash`.
+    pub surveys: BTreeMap<Word, Survey>,
+}
+
+/// What people are asked, and the type of each answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// For those who answer; the name where the author gave none.
+    pub title: Arc<str>,
+    pub questions: Vec<Question>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    pub field: FieldType,
+    /// As it is asked; the name of the field where the author wrote nothing.
+    pub text: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -254,6 +271,7 @@ impl Catalog {
             scores: BTreeMap::new(),
             transactional_templates: BTreeMap::new(),
             policy: Policy::default(),
+            surveys: BTreeMap::new(),
         }
     }
 

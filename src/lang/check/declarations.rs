@@ -11,7 +11,7 @@ use super::properties::Props;
 use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined, with_id_and_at};
 use super::watch::{Surroundings, watch_of};
 use crate::diagnostic::{Code, FileId, Span};
-use crate::engine::program::{Attribute, Endpoint, Event, Segment, Word, pool_endpoint};
+use crate::engine::program::{Attribute, Endpoint, Event, Question, Segment, Survey, Word, pool_endpoint};
 use crate::lang::Typed;
 use crate::lang::ast::{self, Field, ItemKind, Name};
 use crate::lang::types::{self, calendar};
@@ -317,9 +317,12 @@ impl<'a> Declarations<'_, 'a> {
             ItemKind::Audience(audience) => {
                 self.declare(Noun::Audience, &audience.name);
             }
-            ItemKind::Survey { name, fields, .. } => {
-                self.declare(Noun::Survey, name);
-                fields_of(self.out, fields, true);
+            ItemKind::Survey { name, title, fields } => {
+                let is_new = self.declare(Noun::Survey, name);
+                let read = survey(name, title.as_ref(), fields, fields_of(self.out, fields, true));
+                if is_new {
+                    self.schema.catalog.surveys.insert(name.text.as_str().into(), read);
+                }
             }
             ItemKind::Pool { name, fields, .. } => {
                 let is_new = self.declare(Noun::Pool, name);
@@ -462,4 +465,18 @@ pub(super) fn without_reason(template: &Name) -> crate::diagnostic::Diagnostic {
     finding(Code::E0501, template.span, message)
         .label("transactional without a reason")
         .help("add the reason: `because \"…\"`")
+}
+
+/// The questions of a survey: of each field that could be read, with the words beside it.
+fn survey(name: &Name, title: Option<&ast::Text>, fields: &[ast::Field], read: Vec<FieldType>) -> Survey {
+    let asked = |field: &FieldType| {
+        let written = fields.iter().find(|written| *written.name.text == *field.name);
+        let title = written.and_then(|written| written.title.as_ref());
+        title.map_or_else(|| field.name.to_string(), |title| title.value.clone())
+    };
+    let questions = read.into_iter().map(|field| Question { text: asked(&field).into(), field }).collect();
+    Survey {
+        title: title.map_or_else(|| name.text.as_str().into(), |title| title.value.as_str().into()),
+        questions,
+    }
 }
