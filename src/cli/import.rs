@@ -6,38 +6,38 @@
 //! it go to the consent ledger. Consents come as CSV too, one a row: who, `purpose channel permit at text source evidence`.
 
 mod codes;
+mod columns;
+mod consents;
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use csv::ByteRecord;
-use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::check::counted;
+use self::columns::{columns, is_json, person, read_map};
+use self::consents::{columns_of_consents, consent};
+use self::report::Report;
 use super::load::Project;
-use super::{Exit, Failure, ImportArgs, ImportWhat, Outcome, block_on, open, print, progress, world};
+use super::{Failure, ImportArgs, ImportWhat, Outcome, block_on, open, progress, world};
 use crate::clock::machine_now;
-use crate::engine::program::{Catalog, Word};
-use crate::engine::world::{ConsentChange, Fields, Input};
+use crate::engine::program::Catalog;
+use crate::engine::world::{Fields, Input};
 use crate::id::ContactId;
-use crate::intake::{self, Act, Clocks, Item, Who, check_attribute};
+use crate::intake::{self, Act, Clocks, Item};
 use crate::store::import::{self as quiet, Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::{Access, Dialect, Store, consents, identities, journeys};
+use crate::store::{Access, Dialect, Store, consents as ledger, identities, journeys};
 use crate::time::Timestamp;
-use crate::value::{self, Type, Value};
 
 /// Rows that share a transaction.
 const TOGETHER: usize = 2_000;
 /// Contacts that share one on PostgreSQL, where nobody waits for it.
 const MANY_TOGETHER: usize = 5_000;
-/// Rejected rows that are told one by one; all are kept.
-const TOLD: usize = 50;
 
 /// Runs the command.
 pub fn run(args: &ImportArgs) -> Outcome {
@@ -103,7 +103,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    async fn catalog(&self) -> Result<std::sync::Arc<Catalog>, Failure> {
+    async fn catalog(&self) -> Result<Arc<Catalog>, Failure> {
         let deployed =
             journeys::deployed(&mut self.store.read().await.map_err(world)?).await.map_err(world)?;
         match deployed.generation {
@@ -212,7 +212,7 @@ impl Import<'_> {
             return Ok(());
         }
         let mut people = people;
-        let withdrawn = consents::drop_known(self.store, &mut people, self.now).await.map_err(world)?;
+        let withdrawn = ledger::drop_known(self.store, &mut people, self.now).await.map_err(world)?;
         let incoming = people.into_iter().flat_map(|person| {
             let to = To::Who(person.who);
             let attributes = Input::Attributes { values: person.attributes, at: self.now };
@@ -306,451 +306,5 @@ impl Import<'_> {
         }
         progress(&format!("{} items", report.taken));
         Ok(())
-    }
-}
-
-// ---------------------------------------------------------------- columns
-
-/// What a column of the file means.
-enum Column {
-    UserId,
-    AnonymousId,
-    Attribute(Word, Type),
-    Consent(Word, Word),
-    ConsentAt(Word, Word),
-    /// What proves a consent: `text`, `source`, `evidence`.
-    Proof(Word, Word, Proof),
-    /// A column of a file of consents.
-    OfConsent(&'static str),
-    /// Not for us; told once.
-    Other,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Proof {
-    Text,
-    Source,
-    Evidence,
-}
-
-/// What stands behind the name of a column with a consent.
-const BEHIND: [(&str, Option<Proof>); 4] = [
-    ("_at", None),
-    ("_text", Some(Proof::Text)),
-    ("_source", Some(Proof::Source)),
-    ("_evidence", Some(Proof::Evidence)),
-];
-
-/// The columns of a file of consents.
-const OF_CONSENTS: [&str; 7] = ["purpose", "channel", "permit", "at", "text", "source", "evidence"];
-
-fn columns_of_consents(
-    header: &ByteRecord,
-    map: &BTreeMap<String, String>,
-) -> Result<Vec<(String, Column)>, Failure> {
-    let mut columns = Vec::new();
-    for name in header {
-        let name = spelled(name, map)?;
-        let column = match name.as_str() {
-            "user_id" => Column::UserId,
-            "anonymous_id" => Column::AnonymousId,
-            "email" => Column::Attribute("email".into(), Type::Email),
-            "phone" => Column::Attribute("phone".into(), Type::Phone),
-            name => OF_CONSENTS
-                .iter()
-                .find(|known| **known == name)
-                .map_or(Column::Other, |name| Column::OfConsent(name)),
-        };
-        columns.push((name, column));
-    }
-    let has = |wanted: &str| columns.iter().any(|(name, _)| name == wanted);
-    if !["user_id", "anonymous_id", "email", "phone"].into_iter().any(has) {
-        return Err(Failure::usage("no column says who it is")
-            .help("name one `user_id`, `anonymous_id`, `email` or `phone`, or use --map"));
-    }
-    if let Some(missing) = ["purpose", "channel", "permit"].into_iter().find(|name| !has(name)) {
-        return Err(Failure::usage(format!("the column `{missing}` is missing")).help(format!(
-            "a file of consents has {}; `at` and what follows may be left out",
-            OF_CONSENTS.join(", ")
-        )));
-    }
-    tell_what_is_left_out(&columns, "no column of a consent")?;
-    Ok(columns)
-}
-
-/// One consent of a file of consents.
-fn consent(
-    catalog: &Catalog,
-    columns: &[(String, Column)],
-    record: &ByteRecord,
-    now: Timestamp,
-) -> Result<Person, String> {
-    let mut said: BTreeMap<&str, &str> = BTreeMap::new();
-    if record.len() == columns.len() {
-        for ((name, column), cell) in columns.iter().zip(record) {
-            if let Column::OfConsent(field) = column {
-                let cell = std::str::from_utf8(cell)
-                    .map_err(|_| format!("`{name}` is not UTF-8; save the file as UTF-8"))?;
-                said.insert(field, cell.trim());
-            }
-        }
-    }
-    let mut person = person(columns, record, now)?;
-    let get = |name: &str| said.get(name).copied().filter(|text| !text.is_empty());
-    let word = |name: &str| get(name).map(Word::from).ok_or_else(|| format!("`{name}` is empty"));
-    let (purpose, channel) = (word("purpose")?, word("channel")?);
-    if !catalog.is_purpose(&purpose) {
-        return Err(format!(
-            "`purpose`: there is no `{purpose}`; there are {}",
-            catalog.purpose_names().join(", ")
-        ));
-    }
-    if !catalog.channels.contains_key(&channel) {
-        return Err(format!("`channel`: there is no `{channel}`"));
-    }
-    let permit = permit("permit", get("permit").unwrap_or_default())?;
-    let at = get("at").map_or(Ok(now), |text| moment("at", text, now))?;
-    let evidence = proof(get("text"), get("source"), get("evidence"))?;
-    person.consents = vec![ConsentChange { purpose, channel, permit, at, source: "import".into(), evidence }];
-    Ok(person)
-}
-
-fn permit(name: &str, text: &str) -> Result<bool, String> {
-    match value::from_text(&Type::YesNo, text) {
-        Ok(Value::Bool(permit)) => Ok(permit),
-        _ => Err(format!("`{name}`: expected yes or no, found \"{text}\"")),
-    }
-}
-
-fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    let at: Timestamp =
-        text.parse().map_err(|_| format!("`{name}`: expected a moment such as 2026-12-24T10:00:00Z"))?;
-    // The newest decision holds, so one of tomorrow would outlast a withdrawal of today.
-    match at > now.plus_ms(intake::CLOCK_SKEW) {
-        true => Err(format!("`{name}`: {text} lies in the future")),
-        false => Ok(at),
-    }
-}
-
-fn proof(
-    text: Option<&str>,
-    source: Option<&str>,
-    evidence: Option<&str>,
-) -> Result<Option<Arc<str>>, String> {
-    // JSON stays JSON; anything else is the text that it is.
-    let more = evidence.map(|text| serde_json::from_str(text).unwrap_or_else(|_| Json::from(text)));
-    intake::evidence(text, source, more.as_ref()).map_err(|why| why.reason)
-}
-
-fn columns(
-    catalog: &Catalog,
-    header: &ByteRecord,
-    map: &BTreeMap<String, String>,
-) -> Result<Vec<(String, Column)>, Failure> {
-    let mut columns = Vec::new();
-    for name in header {
-        let name = spelled(name, map)?;
-        let column = column(catalog, &name);
-        if let Column::Consent(purpose, _) | Column::ConsentAt(purpose, _) | Column::Proof(purpose, ..) =
-            &column
-            && !catalog.is_purpose(purpose)
-        {
-            // A consent that is filed under a misspelled purpose would be lost without a word.
-            return Err(Failure::usage(format!("the column `{name}` names no purpose: `{purpose}`"))
-                .help(format!("there are {}", catalog.purpose_names().join(", "))));
-        }
-        columns.push((name, column));
-    }
-    let says_who = |column: &Column| match column {
-        Column::UserId | Column::AnonymousId => true,
-        Column::Attribute(name, _) => &**name == "email" || &**name == "phone",
-        _ => false,
-    };
-    if !columns.iter().any(|(_, column)| says_who(column)) {
-        return Err(Failure::usage("no column says who it is")
-            .help("name one `user_id`, `anonymous_id`, `email` or `phone`, or use --map"));
-    }
-    tell_what_is_left_out(&columns, "the schema has no such attribute")?;
-    Ok(columns)
-}
-
-/// A name of the header, as we call it.
-fn spelled(name: &[u8], map: &BTreeMap<String, String>) -> Result<String, Failure> {
-    let name = std::str::from_utf8(name).map_err(|_| Failure::usage("the header is not UTF-8"))?;
-    let name = name.trim_start_matches('\u{feff}').trim();
-    Ok(map.get(name).map_or(name, String::as_str).to_owned())
-}
-
-fn tell_what_is_left_out(columns: &[(String, Column)], why: &str) -> Result<(), Failure> {
-    let unknown: Vec<&str> = columns
-        .iter()
-        .filter(|(_, column)| matches!(column, Column::Other))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    match unknown.is_empty() {
-        true => Ok(()),
-        false => print(&format!("left out, since {why}: {}\n", unknown.join(", "))),
-    }
-}
-
-fn column(catalog: &Catalog, name: &str) -> Column {
-    if let Some(attribute) = catalog.attribute(name) {
-        return Column::Attribute(attribute.name.clone(), attribute.ty.clone());
-    }
-    match name {
-        "user_id" => Column::UserId,
-        "anonymous_id" => Column::AnonymousId,
-        _ => name
-            .strip_prefix("consent_")
-            .and_then(|rest| column_of_consent(catalog, rest))
-            .unwrap_or(Column::Other),
-    }
-}
-
-fn column_of_consent(catalog: &Catalog, rest: &str) -> Option<Column> {
-    let pair = |rest: &str| {
-        let (purpose, channel) = rest.rsplit_once('_')?;
-        catalog.channels.contains_key(channel).then(|| (Word::from(purpose), Word::from(channel)))
-    };
-    let behind = BEHIND.iter().find_map(|(end, proof)| Some((pair(rest.strip_suffix(end)?)?, *proof)));
-    match behind {
-        Some(((purpose, channel), None)) => Some(Column::ConsentAt(purpose, channel)),
-        Some(((purpose, channel), Some(proof))) => Some(Column::Proof(purpose, channel, proof)),
-        None => pair(rest).map(|(purpose, channel)| Column::Consent(purpose, channel)),
-    }
-}
-
-fn person(columns: &[(String, Column)], record: &ByteRecord, now: Timestamp) -> Result<Person, String> {
-    if record.len() != columns.len() {
-        return Err(format!("{} fields where the header has {}", record.len(), columns.len()));
-    }
-    let (mut who, mut attributes) = (Who::default(), Fields::new());
-    let (mut permits, mut times, mut proofs) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    for ((name, column), cell) in columns.iter().zip(record) {
-        let cell = std::str::from_utf8(cell)
-            .map_err(|_| format!("`{name}` is not UTF-8; save the file as UTF-8"))?;
-        let text = cell.trim();
-        if text.is_empty() {
-            continue;
-        }
-        match column {
-            Column::UserId => who.user_id = Some(key(name, text)?),
-            Column::AnonymousId => who.anonymous_id = Some(key(name, text)?),
-            Column::Attribute(attribute, ty) => {
-                let value =
-                    value::from_text(ty, text).map_err(|misfit| format!("`{name}`: {}", misfit.message))?;
-                check_attribute(&value).map_err(|why| format!("`{name}` {why}"))?;
-                attributes.insert(attribute.clone(), value);
-            }
-            Column::Consent(purpose, channel) => {
-                permits.push((purpose.clone(), channel.clone(), permit(name, text)?));
-            }
-            Column::ConsentAt(purpose, channel) => {
-                times.insert((purpose.clone(), channel.clone()), moment(name, text, now)?);
-            }
-            Column::Proof(purpose, channel, proof) => {
-                proofs.insert((purpose.clone(), channel.clone(), *proof), text);
-            }
-            Column::Other | Column::OfConsent(_) => {}
-        }
-    }
-    who.email = attributes.get("email").and_then(Value::as_text).map(str::to_owned);
-    who.phone = attributes.get("phone").and_then(Value::as_text).map(str::to_owned);
-    if who == Who::default() {
-        return Err("the row does not say who it is".to_owned());
-    }
-    let mut consents = Vec::with_capacity(permits.len());
-    for (purpose, channel, permit) in permits {
-        let at = times.get(&(purpose.clone(), channel.clone())).copied().unwrap_or(now);
-        let said = |of| proofs.get(&(purpose.clone(), channel.clone(), of)).copied();
-        let evidence = proof(said(Proof::Text), said(Proof::Source), said(Proof::Evidence))?;
-        consents.push(ConsentChange { purpose, channel, permit, at, source: "import".into(), evidence });
-    }
-    Ok(Person { who, attributes, consents })
-}
-
-fn key(name: &str, text: &str) -> Result<String, String> {
-    match text.len() <= 256 && !text.chars().any(char::is_control) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("`{name}` is longer than 256 bytes or contains control characters")),
-    }
-}
-
-/// `[columns]` of a map: the file's name of a column to ours.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Map {
-    columns: BTreeMap<String, String>,
-}
-
-fn read_map(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    let map: Map = toml::from_str(&text).map_err(|error| {
-        Failure::usage(format!("{}: {}", path.display(), error.message()))
-            .help("write [columns] and lines such as \"E-Mail\" = \"email\"")
-    })?;
-    Ok(map.columns)
-}
-
-fn is_json(path: &Path) -> bool {
-    path.extension().is_some_and(|e| {
-        e.eq_ignore_ascii_case("jsonl") || e.eq_ignore_ascii_case("json") || e.eq_ignore_ascii_case("ndjson")
-    })
-}
-
-// ---------------------------------------------------------------- report
-
-/// What became of the rows.
-struct Report {
-    rejects: PathBuf,
-    out: Option<BufWriter<File>>,
-    header: Option<ByteRecord>,
-    imported: Imported,
-    taken: usize,
-    codes: usize,
-    repeated: usize,
-    rejected: usize,
-    told: Vec<String>,
-}
-
-impl Report {
-    fn new(file: &Path) -> Report {
-        let mut rejects = file.as_os_str().to_owned();
-        rejects.push(".rejected");
-        let rejects = PathBuf::from(rejects);
-        let imported = Imported::default();
-        Report {
-            rejects,
-            out: None,
-            header: None,
-            imported,
-            taken: 0,
-            codes: 0,
-            repeated: 0,
-            rejected: 0,
-            told: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, imported: Imported) {
-        self.imported.new += imported.new;
-        self.imported.known += imported.known;
-        self.imported.bereft.extend(imported.bereft);
-        self.imported.left_out += imported.left_out;
-        self.imported.withdrawn += imported.withdrawn;
-        self.imported.two_people += imported.two_people;
-        progress(&format!("{} contacts", self.imported.new + self.imported.known));
-    }
-
-    fn note(&mut self, text: &str) {
-        self.told.push(text.to_owned());
-    }
-
-    fn reject_row(&mut self, line: u64, record: &ByteRecord, why: &str) -> Result<(), Failure> {
-        let mut bytes = Vec::new();
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(&mut bytes);
-        writer.write_byte_record(record).and_then(|()| Ok(writer.flush()?)).map_err(world)?;
-        drop(writer);
-        self.reject(line, &bytes, why)
-    }
-
-    fn reject_line(&mut self, line: u64, bytes: &[u8], why: &str) -> Result<(), Failure> {
-        self.reject(line, &[bytes, b"\n"].concat(), why)
-    }
-
-    fn reject(&mut self, line: u64, bytes: &[u8], why: &str) -> Result<(), Failure> {
-        self.rejected += 1;
-        if self.rejected <= TOLD {
-            self.told.push(format!("line {line}: {why}"));
-        }
-        if self.out.is_none() {
-            // Rows of people: for the eyes of whoever imports them.
-            let mut options = File::options();
-            let options = options.write(true).create(true).truncate(true).mode(0o600);
-            let file = options
-                .open(&self.rejects)
-                .map_err(|error| world(format!("{}: {error}", self.rejects.display())))?;
-            let mut out = BufWriter::new(file);
-            if let Some(header) = &self.header {
-                let mut writer = csv::Writer::from_writer(&mut out);
-                writer.write_byte_record(header).map_err(world)?;
-                writer.flush().map_err(world)?;
-            }
-            self.out = Some(out);
-        }
-        let out = self.out.as_mut().expect("opened above");
-        out.write_all(bytes).map_err(world)
-    }
-
-    fn must_be_clean(self) -> Result<(), Failure> {
-        match self.told.first() {
-            None => Ok(()),
-            Some(told) => Err(Failure::world(format!("the built-in data does not fit: {told}"))),
-        }
-    }
-
-    fn finish(mut self) -> Outcome {
-        if let Some(out) = &mut self.out {
-            out.flush().map_err(world)?;
-        }
-        let mut text = String::new();
-        for told in &self.told {
-            text.push_str(&format!("{told}\n"));
-        }
-        if self.rejected > TOLD {
-            text.push_str(&format!("… and {} more\n", self.rejected - TOLD));
-        }
-        let bereft = &self.imported.bereft;
-        for contact in bereft.iter().take(TOLD) {
-            text.push_str(&format!(
-                "{contact} has no e-mail address any more: another contact was named with it\n"
-            ));
-        }
-        if bereft.len() > TOLD {
-            text.push_str(&format!("… and {} more\n", bereft.len() - TOLD));
-        }
-        if self.imported.left_out > 0 {
-            text.push_str(&format!(
-                "{} e-mail addresses were left out: they belong to contacts with a user id, and their rows have none\n",
-                self.imported.left_out
-            ));
-        }
-        if self.imported.two_people > 0 {
-            text.push_str(&format!(
-                "{} left out: they say that two people are one, who both have a user id\n",
-                counted(self.imported.two_people, "alias")
-            ));
-        }
-        let mut parts = Vec::new();
-        for (count, what) in [
-            (self.imported.new, "new contact"),
-            (self.imported.known, "known contact"),
-            (self.taken, "event"),
-            (self.codes, "new code"),
-        ] {
-            if count > 0 {
-                parts.push(counted(count, what));
-            }
-        }
-        for (count, what) in [(self.repeated, "seen before"), (self.rejected, "rejected")] {
-            if count > 0 {
-                parts.push(format!("{count} {what}"));
-            }
-        }
-        text.push_str(&if parts.is_empty() { "nothing to import".to_owned() } else { parts.join(", ") });
-        if self.rejected > 0 {
-            text.push_str(&format!("; the rejected rows stand in {}", self.rejects.display()));
-        }
-        text.push('\n');
-        if self.imported.withdrawn > 0 {
-            text.push_str(&format!(
-                "{} without a date left out: these people have withdrawn, and the file does not say that they agreed again since; a column \
-                 consent_…_at would\n",
-                counted(self.imported.withdrawn, "consent"),
-            ));
-        }
-        print(&text)?;
-        Ok(if self.rejected > 0 { Exit::Findings } else { Exit::Fine })
     }
 }
