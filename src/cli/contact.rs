@@ -129,7 +129,7 @@ fn task_in_words(task: &tasks::Task) -> String {
 }
 
 fn event_in_words(event: &Event) -> String {
-    let fields = if event.fields.is_empty() { String::new() } else { shown(&plain(&event.fields)) };
+    let fields = if event.fields.is_empty() { String::new() } else { shown(&plain(&event.fields).into()) };
     format!("{}  {}  {fields}", minute(event.occurred_at), event.name)
 }
 

@@ -189,9 +189,7 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
             ));
         }
     }
-    let channels = catalog.channels.values().map(|channel| &channel.sends);
-    let urls = catalog.endpoints_outside().map(|(_, endpoint)| &endpoint.url);
-    channels.chain(urls).try_for_each(|text| had(text).map(drop))
+    catalog.ways_out().try_for_each(|text| had(text).map(drop))
 }
 
 /// What is deployed can be written with.

@@ -1,6 +1,6 @@
 //! Expressions as an author would write them: for explanations, never to be read back.
 
-use super::program::{AggregateFn, BinaryOp, Days, EntryHow, Expr, Function, Program, Reach, Word};
+use super::program::{BinaryOp, Days, EntryHow, Expr, Function, Program, Reach, Word};
 use crate::value::Value;
 
 /// The expression in the words of the language; the program says by which event one enters it.
@@ -56,17 +56,7 @@ impl Speller<'_> {
                 format!("now {not}{}{between}", days(*named))
             }
             Expr::Aggregate(aggregate) => {
-                let name = match aggregate.function {
-                    AggregateFn::Count => "count",
-                    AggregateFn::Sum => "sum",
-                    AggregateFn::Average => "average",
-                    AggregateFn::Highest => "highest",
-                    AggregateFn::Lowest => "lowest",
-                    AggregateFn::Last => "last",
-                    AggregateFn::First => "first",
-                    AggregateFn::Any => "any",
-                    AggregateFn::None => "none",
-                };
+                let name = aggregate.function.word();
                 let newest = aggregate.newest.map_or(String::new(), |newest| format!(" {newest}"));
                 let field = aggregate.field.as_ref().map_or(String::new(), |field| format!(".{field}"));
                 let filter = aggregate

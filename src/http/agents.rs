@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::{Form, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -17,17 +17,16 @@ use super::frame::Frame;
 use super::pages::Language;
 use super::problem::Problem;
 use super::session::{Agent, SignedIn};
-use super::tasks::{Person, plain, queue, refused, seen};
+use super::tasks::{Beside, Person, beside, queue, refused, seen};
 use crate::engine::program::Catalog;
 use crate::engine::world::Event;
-use crate::store::events;
+use crate::store::held::plain;
 use crate::store::tasks::{self, Now, Refused, Report, Task};
 use crate::time::{Date, TimeOfDay, Timestamp, Zone};
 use crate::value::{FieldType, Type};
 
-/// Tasks on the page, and events beside a task.
+/// Tasks on the page.
 const TASKS: u32 = 100;
-const EVENTS: i64 = 5;
 
 /// The table of routes.
 pub fn routes() -> Router<Doors> {
@@ -148,16 +147,8 @@ async fn show(Agent(agent): Agent, State(doors): State<Doors>, Path(id): Path<St
 
 async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) -> Answered {
     let now = Now::at(doors.clock.now());
-    let deployed = doors.deployed().await?;
-    let catalog = &deployed.catalog;
-    let mut conn = doors.store.read().await?;
-    let people = tasks::people(&mut conn, std::slice::from_ref(task)).await?;
-    let newest = events::newest(&mut conn, task.contact, EVENTS).await?;
-    drop(conn);
-    let language = agent.language;
-    let attributes = people.get(&task.contact).cloned().unwrap_or_default();
-    let script = super::tasks::script(doors, task, attributes).await?;
-    let person = Person::new(catalog, task.contact, people.get(&task.contact));
+    let Beside { catalog, person, events, script } = beside(doors, task).await?;
+    let (catalog, language) = (&*catalog, agent.language);
     let title = person.called();
     let holder = task.holder(now);
     let is_mine = holder == Some(agent.key.holder());
@@ -173,7 +164,7 @@ async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) ->
         @if let Some(note) = &task.hand.note { p.said { (note) } }
         @if let Some(script) = &script { section.script { (PreEscaped(script)) } }
         (values(task, language))
-        (happened(&zone(catalog), &newest, language))
+        (happened(&zone(catalog), &events, language))
         @if !is_open {
             p.said { (settled(task, language)) }
         } @else if let Some(other) = holder.filter(|_| !is_mine) {
@@ -359,56 +350,71 @@ fn postpone_form(
     }
 }
 
-type Fields = Form<Vec<(String, String)>>;
-
-/// The fields of a form that one of our pages sent.
-fn ours(
-    doors: &Doors,
-    agent: &SignedIn,
-    headers: &HeaderMap,
-    Form(fields): Fields,
-) -> Result<BTreeMap<String, String>, Problem> {
-    let fields: BTreeMap<String, String> = fields.into_iter().collect();
-    agent.must_be_ours(doors, headers, fields.get("token").map(String::as_str))?;
-    Ok(fields)
+/// A form about one task that one of our pages sent, and who sent it.
+struct Sent {
+    doors: Doors,
+    agent: SignedIn,
+    task: Task,
+    now: Now,
+    fields: BTreeMap<String, String>,
 }
 
-async fn take(
-    Agent(agent): Agent,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    form: Fields,
-) -> Answered {
-    let fields = ours(&doors, &agent, &headers, form)?;
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &agent.key, &id).await?);
-    let taken = tasks::take(&doors.store, task.work.id, agent.key.holder(), now).await?;
+impl FromRequest<Doors> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, doors: &Doors) -> Result<Sent, Response> {
+        let (mut parts, body) = request.into_parts();
+        let Agent(agent) = Agent::from_request_parts(&mut parts, doors).await?;
+        let id = Path::<String>::from_request_parts(&mut parts, doors).await;
+        let Path(id) = id.map_err(IntoResponse::into_response)?;
+        let headers = parts.headers.clone();
+        let form = Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts, body), doors).await;
+        let Form(fields) = form.map_err(IntoResponse::into_response)?;
+        let sent = Sent::of(doors, agent, &id, &headers, fields.into_iter().collect()).await;
+        sent.map_err(IntoResponse::into_response)
+    }
+}
+
+impl Sent {
+    async fn of(
+        doors: &Doors,
+        agent: SignedIn,
+        id: &str,
+        headers: &HeaderMap,
+        fields: BTreeMap<String, String>,
+    ) -> Result<Sent, Problem> {
+        agent.must_be_ours(doors, headers, fields.get("token").map(String::as_str))?;
+        let now = Now::at(doors.clock.now());
+        let task = seen(doors, &agent.key, id).await?;
+        Ok(Sent { doors: doors.clone(), agent, task, now, fields })
+    }
+
+    /// On to the next page, or the same one with what is wrong.
+    async fn done(self, result: Result<(), Refused>, next: &str) -> Answered {
+        let Err(why) = result else { return Ok(Redirect::to(next).into_response()) };
+        let Sent { doors, agent, task, fields: given, .. } = self;
+        let task = seen(&doors, &agent.key, &task.work.id.to_string()).await?;
+        let wrong = in_language(&why, agent.language);
+        let telling = Telling { status: refused(why).status, wrong: Some(wrong), given };
+        page(&doors, &agent, &task, telling).await
+    }
+}
+
+async fn take(sent: Sent) -> Answered {
+    let Sent { doors, agent, task, now, .. } = &sent;
+    let taken = tasks::take(&doors.store, task.work.id, agent.key.holder(), *now).await?;
     let here = format!("/agent/{}", task.work.id);
-    done(&doors, &agent, &id, taken.map(|_| ()), fields, &here).await
+    sent.done(taken.map(|_| ()), &here).await
 }
 
-async fn release(
-    Agent(agent): Agent,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    form: Fields,
-) -> Answered {
-    let fields = ours(&doors, &agent, &headers, form)?;
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &agent.key, &id).await?);
-    let released = tasks::release(&doors.store, task.work.id, agent.key.holder(), now).await?;
-    done(&doors, &agent, &id, released.map(|_| ()), fields, "/agent?said=free").await
+async fn release(sent: Sent) -> Answered {
+    let Sent { doors, agent, task, now, .. } = &sent;
+    let released = tasks::release(&doors.store, task.work.id, agent.key.holder(), *now).await?;
+    sent.done(released.map(|_| ()), "/agent?said=free").await
 }
 
-async fn postpone(
-    Agent(agent): Agent,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    form: Fields,
-) -> Answered {
-    let fields = ours(&doors, &agent, &headers, form)?;
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &agent.key, &id).await?);
+async fn postpone(sent: Sent) -> Answered {
+    let Sent { doors, agent, task, now, fields } = &sent;
     let deployed = doors.deployed().await?;
     let until = fields.get("until").and_then(|text| moment(text, &zone(&deployed.catalog)));
     let note = fields.get("note").map(|note| note.trim()).filter(|note| !note.is_empty());
@@ -417,10 +423,10 @@ async fn postpone(
         None => Err(Refused::WrongTime),
         Some(until) => {
             let (id, who) = (task.work.id, agent.key.holder());
-            tasks::postpone(&doors.store, id, who, until, note.as_deref(), now).await?.map(|_| ())
+            tasks::postpone(&doors.store, id, who, until, note.as_deref(), *now).await?.map(|_| ())
         }
     };
-    done(&doors, &agent, &id, put_off, fields, "/agent?said=later").await
+    sent.done(put_off, "/agent?said=later").await
 }
 
 /// `2026-05-04T10:00` by the clocks of the zone.
@@ -430,18 +436,11 @@ fn moment(text: &str, zone: &Zone) -> Option<Timestamp> {
     Some(zone.at(date, time))
 }
 
-async fn outcome(
-    Agent(agent): Agent,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    form: Fields,
-) -> Answered {
-    let fields = ours(&doors, &agent, &headers, form)?;
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &agent.key, &id).await?);
+async fn outcome(sent: Sent) -> Answered {
+    let Sent { doors, agent, task, now, fields } = &sent;
     let deployed = doors.deployed().await?;
     let declared = deployed.catalog.tasks.get(&task.work.task);
-    let answers = declared.map_or_else(BTreeMap::new, |declared| answers(&declared.answers, &fields));
+    let answers = declared.map_or_else(BTreeMap::new, |declared| answers(&declared.answers, fields));
     let note = super::tasks::short(fields.get("note").cloned())?;
     let report = Report {
         who: agent.key.holder(),
@@ -449,8 +448,8 @@ async fn outcome(
         answers: &answers,
         note: note.as_deref(),
     };
-    let told = tasks::outcome(&doors.store, task.work.id, report, now).await?;
-    done(&doors, &agent, &id, told, fields, "/agent?said=done").await
+    let told = tasks::outcome(&doors.store, task.work.id, report, *now).await?;
+    sent.done(told, "/agent?said=done").await
 }
 
 /// What was typed, as the types of the answers want it; what was left empty is unknown.
@@ -468,22 +467,6 @@ fn answers(declared: &[FieldType], fields: &BTreeMap<String, String>) -> BTreeMa
         answers.insert(answer.name.to_string(), value);
     }
     answers
-}
-
-/// On to the next page, or the same one with what is wrong.
-async fn done(
-    doors: &Doors,
-    agent: &SignedIn,
-    id: &str,
-    result: Result<(), Refused>,
-    given: BTreeMap<String, String>,
-    next: &str,
-) -> Answered {
-    let Err(why) = result else { return Ok(Redirect::to(next).into_response()) };
-    let task = seen(doors, &agent.key, id).await?;
-    let wrong = in_language(&why, agent.language);
-    let telling = Telling { status: refused(why).status, wrong: Some(wrong), given };
-    page(doors, agent, &task, telling).await
 }
 
 fn in_language(why: &Refused, language: Language) -> String {

@@ -5,16 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value as Json_, json};
+use serde_json::{Value as Json_, json};
 
 use super::Doors;
 use super::auth::MayTasks;
@@ -22,6 +24,7 @@ use super::problem::Problem;
 use crate::engine::program::{Catalog, Task as Declared};
 use crate::engine::world::{Event, Fields};
 use crate::id::{ContactId, TaskId};
+use crate::store::held::plain;
 use crate::store::keys::Key;
 use crate::store::tasks::{self, Now, Refused, Report, Task};
 use crate::store::{self, Conn, events};
@@ -121,36 +124,54 @@ pub(super) async fn queue(
     Ok(found)
 }
 
+/// What a request about one task comes with: whose key it is, and the task, if that key may see it.
+struct OneTask {
+    key: Key,
+    task: Task,
+    now: Now,
+}
+
+impl FromRequestParts<Doors> for OneTask {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, doors: &Doors) -> Result<OneTask, Problem> {
+        let MayTasks(key) = MayTasks::from_request_parts(parts, doors).await?;
+        let id = Path::<String>::from_request_parts(parts, doors).await;
+        let Path(id) = id.map_err(|_| Problem::not_found("task"))?;
+        let now = Now::at(doors.clock.now());
+        Ok(OneTask { task: seen(doors, &key, &id).await?, key, now })
+    }
+}
+
+impl OneTask {
+    /// The task as it is now, with everything that its script needs.
+    async fn answer(&self, doors: &Doors, task: &Task) -> Result<Json<Json_>, Problem> {
+        let beside = beside(doors, task).await?;
+        let mut shown = as_json(&beside.catalog, task, &beside.person, self.now);
+        if let Json_::Object(shown) = &mut shown {
+            let event = |event: &Event| json!({ "name": event.name, "at": event.occurred_at.to_string(), "fields": plain(&event.fields) });
+            shown.insert("events".to_owned(), beside.events.iter().map(event).collect());
+            shown.insert("script_html".to_owned(), beside.script.into());
+        }
+        Ok(Json(shown))
+    }
+}
+
 /// `GET /v1/tasks/{id}`: one task with what its script needs, and the contact's last events.
-async fn show(
-    MayTasks(key): MayTasks,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-) -> Result<Json<Json_>, Problem> {
-    let now = Now::at(doors.clock.now());
-    whole(&doors, &seen(&doors, &key, &id).await?, now).await.map(Json)
+async fn show(State(doors): State<Doors>, asked: OneTask) -> Result<Json<Json_>, Problem> {
+    asked.answer(&doors, &asked.task).await
 }
 
 /// `POST /v1/tasks/{id}/take`
-async fn take(
-    MayTasks(key): MayTasks,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-) -> Result<Json<Json_>, Problem> {
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
-    let taken = tasks::take(&doors.store, task.work.id, key.holder(), now).await?;
-    whole(&doors, &taken.map_err(refused)?, now).await.map(Json)
+async fn take(State(doors): State<Doors>, asked: OneTask) -> Result<Json<Json_>, Problem> {
+    let taken = tasks::take(&doors.store, asked.task.work.id, asked.key.holder(), asked.now).await?;
+    asked.answer(&doors, &taken.map_err(refused)?).await
 }
 
 /// `POST /v1/tasks/{id}/release`
-async fn release(
-    MayTasks(key): MayTasks,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-) -> Result<Json<Json_>, Problem> {
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
-    let released = tasks::release(&doors.store, task.work.id, key.holder(), now).await?;
-    whole(&doors, &released.map_err(refused)?, now).await.map(Json)
+async fn release(State(doors): State<Doors>, asked: OneTask) -> Result<Json<Json_>, Problem> {
+    let released = tasks::release(&doors.store, asked.task.work.id, asked.key.holder(), asked.now).await?;
+    asked.answer(&doors, &released.map_err(refused)?).await
 }
 
 #[derive(Deserialize)]
@@ -160,25 +181,19 @@ struct Postponed {
 }
 
 /// `POST /v1/tasks/{id}/postpone`: tried in vain, or another time was agreed on.
-async fn postpone(
-    MayTasks(key): MayTasks,
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Json<Json_>, Problem> {
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
-    let asked: Postponed = read(&body)?;
-    let until: Timestamp = asked.until.parse().map_err(|_| {
+async fn postpone(State(doors): State<Doors>, asked: OneTask, body: Bytes) -> Result<Json<Json_>, Problem> {
+    let postponed: Postponed = read(&body)?;
+    let until: Timestamp = postponed.until.parse().map_err(|_| {
         Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "wrong-time",
             "`until` is a moment such as 2026-12-24T10:00:00+01:00",
         )
     })?;
-    let note = short(asked.note)?;
-    let (id, who) = (task.work.id, key.holder());
-    let task = tasks::postpone(&doors.store, id, who, until, note.as_deref(), now).await?;
-    whole(&doors, &task.map_err(refused)?, now).await.map(Json)
+    let note = short(postponed.note)?;
+    let (id, who) = (asked.task.work.id, asked.key.holder());
+    let task = tasks::postpone(&doors.store, id, who, until, note.as_deref(), asked.now).await?;
+    asked.answer(&doors, &task.map_err(refused)?).await
 }
 
 #[derive(Deserialize)]
@@ -191,12 +206,10 @@ struct Told {
 
 /// `POST /v1/tasks/{id}/outcome`
 async fn outcome(
-    MayTasks(key): MayTasks,
     State(doors): State<Doors>,
-    Path(id): Path<String>,
+    OneTask { key, task, now }: OneTask,
     body: Bytes,
 ) -> Result<Json<Json_>, Problem> {
-    let (now, task) = (Now::at(doors.clock.now()), seen(&doors, &key, &id).await?);
     let told: Told = read(&body)?;
     let note = short(told.note)?;
     let report =
@@ -292,34 +305,30 @@ impl Person {
     }
 }
 
-/// A task with everything that its script needs.
-async fn whole(doors: &Doors, task: &Task, now: Now) -> Result<Json_, Problem> {
-    let deployed = doors.deployed().await?;
-    let mut conn = doors.store.read().await?;
-    let people = tasks::people(&mut conn, std::slice::from_ref(task)).await?;
-    let events = events::newest(&mut conn, task.contact, EVENTS).await?;
-    drop(conn);
-    let person = Person::new(&deployed.catalog, task.contact, people.get(&task.contact));
-    let mut shown = as_json(&deployed.catalog, task, &person, now);
-    if let Json_::Object(shown) = &mut shown {
-        let event = |event: &Event| json!({ "name": event.name, "at": event.occurred_at.to_string(), "fields": plain(&event.fields) });
-        shown.insert("events".to_owned(), events.iter().map(event).collect());
-        let attributes = people.get(&task.contact).cloned().unwrap_or_default();
-        shown.insert("script_html".to_owned(), script(doors, task, attributes).await?.into());
-    }
-    Ok(shown)
+/// What stands beside a task for whoever does it.
+pub(super) struct Beside {
+    pub catalog: Arc<Catalog>,
+    pub person: Person,
+    /// The contact's last events, newest first.
+    pub events: Vec<Event>,
+    /// HTML that is safe to show.
+    pub script: Option<String>,
 }
 
-/// The script of a task for its contact, if it has one.
-pub(super) async fn script(
-    doors: &Doors,
-    task: &Task,
-    attributes: Fields,
-) -> Result<Option<String>, Problem> {
-    match &doors.scripts {
-        Some(scripts) => Ok(scripts.script(task, attributes).await?),
-        None => Ok(None),
-    }
+/// Loads what stands beside a task.
+pub(super) async fn beside(doors: &Doors, task: &Task) -> Result<Beside, Problem> {
+    let catalog = doors.deployed().await?.catalog.clone();
+    let mut conn = doors.store.read().await?;
+    let mut people = tasks::people(&mut conn, std::slice::from_ref(task)).await?;
+    let events = events::newest(&mut conn, task.contact, EVENTS).await?;
+    drop(conn);
+    let attributes = people.remove(&task.contact);
+    let person = Person::new(&catalog, task.contact, attributes.as_ref());
+    let script = match &doors.scripts {
+        Some(scripts) => scripts.script(task, attributes.unwrap_or_default()).await?,
+        None => None,
+    };
+    Ok(Beside { catalog, person, events, script })
 }
 
 fn as_json(catalog: &Catalog, task: &Task, person: &Person, now: Now) -> Json_ {
@@ -349,10 +358,4 @@ fn answer(field: &FieldType) -> Json_ {
     json!({
         "name": field.name, "type": ty.to_string(), "optional": field.ty.is_optional(), "values": values,
     })
-}
-
-/// Values as JSON, unknown ones left out.
-pub(super) fn plain(fields: &Fields) -> Map<String, Json_> {
-    let known = fields.iter().filter(|(_, value)| value.is_known());
-    known.map(|(name, value)| (name.to_string(), value.to_json())).collect()
 }

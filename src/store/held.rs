@@ -174,8 +174,8 @@ fn fate(line: &deliveries::Line, standing: &[brakes::Paused]) -> Fate {
     }
 }
 
-/// Fields as JSON.
-pub fn plain(fields: &Fields) -> Json {
-    let pairs = fields.iter().map(|(name, value)| (name.to_string(), value.to_json()));
-    Json::Object(pairs.collect::<Map<_, _>>())
+/// Fields as JSON, unknown ones left out.
+pub fn plain(fields: &Fields) -> Map<String, Json> {
+    let known = fields.iter().filter(|(_, value)| value.is_known());
+    known.map(|(name, value)| (name.to_string(), value.to_json())).collect()
 }

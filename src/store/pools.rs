@@ -81,23 +81,19 @@ pub struct Code {
 
 /// Puts codes into a pool, and says which of them it did not have yet. What is the same in all fields is the same code.
 pub async fn fill(store: &Store, pool: &str, codes: &[Code]) -> Result<Vec<bool>> {
-    const ADD: &str = "INSERT INTO codes (pool, id, hash, fields, expires_at) {TITTI} ON CONFLICT DO NOTHING";
-    const MINE: &str = "WITH n(id, hash) AS ({IT}) SELECT n.id FROM n CROSS JOIN codes \
-        WHERE codes.pool = $1 AND codes.hash = n.hash AND codes.id = n.id";
+    const ADD: &str = "INSERT INTO codes (pool, id, hash, fields, expires_at) {TITTI} ON CONFLICT DO NOTHING \
+        RETURNING id";
     let mut tx = store.write().await?;
     tx.exec("INSERT INTO pools (pool) VALUES ($1) ON CONFLICT DO NOTHING", args![pool]).await?;
-    let (mut rows, mut asked) = (Rows::with_capacity(codes.len() * 5), Rows::with_capacity(codes.len() * 2));
-    let mut places = BTreeMap::new();
+    let (mut rows, mut places) = (Rows::with_capacity(codes.len() * 5), BTreeMap::new());
     for (place, code) in codes.iter().enumerate() {
         let (id, text) = (store.new_id(), fields::to_text(&code.fields));
         let hash = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
-        asked.push([id.into(), hash.clone().into()]);
         rows.push([pool.into(), id.into(), hash.into(), text.into(), code.expires_at.into()]);
         places.insert(id, place);
     }
-    tx.exec_rows(ADD, rows, &[]).await?;
     let mut new = vec![false; codes.len()];
-    for row in tx.fetch_rows(MINE, asked, &args![pool]).await? {
+    for row in tx.fetch_rows(ADD, rows, &[]).await? {
         if let Some(place) = places.get(&row.i64(0)?) {
             new[*place] = true;
         }

@@ -118,10 +118,7 @@ fn secrets(project: &Project, findings: &mut Vec<Finding>) {
         }
     }
     let catalog = project.compile().catalog;
-    let channels = catalog.channels.values().map(|channel| &channel.sends);
-    let urls = catalog.endpoints_outside().map(|(_, endpoint)| &endpoint.url);
-    let mut wanted: Vec<&str> =
-        channels.chain(urls).filter_map(|text| text.strip_prefix("secret:")).collect();
+    let mut wanted: Vec<&str> = catalog.ways_out().filter_map(|text| text.strip_prefix("secret:")).collect();
     wanted.extend(project.config.secrets.keys().map(String::as_str));
     wanted.extend(project.config.sources.values().filter_map(|source| source.secret.strip_prefix("secret:")));
     wanted.sort_unstable();

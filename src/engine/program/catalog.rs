@@ -243,6 +243,12 @@ impl Catalog {
         self.endpoints.iter().filter(|(name, _)| pool_of(name).is_none())
     }
 
+    /// By what the channels and the endpoints outside are reached: `smtp`, an address, or `secret:NAME`.
+    pub fn ways_out(&self) -> impl Iterator<Item = &str> {
+        let channels = self.channels.values().map(|channel| &*channel.sends);
+        channels.chain(self.endpoints_outside().map(|(_, endpoint)| &*endpoint.url))
+    }
+
     /// Whether it is `marketing`, `transactional` or declared.
     pub fn is_purpose(&self, name: &str) -> bool {
         self.purpose_names().contains(&name)

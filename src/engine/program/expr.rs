@@ -110,6 +110,23 @@ pub enum AggregateFn {
     None,
 }
 
+impl AggregateFn {
+    /// The word of the language for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            AggregateFn::Count => "count",
+            AggregateFn::Sum => "sum",
+            AggregateFn::Average => "average",
+            AggregateFn::Highest => "highest",
+            AggregateFn::Lowest => "lowest",
+            AggregateFn::Last => "last",
+            AggregateFn::First => "first",
+            AggregateFn::Any => "any",
+            AggregateFn::None => "none",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reach {
     Within(Calendar),

@@ -4,8 +4,8 @@ use super::layout::{Doc, join, text};
 use super::printer::Printer;
 use crate::diagnostic::Span;
 use crate::lang::ast::{
-    Aggregate, AggregateFn, ConsentOf, Duration, Expr, ExprKind, Moment, MomentKind, Name, Op, Path,
-    Presence, Reach, Record, Side, TimeOfDay, Unit, Weekday, Window, Zone, ZoneKind,
+    Aggregate, ConsentOf, Duration, Expr, ExprKind, Moment, MomentKind, Name, Op, Path, Presence, Reach,
+    Record, Side, TimeOfDay, Unit, Weekday, Window, Zone, ZoneKind,
 };
 use crate::lang::parse::strength;
 
@@ -101,7 +101,7 @@ impl Printer<'_> {
             Some(Reach::Ever) => inner.push(text("ever")),
             None => {}
         }
-        let open = text(format!("{}{newest}(", function(aggregate.function)));
+        let open = text(format!("{}{newest}(", aggregate.function.word()));
         let inner = join(inner, &[Doc::Line]);
         Doc::Group(vec![open, Doc::Nest([vec![Doc::Soft], inner].concat()), Doc::Soft, text(")")])
     }
@@ -326,20 +326,6 @@ fn operator(op: Op) -> &'static str {
         Op::HasAllOf => "has all of",
         Op::And => "and",
         Op::Or => "or",
-    }
-}
-
-fn function(function: AggregateFn) -> &'static str {
-    match function {
-        AggregateFn::Count => "count",
-        AggregateFn::Sum => "sum",
-        AggregateFn::Average => "average",
-        AggregateFn::Highest => "highest",
-        AggregateFn::Lowest => "lowest",
-        AggregateFn::Last => "last",
-        AggregateFn::First => "first",
-        AggregateFn::Any => "any",
-        AggregateFn::None => "none",
     }
 }
 
