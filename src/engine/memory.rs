@@ -3,6 +3,7 @@
 //! It keeps one fully loaded [`World`] for each contact, calls [`advance`] for every input, and runs timers in order of time.
 //! What happens is written into a log. Messages are reported as `sent` at once unless told otherwise.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::id::{ContactId, EnrollmentId};
 use crate::time::Timestamp;
 use crate::value::Value;
 
-/// Timers at one instant before it is called a storm: the contact is left alone until later.
-const AT_ONCE: usize = 10_000;
+/// Timers of one contact at one instant before it is called a storm: those that are left are dropped with a note.
+const AT_ONCE: usize = 1_000;
 
 /// Reports of messages that one input may bring about before those that are left are dropped with a note: a journey that
 /// enters on `message_sent` and sends.
@@ -260,20 +261,27 @@ impl Memory {
     // -------------------------------------------------------------- running
 
     fn run(&mut self, to: Timestamp) {
-        let mut at_once = (Timestamp(i64::MIN), 0);
+        let (mut instant, mut at_once) = (Timestamp(i64::MIN), BTreeMap::new());
         while let Some(next) = self.next_wake().filter(|next| *next <= to) {
             self.now = self.now.max(next);
-            at_once = if at_once.0 == self.now { (at_once.0, at_once.1 + 1) } else { (self.now, 0) };
-            let due = self.timers.first().copied().filter(|(at, _, _)| *at == next);
-            match due {
-                Some(timer) if at_once.1 > AT_ONCE => {
-                    self.timers.remove(&timer);
+            if instant != self.now {
+                instant = self.now;
+                at_once.clear();
+            }
+            let Some((wake_at, contact, id)) = self.timers.first().copied().filter(|(at, _, _)| *at == next)
+            else {
+                self.fire(next);
+                continue;
+            };
+            self.timers.remove(&(wake_at, contact, id));
+            let timers: &mut usize = at_once.entry(contact).or_default();
+            *timers += 1;
+            match (*timers).cmp(&AT_ONCE) {
+                Ordering::Less => self.apply(contact, &Input::Due { id, wake_at }),
+                Ordering::Equal => {
+                    self.odd(contact, "timers without end at one instant: the rest of them was dropped")
                 }
-                Some((wake_at, contact, id)) => {
-                    self.timers.remove(&(wake_at, contact, id));
-                    self.apply(contact, &Input::Due { id, wake_at });
-                }
-                None => self.fire(next),
+                Ordering::Greater => {}
             }
         }
     }
@@ -324,10 +332,14 @@ impl Memory {
         }
         if !open.is_empty() {
             let why = "messages brought about messages without end: the rest of their reports was dropped";
-            let what = What::Odd { why: why.into() };
-            let note = Note { at: self.now, enrollment: None, journey: None, step: None, round: 0, what };
-            self.log.push(Logged { at: self.now, contact, what: Happened::Note(note) });
+            self.odd(contact, why);
         }
+    }
+
+    fn odd(&mut self, contact: ContactId, why: &str) {
+        let what = What::Odd { why: why.into() };
+        let note = Note { at: self.now, enrollment: None, journey: None, step: None, round: 0, what };
+        self.log.push(Logged { at: self.now, contact, what: Happened::Note(note) });
     }
 
     fn reported(&self, delivery: &Delivery, outcome: &Word) -> Outcome {
