@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Bound::{Excluded, Included};
 use std::str::FromStr;
 
 use jiff::civil;
@@ -270,19 +271,33 @@ impl Holidays {
         date.weekday() <= 5 && !self.0.contains(&date)
     }
 
-    /// The working day so many working days later (earlier when negative); zero leaves the date as it is.
+    /// The working day so many working days later (earlier when negative), at most 20,000 of them; zero leaves the date as it is.
     pub fn plus_working_days(&self, date: Date, count: i32) -> Date {
-        let (mut date, step, mut left) = (date, count.signum(), count.unsigned_abs().min(20_000));
-        // INVARIANT: ends, since every week has a working day unless a decade of holidays is listed; then the bound does.
-        let mut bound = 200_000;
-        while left > 0 && bound > 0 {
-            date = date.plus_days(step);
-            bound -= 1;
-            if self.is_working_day(date) {
-                left -= 1;
+        let (mut date, step, mut left) =
+            (date, count.signum(), count.signum() * count.clamp(-20_000, 20_000));
+        // Whole weeks at once, so long as a day is left to end on. Ends, since only so many holidays are listed.
+        while left > 5 {
+            let weeks = (left - 1) / 5;
+            let there = date.plus_days(7 * weeks * step);
+            left -= 5 * weeks - self.on_weekdays(date, there);
+            date = there;
+        }
+        while left > 0 {
+            let next = date.plus_days(step);
+            if next == date {
+                break; // where the calendar ends
             }
+            date = next;
+            left -= i32::from(self.is_working_day(date));
         }
         date
+    }
+
+    /// Holidays that are neither Saturday nor Sunday, from one day (without it) to another, which may be earlier.
+    fn on_weekdays(&self, from: Date, to: Date) -> i32 {
+        let range = if from < to { (Excluded(from), Included(to)) } else { (Included(to), Excluded(from)) };
+        let on_weekdays = self.0.range(range).filter(|date| date.weekday() <= 5).count();
+        i32::try_from(on_weekdays).unwrap_or(i32::MAX)
     }
 }
 
@@ -419,5 +434,23 @@ mod tests {
         let friday = Date::new(2026, 12, 24).expect("a Thursday");
         let holidays = Holidays([Date::new(2026, 12, 25).expect("a date")].into());
         assert_eq!(holidays.plus_working_days(friday, 1), Date::new(2026, 12, 28).expect("Monday"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn working_days_are_those_that_one_counts_day_by_day(
+            start in 0..3_000_i32,
+            count in -400..400_i32,
+            holidays in proptest::collection::btree_set(0..3_000_i32, 0..600),
+        ) {
+            let day = |n: i32| Date::new(2026, 1, 1).expect("a date").plus_days(n);
+            let holidays = Holidays(holidays.into_iter().map(day).collect());
+            let (mut date, mut left) = (day(start), count.abs());
+            while left > 0 {
+                date = date.plus_days(count.signum());
+                left -= i32::from(holidays.is_working_day(date));
+            }
+            proptest::prop_assert_eq!(holidays.plus_working_days(day(start), count), date);
+        }
     }
 }

@@ -20,7 +20,7 @@ use super::props::{attribute, cases, rules};
 const EVENTS: [&str; 5] = ["cart", "order", "optin", "message_sent", "nothing"];
 const SLOTS: u16 = 5;
 /// Lines of a log after which a program has shown what it does.
-const ENOUGH: usize = 3_000;
+const ENOUGH: usize = 1_000;
 
 fn span() -> impl Strategy<Value = Calendar> {
     let usual = (-2..3_i32, -40..60_i32, -5..10_i32, -100_000_000..100_000_000_i64);
