@@ -332,6 +332,16 @@ fn several_people_are_told_apart() {
     passes(GREET, &test);
     let told = fails(GREET, &test.replace("expect bo exit as no_address", "expect ada exit as no_address"));
     assert!(told[0].starts_with("6: `exit as no_address` did not happen"), "{told:?}");
+    // A moment may stand before it, and then it is still said of whom.
+    let later = |who: &str| {
+        test.replace(
+            "  expect bo exit as no_address\n",
+            &format!("  at +90 minutes expect {who} exit as no_address\n"),
+        )
+    };
+    passes(GREET, &later("bo"));
+    assert_eq!(fails(GREET, &later("ada")).len(), 1);
+    assert_eq!(fahrplan::lang::format::format(&later("bo")).as_deref(), Ok(&*later("bo")));
 }
 
 #[test]

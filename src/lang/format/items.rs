@@ -305,6 +305,13 @@ impl Printer<'_> {
                     }
                     TestTime::Plus(duration) => format!("at +{}", self.duration(duration)),
                 };
+                let after_expect = |p: &&Name| self.before(p.span.start).trim_end().ends_with("expect");
+                if let (Some(AtWhat::Expect(expect)), Some(expected)) =
+                    (what, person.as_ref().filter(after_expect))
+                {
+                    let expect = self.expect(Some(expected), expect);
+                    return Doc::Group(vec![text(format!("{at} ")), expect]);
+                }
                 let person = person.as_ref().map_or(String::new(), |p| format!(" {}", p.text));
                 match what {
                     Some(what) => {

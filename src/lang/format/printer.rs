@@ -88,6 +88,11 @@ impl<'a> Printer<'a> {
         self.text.get(span.start as usize..span.end as usize).unwrap_or("")
     }
 
+    /// What stands before an offset.
+    pub(super) fn before(&self, offset: u32) -> &'a str {
+        self.text.get(..offset as usize).unwrap_or("")
+    }
+
     /// The braces that open after an offset, and all between them: strings and comments are stepped over.
     pub(super) fn braces(&self, from: u32, end: u32) -> Option<Span> {
         let mut in_text = false;

@@ -95,7 +95,9 @@ impl<'s> Reader<'s> {
             }
             None => TestTime::Plus(part(p, Rule::duration).map(|d| self.duration(&d))?),
         };
-        let person = self.one_name(p, Rule::at_who);
+        // `at +1 day ada expect …` and `at +1 day expect ada …` say the same.
+        let expected = part(p, Rule::expect).and_then(|expect| self.one_name(&expect, Rule::expect_who));
+        let person = expected.or_else(|| self.one_name(p, Rule::at_who));
         let is_what = |c: &P<'s>| {
             !matches!(c.as_rule(), Rule::plus | Rule::duration | Rule::datetime | Rule::zone | Rule::at_who)
         };
