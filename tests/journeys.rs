@@ -122,7 +122,19 @@ fn the_shop_passes_its_tests_and_they_reach_every_exit() {
     let (code, text) = in_the_shop(&["test", "--coverage"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains(" passed; ") && !text.contains("not run"), "{text}");
-    assert!(!text.contains("no test ends with"), "{text}");
+    assert!(!text.contains("W1002"), "{text}");
+    // Word for word, `6 of 6 exits, 8 of 8 branches` behind each journey.
+    let (_, reached) = text.split_once("reached by tests:\n").expect("it says what was reached");
+    let whole = |counted: &str| {
+        let words: Vec<&str> = counted.split(' ').collect();
+        words.len() == 4 && words[0] == words[2] && words[0] != "0"
+    };
+    let lines: Vec<&str> = reached.lines().filter(|line| line.contains(" exits, ")).collect();
+    assert_eq!(lines.len(), files("journeys/journeys", ".journey").len(), "one journey a file:\n{reached}");
+    for line in lines {
+        let (journey, counts) = line.trim().split_once(' ').expect("a name and its counts");
+        assert!(counts.trim().split(", ").all(whole), "{journey}: {counts}");
+    }
 }
 
 #[test]

@@ -172,6 +172,10 @@ fn real(folder: &str) -> Project {
         }
     }
     project.templates(&root.join("templates"));
+    if let Ok(days) = std::fs::read_to_string(root.join("holidays.csv")) {
+        let days = fahrplan::config::holidays(&days, None);
+        project.input.settings.holidays = Some(days.unwrap_or_else(|_| panic!("{folder}/holidays.csv")));
+    }
     project
 }
 
@@ -183,7 +187,10 @@ fn the_shop_has_no_errors_and_no_warnings() {
         compiled.diagnostics.iter().filter(|d| d.severity() != Severity::Note).cloned().collect();
     assert!(bad.is_empty(), "{}", shown(&project.input.sources, &bad));
     let names: Vec<&str> = compiled.programs.iter().map(|program| &*program.journey).collect();
-    assert_eq!(names, ["abandoned_cart", "monthly_news", "welcome"]);
+    assert_eq!(
+        names,
+        ["abandoned_cart", "after_sales", "birthday", "friends", "monthly_news", "tasting", "welcome"]
+    );
 }
 
 #[test]

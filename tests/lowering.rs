@@ -261,7 +261,7 @@ fn the_shop_keeps_its_versions_whatever_its_layout() {
             input.sources.add(path.to_owned(), text);
         }
         let compilation = lang::compile(&input);
-        assert_eq!(compilation.programs.len(), 3, "{}", told(&input.sources, &compilation));
+        assert!(compilation.programs.len() > 6, "{}", told(&input.sources, &compilation));
         let mut all = vec![compilation.catalog.hash()];
         all.extend(compilation.programs.iter().map(Program::hash));
         all

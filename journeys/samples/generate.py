@@ -23,7 +23,7 @@ HISTORY_DAYS, PLAY_DAYS = 60, 90
 CONTACTS = 300
 RECENT = 60  # so many of them signed up within the history
 
-ATTRIBUTES = ["email", "first_name", "last_name", "locale", "timezone", "birthday", "club"]
+ATTRIBUTES = ["email", "first_name", "last_name", "locale", "timezone", "birthday", "club", "phone", "postal"]
 
 FIRST_DE = """Anna Ben Björn Clara Dörte Elif Emil Finn Frieda Gül Hannes Hülya Ida Jakob Jörg Jürgen Käthe Kübra Lena
 Leon Lukas Mareike Marie Maximilian Mehmet Mia Nele Noah Øyvind Özlem Paul Philipp René Rüdiger Sabine Sören Theo
@@ -43,6 +43,10 @@ LONG = [
     ("Łucja", "Wiśniewska-Błaszczyk"),
     ("José", "de la Peña y Muñoz"),
 ]
+STREETS_DE = "Ahornweg Birkenallee Eichenstraße Gartenweg Kirchplatz Lindenstraße Mühlenweg Rosenstraße".split()
+STREETS_EN = ["Church Lane", "High Street", "Mill Road", "Orchard Close", "Park View", "Station Road"]
+TOWNS_DE = ["10115 Berlin", "20095 Hamburg", "50667 Köln", "01067 Dresden", "04109 Leipzig", "80331 München"]
+TOWNS_EN = ["Bath BA1 1AA", "Leeds LS1 1AA", "York YO1 1AA"]
 ASCII = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "ae", "Ö": "oe", "Ü": "ue", "ç": "c", "Ç": "c", "ı": "i",
      "ø": "o", "Ø": "o", "é": "e", "ë": "e", "á": "a", "Á": "a", "ọ": "o", "ễ": "e", "ł": "l", "Ł": "l", "ś": "s",
@@ -84,6 +88,22 @@ def weighted(items):
     return items[-1][0]
 
 
+class Aside:
+    """Chances of one person or one kind of happening. What is drawn here changes nothing that is drawn elsewhere."""
+
+    def __init__(self, number):
+        self.rng = random.Random(SEED * 100_000 + number)
+
+    def chance(self, share):
+        return self.rng.random() < share
+
+    def pick(self, items):
+        return items[int(self.rng.random() * len(items))]
+
+    def below(self, n):
+        return int(self.rng.random() * n)
+
+
 def iso(moment):
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -116,6 +136,20 @@ def person(number):
         "timezone": zone,
         "birthday": "" if chance(0.3) else born.isoformat(),
         "club": "yes" if chance(0.12) else "no",
+        **reached(number, english),
+    }
+
+
+def reached(number, english):
+    """Telephone and postal address. The numbers are of ranges that are kept free for stories, and lead to nobody."""
+    draw = Aside(number)
+    phone = f"+447700900{number % 1000:03}" if english else f"+493023125{number % 1000:03}"
+    house = f"{draw.below(90) + 1}"
+    street, town = (STREETS_EN, TOWNS_EN) if english else (STREETS_DE, TOWNS_DE)
+    address = f"{house} {draw.pick(street)}" if english else f"{draw.pick(street)} {house}"
+    return {
+        "phone": phone if draw.chance(0.72) else "",
+        "postal": f"{address}, {draw.pick(town)}" if draw.chance(0.85) else "",
     }
 
 
@@ -135,6 +169,9 @@ def contacts():
         asked = moment_on(-1 - age)
         row["consent_marketing_email"] = consent
         row["consent_marketing_email_at"] = iso(asked) if consent else ""
+        by_phone = row["phone"] and consent == "yes" and Aside(number + 50_000).chance(0.6)
+        row["consent_marketing_phone"] = "yes" if by_phone else ""
+        row["consent_marketing_phone_at"] = iso(asked) if by_phone else ""
         rows.append(row)
     return rows
 
@@ -191,6 +228,19 @@ class Stream:
         self.orders += 1
         properties = {"order_id": f"o{self.orders:05}", "cart_id": cart, "value": total(items)}
         self.track(moment, user_id, "Order Completed", **properties)
+        draw = Aside(100_000 + self.orders)
+        there = moment + timedelta(days=1 + draw.below(3), hours=draw.below(6))
+        self.track(there, user_id, "Order Delivered", order_id=properties["order_id"])
+        if draw.chance(0.06):
+            self.complain(there + timedelta(hours=2 + draw.below(90)), user_id, properties["order_id"], draw)
+
+    def complain(self, moment, user_id, order, draw):
+        topic = draw.pick(["the bag was open", "the wrong coffee", "it came too late", "ground too coarse", "tastes of nothing"])
+        severity, door = draw.pick(["low", "low", "medium", "medium", "high"]), draw.pick(["web", "web", "cafe"])
+        self.track(moment, user_id, "Complaint Received", case_id=f"k-{order}", severity=severity, topic=topic, door=door)
+        if draw.chance(0.7):
+            settled = moment + timedelta(hours=5 + draw.below(90))
+            self.track(settled, user_id, "Complaint Resolved", case_id=f"k-{order}")
 
     def order_in_the_cafe(self, moment, user_id):
         """No cart, and the till has its own name for it."""
@@ -245,7 +295,21 @@ def events(known):
             del since[gone]
             reason = pick(["too many accounts", "moving away", "only wanted to look"])
             stream.track(moment, gone, "account_closed", reason=reason)
+    invite(stream, since)
     return stream
+
+
+def invite(stream, since):
+    """An evening in the roastery to which some are asked, and people who would like to give codes away."""
+    draw, people = Aside(900_000), sorted(since)
+    begins = DAY_0 + timedelta(days=40, hours=17)
+    for user_id in people:
+        asked = DAY_0 + timedelta(days=19, hours=9, minutes=draw.below(300))
+        if since[user_id] < asked and draw.chance(0.12):
+            stream.track(asked, user_id, "Tasting Invitation", tasting="Ethiopia in six cups", starts_at=iso(begins))
+        wished = DAY_0 + timedelta(days=draw.below(60), hours=8 + draw.below(10))
+        if since[user_id] < wished and draw.chance(0.08):
+            stream.track(wished, user_id, "Friends Wanted")
 
 
 def joined(row):

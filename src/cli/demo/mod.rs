@@ -2,8 +2,9 @@
 //!
 //! A fresh SQLite database in a temporary folder, the shop of `journeys/` compiled in, real SMTP into a built-in loopback mailbox, the
 //! pages on 127.0.0.1. History before day 0 is imported quietly; the rest of the script is posted at its time over the public doors,
-//! and the built-in people answer their mail over the same doors. Ends by itself with a summary that equals `fahrplan status`.
+//! and the built-in people answer their mail and do the work of the teams over the same doors. Ends by itself with a summary that equals `fahrplan status`.
 
+mod desk;
 mod pages;
 mod people;
 mod script;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::desk::Desk;
 use self::people::Plans;
 use self::script::Script;
 use super::load::Project;
@@ -24,6 +26,7 @@ use super::{DemoArgs, Exit, Failure, Outcome, print, shop};
 use crate::channels::mailbox::{Mailbox, MailboxConfig};
 use crate::clock::{JourneyClock, machine_now};
 use crate::daemon::{Daemon, Others};
+use crate::store::pools::{self, Code};
 use crate::store::status::{self, Status};
 use crate::store::{Store, backlog, keys};
 use crate::time::{DAY, MINUTE, Timestamp, Zone};
@@ -32,6 +35,11 @@ use crate::time::{DAY, MINUTE, Timestamp, Zone};
 const SEED: u64 = 20_261_122;
 /// Mails kept by the mailbox: all of a demo.
 const MAILBOX: usize = 100_000;
+/// How the codes for friends begin.
+const FRIENDS: &str = "FREUND-";
+/// What the pools hold on the first day.
+const POOLS: [(&str, &str, u32); 3] =
+    [("birthday_codes", "GEB-", 60), ("friend_codes", FRIENDS, 40), ("tasting_seats", "Platz ", 12)];
 /// How often the script and the people are looked at.
 const TICK: Duration = Duration::from_millis(20);
 /// How long to wait at the end for what is still on its way.
@@ -87,7 +95,10 @@ async fn play(args: &DemoArgs) -> Outcome {
     let store = Store::open(&url).await.map_err(|error| Failure::world(error.to_string()))?;
     let begins = Timestamp(machine_now().0.div_euclid(DAY) * DAY);
     super::deploy::deploy_project(&store, &project, begins).await?;
-    let scopes = [keys::Scope::Ingest].into();
+    for (pool, begin, count) in POOLS {
+        fill(&store, pool, begin, count).await?;
+    }
+    let scopes = [keys::Scope::Ingest, keys::Scope::Tasks].into();
     let (_, key) = keys::create(&store, "demo", scopes, None, machine_now()).await.map_err(super::world)?;
 
     let script = Script::read(&project, begins)?;
@@ -120,8 +131,9 @@ async fn play(args: &DemoArgs) -> Outcome {
         speed = spell(args.speed),
         minutes = spell(i64::from(args.days) * DAY / args.speed.max(1) * 1_000),
     ))?;
+    let mut desk = Desk::default();
     let ended = tokio::select! {
-        () = act(&stage, script) => Ok(()),
+        () = act(&stage, script, &mut desk) => Ok(()),
         _ = tokio::signal::ctrl_c() => Ok(()),
         daemon = running => match daemon {
             Ok(Ok(())) => Ok(()),
@@ -132,12 +144,24 @@ async fn play(args: &DemoArgs) -> Outcome {
     settle(&stage).await;
     stop.cancel();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    summary(&stage, &folder, &url).await?;
+    summary(&stage, &desk, &folder, &url).await?;
     ended.map(|()| Exit::Fine)
 }
 
+/// Puts numbered codes into a pool.
+async fn fill(store: &Store, pool: &str, begin: &str, count: u32) -> Result<(), Failure> {
+    let code = |n: u32| Code {
+        fields: [("code".into(), crate::value::Value::Text(format!("{begin}{n}").into()))]
+            .into_iter()
+            .collect(),
+        expires_at: Timestamp::NEVER,
+    };
+    let codes: Vec<Code> = (1..=count).map(code).collect();
+    pools::fill(store, pool, &codes).await.map(drop).map_err(super::world)
+}
+
 /// Plays the script and the people until the last day is over.
-async fn act(stage: &Stage, mut script: Script) {
+async fn act(stage: &Stage, mut script: Script, desk: &mut Desk) {
     let ends = stage.begins.plus_ms(i64::from(stage.days) * DAY);
     let mut plans = Plans::default();
     let mut told = 0;
@@ -152,6 +176,7 @@ async fn act(stage: &Stage, mut script: Script) {
         for deed in plans.due(now) {
             deed.act(stage).await;
         }
+        desk.work(stage, now).await;
         let day = (now.0 - stage.begins.0) / DAY;
         if day / 5 > told {
             told = day / 5;
@@ -169,6 +194,12 @@ impl Stage {
     async fn post(&self, path: &str, body: &Value) -> Result<reqwest::Response, reqwest::Error> {
         let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.key).json(body);
         request.send().await?.error_for_status()
+    }
+
+    /// Asks a door.
+    async fn ask(&self, path: &str) -> Result<Value, reqwest::Error> {
+        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.key);
+        request.send().await?.error_for_status()?.json().await
     }
 
     async fn status(&self) -> Option<Status> {
@@ -243,11 +274,12 @@ impl JourneyView {
 }
 
 /// What came of it, as `fahrplan status` shows it too.
-async fn summary(stage: &Stage, folder: &std::path::Path, url: &str) -> Result<(), Failure> {
+async fn summary(stage: &Stage, desk: &Desk, folder: &std::path::Path, url: &str) -> Result<(), Failure> {
     let status = status::read(&stage.store, machine_now()).await.map_err(super::world)?;
     let mails = *stage.mailbox.arrivals().borrow();
     print(&format!(
-        "\nThe demo is over. {mails} mails arrived in the mailbox.\n\n{}",
+        "\nThe demo is over. {mails} mails arrived in the mailbox.\n{}\n{}",
+        in_words(desk),
         super::status::in_words(&status)
     ))?;
     // Who runs the demo from a fresh clone has no `fahrplan` on the path yet.
@@ -257,6 +289,16 @@ async fn summary(stage: &Stage, folder: &std::path::Path, url: &str) -> Result<(
         "\nThe same numbers again:  cd {} && FAHRPLAN_DATABASE_URL={url} {program} status --format json\n",
         folder.join("journeys").display()
     ))
+}
+
+/// What the teams have told, a line for each task.
+fn in_words(desk: &Desk) -> String {
+    let line = |(task, outcomes): (&String, &std::collections::BTreeMap<String, u64>)| {
+        let told: Vec<String> =
+            outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
+        format!("{task}: {} done ({})\n", outcomes.values().sum::<u64>(), told.join(", "))
+    };
+    desk.told.iter().map(line).collect()
 }
 
 async fn listen(port: u16) -> Result<TcpListener, Failure> {

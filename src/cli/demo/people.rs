@@ -6,15 +6,19 @@ use std::collections::{BinaryHeap, HashMap};
 
 use serde_json::{Value, json};
 
-use super::Stage;
+use super::{FRIENDS, Stage};
 use crate::channels::mailbox::Stored;
-use crate::time::{HOUR, MINUTE, Timestamp};
+use crate::time::{DAY, HOUR, MINUTE, Timestamp};
 
 /// Who confirms, clicks, buys after a click, and unsubscribes: so many in a thousand.
 const CONFIRM: u64 = 720;
 const CLICK: u64 = 330;
 const BUY: u64 = 350;
 const UNSUBSCRIBE: u64 = 12;
+/// Who comes to a tasting, first says so and then does; and who finds a friend for the code.
+const COME: u64 = 650;
+const STAY: u64 = 850;
+const FRIEND: u64 = 550;
 
 /// Something a person will do at a moment of journey time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +35,8 @@ enum Doing {
     Follow { url: String },
     /// Orders something in the shop.
     Order { person: String, number: u64, cents: u64 },
+    /// Does something that the shop hears of; with the code that was in the mail.
+    Appear { person: String, number: u64, event: &'static str, code: Option<String> },
 }
 
 /// What people will still do, soonest first.
@@ -68,6 +74,33 @@ impl Plans {
             let spread = u64::try_from((most - least).max(1)).unwrap_or(1);
             now.plus_ms(least + i64::try_from(chance(what) % spread).unwrap_or(0))
         };
+        let template =
+            stored.letter.header("Feedback-ID").and_then(|id| id.split(':').next()).unwrap_or_default();
+        if let Some(person) = people.get(reader) {
+            let appear = |event, code| Doing::Appear {
+                person: person.clone(),
+                number: chance("appear") % 100_000_000,
+                event,
+                code,
+            };
+            match template {
+                "tasting_invitation" if chance("come") % 1_000 < COME => {
+                    self.push(after("come when", HOUR, 6 * DAY), appear("Seat Wanted", None));
+                }
+                // The mail leaves at ten on the day before.
+                "tasting_tomorrow" if chance("stay") % 1_000 < STAY => {
+                    self.push(now.plus_ms(33 * HOUR), appear("Tasting Visited", None));
+                }
+                "friends_code" if chance("friend") % 1_000 < FRIEND => {
+                    let word = stored.letter.text.split_whitespace().find(|word| word.starts_with(FRIENDS));
+                    self.push(
+                        after("friend when", DAY, 25 * DAY),
+                        appear("Friend Ordered", word.map(str::to_owned)),
+                    );
+                }
+                _ => {}
+            }
+        }
         let links = stored.letter.links();
         let link = |door: &str| links.iter().find(|link| link.contains(door)).cloned();
         if let Some(url) = link("/c/") {
@@ -118,6 +151,20 @@ impl Deed {
                 let order = order(&person, number, cents, self.at);
                 stage.post("/v1/track", &order).await.map(drop)
             }
+            Doing::Appear { person, number, event, code } => {
+                let mut properties = json!({});
+                if let Some(code) = code {
+                    properties = json!({ "code": code, "order_id": format!("demo-friend-{number}") });
+                }
+                let item = json!({
+                    "messageId": format!("demo-appear-{number}"),
+                    "userId": person,
+                    "event": event,
+                    "timestamp": self.at.to_string(),
+                    "properties": properties,
+                });
+                stage.post("/v1/track", &item).await.map(drop)
+            }
         };
         if let Err(error) = done {
             tracing::debug!(error = %error, "a person of the demo found the door shut");
@@ -135,7 +182,8 @@ fn order(person: &str, number: u64, cents: u64, at: Timestamp) -> Value {
     })
 }
 
-fn chance(seed: u64, parts: &[&str]) -> u64 {
+/// A number that hangs on the seed and on these words alone.
+pub(super) fn chance(seed: u64, parts: &[&str]) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
     for part in parts {
