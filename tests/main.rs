@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod agents;
+mod asking;
 mod brakes;
 mod cli;
 mod commands;

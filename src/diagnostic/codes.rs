@@ -146,7 +146,7 @@ codes! {
         I0505 now "repeated-template" "one template can be reached twice"
         E0507 now "missing-unsubscribe-link" "a marketing mail without a way to unsubscribe"
         W0508 later "call-outside-hours" "a call outside staffed hours"
-        E0509 now "task-without-limit" "work for people without a limit or a known team"
+        E0509 now "task-without-limit" "work for people or a question without a limit or a known team"
         I0510 now "transactional-address-may-be-missing" "the address of a transactional message may be missing"
     }
     Policies "06" "policies" {

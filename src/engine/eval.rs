@@ -513,6 +513,9 @@ fn sum(a: Calendar, b: Calendar) -> Calendar {
     }
 }
 
+/// The outcome of an `ask` whose answers came, and the flag that says so.
+pub const ANSWERED: &str = "answered";
+
 /// Outcome words that are yes or no: where nothing was heard, they are no.
 fn is_flag(kind: SlotKind, name: &str) -> bool {
     match kind {
@@ -531,6 +534,7 @@ fn is_flag(kind: SlotKind, name: &str) -> bool {
         ),
         SlotKind::Wait => matches!(name, "happened" | "missed" | "late"),
         SlotKind::Request => name == "failed",
+        SlotKind::Survey => name == ANSWERED,
         SlotKind::Entry
         | SlotKind::Event
         | SlotKind::Let

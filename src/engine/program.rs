@@ -90,6 +90,8 @@ pub enum SlotKind {
     Request,
     Loop,
     Child,
+    /// The answers of an `ask`, and whether there are any.
+    Survey,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Waits: how they are armed, what ends them, and what happens when a deadline comes.
 
-use super::eval::Heard;
-use super::program::{Arm, Moment, Step, StepIx, StepKind, Trigger, WaitEvent, Word};
+use super::eval::{ANSWERED, Heard};
+use super::program::{Arm, Moment, SlotKind, Step, StepIx, StepKind, Trigger, WaitEvent, Word};
 use super::recheck;
 use super::run::{Flow, Next, Walk, word};
 use super::send::Held;
@@ -181,6 +181,9 @@ impl Walk<'_, '_, '_> {
         if let Some(slot) = own {
             self.keep(slot, fields.clone());
         }
+        if self.keep_answers(step, &name, heard.map(|heard| heard.fields)) {
+            return name;
+        }
         if let Some(slot) = step.slot {
             let mut fields = fields;
             fields.insert(word!("happened"), Value::Bool(true));
@@ -190,8 +193,25 @@ impl Walk<'_, '_, '_> {
         name
     }
 
+    /// The result of an `ask`: its answers, or only that there are none. False for every other step.
+    pub(super) fn keep_answers(&mut self, step: &Step, outcome: &str, answers: Option<&Fields>) -> bool {
+        let Some(slot) = step.slot.filter(|slot| {
+            let kind = self.program.slots.get(usize::from(*slot)).map(|slot| slot.kind);
+            kind == Some(SlotKind::Survey)
+        }) else {
+            return false;
+        };
+        let answered = outcome == ANSWERED;
+        let mut fields = answers.filter(|_| answered).cloned().unwrap_or_default();
+        fields.insert(word!("answered"), Value::Bool(answered));
+        self.keep(slot, fields);
+        true
+    }
+
     fn timed_out(&mut self, here: StepIx, step: &Step, wait: &WaitEvent) -> Result<Next, Need> {
-        if let Some(slot) = step.slot {
+        if !self.keep_answers(step, "timeout", None)
+            && let Some(slot) = step.slot
+        {
             self.keep(slot, [(word!("missed"), Value::Bool(true))].into());
         }
         self.wait_over(here, step, wait, word!("timeout"), wait.timeout)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::facts::Caused;
 use super::policy::{self, Ask, Verdict};
-use super::program::{Expr, Send, Step, StepIx, StepKind, Word, Work};
+use super::program::{Catalog, Expr, Send, Step, StepIx, StepKind, Word, Work};
 use super::run::{Next, Walk, word};
 use super::state::{HeldBy, Rest, RestKind};
 use super::wait::{self, Due};
@@ -235,8 +235,8 @@ impl Walk<'_, '_, '_> {
         Next::Rest
     }
 
-    /// `call` and `assign`. A call passes the gate of the channel `phone`; one that it refuses is never made and `expired`
-    /// at once.
+    /// `call`, `assign` and `ask`. A call passes the gate of the channel `phone`, an `ask` that of the channel of its team; what
+    /// it refuses is never done and `expired` at once.
     pub(super) fn work(
         &mut self,
         here: StepIx,
@@ -245,13 +245,12 @@ impl Walk<'_, '_, '_> {
         held: Option<Held>,
     ) -> Result<Next, Need> {
         let facts = self.turn.facts;
-        let phone = word!("phone");
-        let gated = &*work.verb == "call" && facts.catalog.channels.contains_key(&phone);
-        if gated {
-            let address = self.address(&phone, None)?;
+        let gate = gate_of(facts.catalog, work);
+        if let Some(phone) = &gate {
+            let address = self.address(phone, None)?;
             let held_by = held.map(|held| (held.by, held.since));
             let ask =
-                Ask { channel: &phone, purpose: &work.purpose, address: address.as_ref(), held: held_by };
+                Ask { channel: phone, purpose: &work.purpose, address: address.as_ref(), held: held_by };
             let refused = match policy::decide(&self.scope(), ask)? {
                 Verdict::Go => None,
                 Verdict::Hold { until, by } => {
@@ -290,7 +289,7 @@ impl Walk<'_, '_, '_> {
             due_at,
             expires_at,
         });
-        if gated && policy::is_capped(facts.catalog, &work.purpose, &phone) {
+        if let Some(phone) = gate.filter(|phone| policy::is_capped(facts.catalog, &work.purpose, phone)) {
             let slot = (facts.now, phone, work.purpose.clone(), DeliveryId(id.0));
             self.turn.effects.slots.push(slot);
         }
@@ -307,7 +306,9 @@ impl Walk<'_, '_, '_> {
         outcome: Word,
         mut answers: Fields,
     ) -> Next {
-        if let Some(slot) = step.slot {
+        if !self.keep_answers(step, &outcome, Some(&answers))
+            && let Some(slot) = step.slot
+        {
             answers.insert(word!("outcome"), Value::Text(outcome.clone()));
             self.keep(slot, answers);
         }
@@ -396,5 +397,14 @@ impl Walk<'_, '_, '_> {
         let armed_at = self.state.clock;
         self.state.rest = Rest { armed_at, due_at, recheck_at, round, moved: false, order, kind };
         self.note(Some(here), What::Rests { until: due_at.min(recheck_at) });
+    }
+}
+
+/// The channel whose gate the work passes: `phone` for a call where it is declared, the channel of its team for an `ask`.
+fn gate_of(catalog: &Catalog, work: &Work) -> Option<Word> {
+    match &*work.verb {
+        "call" => Some(word!("phone")).filter(|phone| catalog.channels.contains_key(phone)),
+        "ask" => catalog.task_channels().find(|(_, team)| **team == *work.team).map(|(name, _)| name.clone()),
+        _ => None,
     }
 }

@@ -239,7 +239,10 @@ fn one_mistake_is_told_once() {
         ("sned email second as note_mail\nwait 1 day\nif note_mail.clicked { exit as looked }", "E0006"),
         ("exit\nsend email second", "E0301 E0302"),
         ("take voucher from cods as v else { exit as none }\nset contact.tags = [v.code]", "E0101"),
-        ("ask survey by email up to 3 days as answers\nif answers.missed { exit as none }", "E0009"),
+        (
+            "wait 1 day\nask survey by email up to 3 days as answers\nif answers.missed { exit as none }",
+            "E0101",
+        ),
         ("if contact.plan = { wait 1 day }\nwait 1 day", "E0001"),
         ("switch contact.plan { case free { wait 1 day } case pro, team { wait 2 days } }", "E0007"),
         ("if any(order_placed) and contact.vip { wait 1 day }", "E0415"),

@@ -79,7 +79,7 @@ pub struct Channel {
     pub address: Option<Word>,
     /// `message`, `task` or `letter` as written.
     pub class: Word,
-    /// `smtp`, or the name of a secret.
+    /// `smtp`, the name of a secret, or the team of a channel of class `task`.
     pub sends: Arc<str>,
     pub hours: Option<Hours>,
     /// What the channel can report: opens, clicks, replies.
@@ -219,6 +219,21 @@ pub fn pool_of(endpoint: &str) -> Option<&str> {
     endpoint.strip_prefix(POOL)
 }
 
+/// How a channel of class `task` keeps the team that speaks with people on it, in [`Channel::sends`].
+const TEAM: &str = "team:";
+
+impl Channel {
+    /// What stands in [`Channel::sends`] for work of that team.
+    pub fn by_team(team: &str) -> Arc<str> {
+        format!("{TEAM}{team}").into()
+    }
+
+    /// The team that speaks with people on this channel, if it is one of class `task` that names its team.
+    pub fn team(&self) -> Option<&str> {
+        self.sends.strip_prefix(TEAM).filter(|_| &*self.class == "task")
+    }
+}
+
 impl Endpoint {
     /// A pool with these fields.
     pub fn pool(fields: Vec<FieldType>) -> Endpoint {
@@ -236,6 +251,11 @@ impl Catalog {
     /// The declared pools and their fields.
     pub fn pools(&self) -> impl Iterator<Item = (&str, &[FieldType])> {
         self.endpoints.iter().filter_map(|(name, pool)| Some((pool_of(name)?, pool.returns.as_slice())))
+    }
+
+    /// Channels on which a team speaks with people, with the team.
+    pub fn task_channels(&self) -> impl Iterator<Item = (&Word, &str)> {
+        self.channels.iter().filter_map(|(name, channel)| Some((name, channel.team()?)))
     }
 
     /// The endpoints outside: what requests are made to.

@@ -148,11 +148,12 @@ pub struct Send {
     pub next: StepIx,
 }
 
-/// `call` and `assign`.
+/// `call` and `assign`, and an `ask` by somebody who speaks with the contact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Work {
-    /// `call` or `assign`.
+    /// `call`, `assign` or `ask`.
     pub verb: Word,
+    /// The task; of an `ask` the survey.
     pub task: Word,
     pub team: Word,
     pub with: Vec<(Word, Expr)>,

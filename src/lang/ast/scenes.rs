@@ -90,9 +90,10 @@ pub enum AtWhat {
         outcome: Name,
         with: Option<Record>,
     },
+    /// `ask fan_scan returns { … }`, or `ask fan_scan returns declined`.
     AskReturns {
         survey: Path,
-        record: Record,
+        answers: AskAnswers,
     },
     Start {
         with: Option<Record>,
@@ -101,6 +102,14 @@ pub enum AtWhat {
     Withdraw(ConsentOf),
     Given(Given),
     Expect(Expect),
+}
+
+/// What becomes of an `ask` in a test.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AskAnswers {
+    Record(Record),
+    /// `declined`, `expired`, `unreadable`.
+    Outcome(Name),
 }
 
 #[derive(Clone, Debug, PartialEq)]

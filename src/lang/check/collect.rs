@@ -8,6 +8,9 @@ use crate::engine::program::{SlotIx, SlotKind, Word};
 use crate::lang::ast::{self, Name};
 use crate::value::FieldType;
 
+/// The outcomes of a message that was never sent.
+pub(super) const NOT_REACHED: [&str; 2] = ["unreachable", "skipped"];
+
 pub(super) struct Collect<'c, 'a> {
     pub(super) schema: &'c Schema<'a>,
     pub(super) out: &'c mut Findings,
@@ -95,7 +98,7 @@ impl<'a> Collect<'_, 'a> {
         use ast::StmtKind as S;
         match &stmt.kind {
             S::Send(send) => self.send(stmt, send),
-            S::Ask(ask) => self.named(stmt.span, ask.name.as_ref(), SlotKind::Message, None, Form::Refused),
+            S::Ask(ask) => self.ask(stmt, ask),
             S::Call(work) | S::Assign(work) => self.work(stmt, work),
             S::Request(request) => self.request(stmt, request),
             S::Take { pool, name, otherwise, .. } => {
@@ -154,6 +157,21 @@ impl<'a> Collect<'_, 'a> {
         };
         let form = Form::Message { channels, addresses };
         self.named(stmt.span, send.name.as_ref(), SlotKind::Message, Some(Vec::new()), form);
+    }
+
+    /// Two slots: for the answers, and for what becomes of the message, which decides whether anybody waits for them.
+    fn ask(&mut self, stmt: &ast::Stmt, ask: &'a ast::Ask) {
+        let survey = super::schema::joined(&ask.survey);
+        let declared = self.schema.catalog.surveys.get(survey.as_str());
+        let fields = declared.map(|survey| survey.questions.iter().map(|q| q.field.clone()).collect());
+        self.named(stmt.span, ask.name.as_ref(), SlotKind::Survey, fields, Form::Ask);
+        let name = ask.name.as_ref().map_or(survey.as_str(), |name| &name.text);
+        let (word, place) = (format!("{name}/message").into(), ask.survey.span);
+        let slot = self.add(word, SlotKind::Message, place, true, None, Form::Question);
+        let info = self.names.slot_mut(slot);
+        info.used = NOT_REACHED.map(Word::from).to_vec();
+        info.mentioned = true;
+        self.names.slot_at.insert(place, slot);
     }
 
     fn work(&mut self, stmt: &ast::Stmt, work: &'a ast::Work) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::names::{Form, Names};
 use super::narrow::{Fact, Facts, Place};
 use super::schema::Schema;
+use crate::engine::eval::ANSWERED;
 use crate::engine::program::{SlotIx, Word};
 use crate::lang::ast::{self, ExprKind, Op, Presence};
 
@@ -124,6 +125,7 @@ impl<'a> Conditions<'_, 'a> {
             (Form::WaitEvent(_) | Form::WaitCondition(_) | Form::Race | Form::Child { .. }, "missed") => {
                 self.outcome(slot, &"happened".into(), !holds)
             }
+            (Form::Ask, "missed") => self.outcome(slot, &ANSWERED.into(), !holds),
             (Form::WaitEvent(event), "happened") => {
                 let mut facts = vec![Fact::True(place("happened"), holds)];
                 if let (Some(filter), true, true) = (&event.filter, holds, self.depth < 8) {

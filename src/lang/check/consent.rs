@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::JourneyInfo;
+use super::asking::{message_of, written_message_of};
 use super::findings::{Findings, finding};
 use super::graph::At;
 use super::journey::Journey;
@@ -22,12 +23,12 @@ use crate::lang::ast::{self, ChannelChoice, JourneyItemKind, Send, Stmt, StmtKin
 pub(super) fn check(journey: &mut Journey) {
     without_purpose(journey);
     for (at, stmt) in journey.reached_stmts() {
-        let StmtKind::Send(send) = &stmt.kind else { continue };
+        let Some(send) = message_of(stmt) else { continue };
         let Some(purpose) = journey.purposes.get(&stmt.span).cloned() else { continue };
         if journey.schema.is_transactional(&purpose) {
-            without_reason(journey, send);
+            without_reason(journey, &send);
         } else if consent_is_open(journey) {
-            prove(journey, at, stmt, send, &purpose);
+            prove(journey, at, stmt, &send, &purpose);
         }
     }
 }
@@ -41,7 +42,7 @@ pub(super) fn uncovered(schema: &Schema, journeys: &BTreeMap<Word, JourneyInfo>,
     let mut open: BTreeMap<(Word, Word), Vec<(Span, String)>> = BTreeMap::new();
     for (name, info) in journeys {
         super::visit::each_stmt_of(schema.journeys[name].journey, &mut |stmt, _| {
-            let StmtKind::Send(send) = &stmt.kind else { return };
+            let Some(send) = written_message_of(schema, stmt) else { return };
             let Some(purpose) = info.purposes.get(&stmt.span) else { return };
             let is_known = schema.catalog.purpose_names().contains(&&**purpose);
             if schema.is_transactional(purpose) || !is_known {
@@ -110,14 +111,13 @@ fn without_purpose(journey: &mut Journey) {
     }
     let mut first: Option<Span> = None;
     super::visit::each_stmt_of(journey.journey, &mut |stmt, _| {
-        let open = match &stmt.kind {
-            StmtKind::Send(send) => {
+        let open = match message_of(stmt) {
+            Some(send) => {
                 let template = Word::from(joined(&send.template));
                 send.purpose.is_none()
                     && !journey.schema.catalog.transactional_templates.contains_key(&template)
             }
-            StmtKind::Call(_) | StmtKind::Assign(_) => true,
-            _ => false,
+            None => matches!(stmt.kind, StmtKind::Call(_) | StmtKind::Assign(_)),
         };
         if open && first.is_none() {
             first = Some(stmt.span);

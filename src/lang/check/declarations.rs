@@ -11,6 +11,7 @@ use super::properties::Props;
 use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined, with_id_and_at};
 use super::watch::{Surroundings, watch_of};
 use crate::diagnostic::{Code, FileId, Span};
+use crate::engine::eval::ANSWERED;
 use crate::engine::program::{Attribute, Endpoint, Event, Question, Segment, Survey, Word, pool_endpoint};
 use crate::lang::Typed;
 use crate::lang::ast::{self, Field, ItemKind, Name};
@@ -50,6 +51,7 @@ impl<'a> Declarations<'_, 'a> {
         for (_, item) in items() {
             self.nouns(item);
         }
+        self.channel_teams(files);
         self.message_events();
         for (file, item) in items() {
             self.journey(file, item);
@@ -319,6 +321,7 @@ impl<'a> Declarations<'_, 'a> {
             }
             ItemKind::Survey { name, title, fields } => {
                 let is_new = self.declare(Noun::Survey, name);
+                self.questions(name, fields);
                 let read = survey(name, title.as_ref(), fields, fields_of(self.out, fields, true));
                 if is_new {
                     self.schema.catalog.surveys.insert(name.text.as_str().into(), read);
@@ -354,6 +357,55 @@ impl<'a> Declarations<'_, 'a> {
             | ItemKind::Journey(_)
             | ItemKind::Test(_)
             | ItemKind::Error => {}
+        }
+    }
+
+    /// The teams of channels are declared, and each speaks on one channel, by which it is known.
+    fn channel_teams(&mut self, files: &'a [(FileId, ast::File)]) {
+        let mut seen: HashMap<&str, (&Name, Span)> = HashMap::new();
+        for item in files.iter().flat_map(|(_, tree)| &tree.items) {
+            let ItemKind::Channel(channel) = &item.kind else { continue };
+            let team = channel.props.iter().find(|prop| prop.name.text == "team");
+            let Some(ast::PropValue::Expr(ast::Expr { kind: ast::ExprKind::Path(path), .. })) =
+                team.map(|prop| &prop.value)
+            else {
+                continue;
+            };
+            let [team] = path.parts.as_slice() else { continue };
+            if !self.schema.has(Noun::Team, &team.text) && !self.schema.is_hidden(&team.text) {
+                self.out.push(unknown(Code::E0509, "team", team, self.schema.names(Noun::Team)));
+            }
+            match seen.get(team.text.as_str()) {
+                Some((first, place)) if first.text != channel.name.text => {
+                    let message = format!("`{}` speaks on `{}` already", team.text, first.text);
+                    let made = finding(Code::E0102, team.span, message)
+                        .label("one team, two channels")
+                        .related(*place, "on this one")
+                        .help("give each channel a team of its own");
+                    self.out.push(made);
+                }
+                Some(_) => {}
+                None => _ = seen.insert(&team.text, (&channel.name, team.span)),
+            }
+        }
+    }
+
+    /// A survey asks something, and its questions are not called like the outcomes of an `ask`.
+    fn questions(&mut self, name: &Name, fields: &[Field]) {
+        if fields.is_empty() && !self.schema.has_mistake(name.span) {
+            let message = format!("the survey `{}` asks nothing", name.text);
+            self.out.push(finding(Code::E0103, name.span, message).label("no questions").help(format!(
+                "add questions: `survey {} {{ score: number from 0 to 10 \"…\" }}`",
+                name.text
+            )));
+        }
+        for field in fields.iter().filter(|field| matches!(field.name.text.as_str(), ANSWERED | "missed")) {
+            let message = format!("every result of an `ask` has `{}` already", field.name.text);
+            self.out.push(
+                finding(Code::E0102, field.name.span, message)
+                    .label("says whether there are answers")
+                    .help("give the question another name"),
+            );
         }
     }
 

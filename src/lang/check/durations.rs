@@ -300,6 +300,7 @@ fn longest_to(day: Weekday) -> i64 {
 fn name_of(stmt: &Stmt) -> Option<&str> {
     let name = match &stmt.kind {
         StmtKind::Send(send) => &send.name,
+        StmtKind::Ask(ask) => &ask.name,
         StmtKind::Call(work) | StmtKind::Assign(work) => &work.name,
         StmtKind::Request(request) => &request.name,
         StmtKind::RunJourney { name, .. } => name,

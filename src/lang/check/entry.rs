@@ -419,7 +419,7 @@ impl<'a> Journey<'_, 'a> {
         let mut base = None;
         let mut free = false;
         super::visit::each_stmt_of(self.journey, &mut |stmt, _| {
-            let ast::StmtKind::Send(send) = &stmt.kind else { return };
+            let Some(send) = super::asking::message_of(stmt) else { return };
             for channel in super::names::channel_names(&send.channels) {
                 match self.schema.needed_consent(purpose, &channel.text) {
                     Some(needed) => {

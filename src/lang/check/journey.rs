@@ -261,11 +261,18 @@ impl<'a> Journey<'_, 'a> {
         needs_step: bool,
     ) -> Option<Signal> {
         let info = self.names.slot(slot);
-        if matches!(info.form, Form::Refused) {
-            return None;
-        }
         let (name, span) = (info.name.clone(), info.span);
         if matches!(info.form, Form::Let) && self.may_be_hidden(&name) {
+            return None;
+        }
+        if matches!(info.form, Form::Ask) {
+            let message = format!("`{name}` waits for its answers by itself");
+            self.out.push(
+                finding(Code::E0101, path.span, message)
+                    .label("nothing to wait for")
+                    .related(span, "asked here")
+                    .help(format!("write `if {name}.answered {{ … }}` behind it")),
+            );
             return None;
         }
         if !matches!(info.form, Form::Message { .. }) {

@@ -9,11 +9,12 @@
 //! - `imports` looks at what files take from each other
 //! - `collect` gives each name of a journey its slot (`names`), `graph` draws the ways through it
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
-//! - `steps`, `leaving` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
+//! - `steps`, `leaving`, `asking` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
 //! - `flow` with `durations`, `consent`, `sending`, `time`, `validity`, `order`, `split` judge the whole; `ways` finds the way that is told
 //! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
 
 mod allow;
+mod asking;
 mod circles;
 mod collect;
 mod conditions;
@@ -114,10 +115,10 @@ pub struct JourneyInfo {
     pub arguments: Vec<FieldType>,
     /// Named steps and `let` names.
     pub names: BTreeMap<Word, SlotIx>,
-    /// The slot that a place fills: under `stmt.span` for statements (results of send, call, assign, request, run journey,
+    /// The slot that a place fills: under `stmt.span` for statements (results of send, ask, call, assign, request, run journey,
     /// waits of every form, `let`, `repeat`), under `event.span` for the event of an exit rule, goal, handler or wait arm
     /// (and of `wait … for`, where it is the slot of the wait), under `arm.span` for a race arm with a condition and a name.
-    /// Places that nothing can refer to have none.
+    /// Under `survey.span` of an ask stands the slot of its message. Places that nothing can refer to have none.
     pub slot_at: HashMap<Span, SlotIx>,
     /// The events and outcomes of each [`crate::lang::ast::EventMatch`], under the spans of its paths.
     pub signals: HashMap<Span, Signal>,

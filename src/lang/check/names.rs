@@ -58,8 +58,10 @@ pub(super) enum Form<'a> {
         journey: Word,
         limited: bool,
     },
-    /// A form that is refused: nothing is known of it.
-    Refused,
+    /// The result of an `ask`.
+    Ask,
+    /// The message of an `ask`, which no name leads to.
+    Question,
 }
 
 /// All slots of a journey, and how names lead to them.

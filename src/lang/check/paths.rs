@@ -6,6 +6,7 @@ use super::names::Form;
 use super::narrow::Place;
 use super::schema::Noun;
 use crate::diagnostic::{Code, suggest};
+use crate::engine::eval::ANSWERED;
 use crate::engine::program::{Expr, SlotIx, SlotKind, Word};
 use crate::lang::Typed;
 use crate::lang::ast::{Name, Path};
@@ -334,13 +335,15 @@ impl Reader<'_, '_> {
 
     fn slot(&mut self, slot: SlotIx, path: &Path) -> Option<Typed> {
         self.names.slot_mut(slot).mentioned = true;
-        if matches!(self.names.slot(slot).form, Form::Refused) {
-            return None;
-        }
         let Some(field) = path.parts.get(1) else { return self.bare(slot, path) };
         self.ran(slot, path)?;
         let word = Word::from(field.text.as_str());
         let ty = self.slot_field(slot, field)?;
+        if let (Form::Ask, "missed") = (&self.names.slot(slot).form, field.text.as_str()) {
+            self.names.use_field(slot, &ANSWERED.into());
+            let answered = Expr::Field(Box::new(Expr::Slot(slot)), ANSWERED.into());
+            return self.deeper(Typed { ty, expr: Expr::Not(Box::new(answered)) }, path, 2);
+        }
         self.names.use_field(slot, &word);
         let read = Typed { ty, expr: Expr::Field(Box::new(Expr::Slot(slot)), word.clone()) };
         let read = self.narrowed(read, &Place::Field(slot, word));
@@ -484,7 +487,18 @@ impl Reader<'_, '_> {
                 let fields = fields.clone();
                 self.event_field(&name, &fields, field)
             }
-            Form::Refused => None,
+            Form::Ask => {
+                let answers = fields?;
+                let answered = self.facts.unsure || truth(ANSWERED) == Some(true);
+                let all: Vec<&str> =
+                    [ANSWERED, "missed"].into_iter().chain(answers.iter().map(|f| &*f.name)).collect();
+                self.outcome(&name, field, &all, |word| match types::field(&answers, word) {
+                    None => Type::YesNo,
+                    Some(ty) if answered => ty.clone(),
+                    Some(ty) => ty.clone().optional(),
+                })
+            }
+            Form::Question => None,
         }
     }
 

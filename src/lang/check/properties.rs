@@ -29,16 +29,45 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
     }
 
     pub(super) fn channel(mut self) -> Channel {
-        self.known(&["sends", "address", "class", "cost", "takes", "hours", "abilities"]);
+        self.known(&["sends", "address", "class", "team", "cost", "takes", "hours", "abilities"]);
         self.money("cost");
         self.length("takes");
+        let class = self.word("class", &CLASSES).unwrap_or_else(|| "message".into());
+        let sends = self.text("sends").unwrap_or_else(|| "".into());
         Channel {
             address: self.address(),
-            class: self.word("class", &CLASSES).unwrap_or_else(|| "message".into()),
-            sends: self.text("sends").unwrap_or_else(|| "".into()),
+            sends: self.asks_by(&class).unwrap_or(sends),
+            class,
             hours: self.hours(),
             abilities: self.words("abilities", &ABILITIES),
         }
+    }
+
+    /// `team inside_sales`: who speaks with people on a channel of class `task`.
+    fn asks_by(&mut self, class: &str) -> Option<Arc<str>> {
+        let prop = self.find("team")?;
+        let team = self.word("team", &[])?;
+        if class != "task"
+            && self.find("class").is_none_or(|class| {
+                !matches!(&class.value, PropValue::Expr(ast::Expr { kind: ExprKind::Error, .. }))
+            })
+        {
+            self.all.out.push(
+                finding(Code::E0103, prop.span, format!("a channel of class `{class}` has no team"))
+                    .label("only with `class task`")
+                    .help("leave it out, or write `class task` where people speak with each other"),
+            );
+            return None;
+        }
+        if let Some(sends) = self.find("sends") {
+            self.all.out.push(
+                finding(Code::E0103, sends.span, "what a team does is not sent anywhere")
+                    .label("left over")
+                    .related(prop.span, "the team does it")
+                    .help("leave `sends` out"),
+            );
+        }
+        Some(Channel::by_team(&team))
     }
 
     pub(super) fn task(mut self, name: &Name) -> Task {

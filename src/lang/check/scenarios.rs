@@ -5,13 +5,15 @@
 use std::collections::HashMap;
 
 use super::expr::{Around, Reader};
-use super::findings::{Findings, finding, not_yet, unknown};
+use super::findings::{Findings, finding, unknown};
 use super::names::Names;
 use super::narrow::Facts;
 use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined};
 use super::templates::Templates;
 use crate::diagnostic::{Code, FileId, Span, suggest};
-use crate::lang::ast::{self, AtWhat, Expect, Given, ItemKind, Name, Path, Record, TestLineKind, TestTime};
+use crate::lang::ast::{
+    self, AskAnswers, AtWhat, Expect, Given, ItemKind, Name, Path, Record, TestLineKind, TestTime,
+};
 use crate::lang::{JourneyInfo, Typed};
 use crate::value::{FieldType, Type};
 
@@ -89,6 +91,9 @@ fn twice_named(files: &[(FileId, ast::File)], out: &mut Findings) {
         }
     }
 }
+
+/// What can become of an `ask` besides answers, and of its limit, which only passes.
+const UNANSWERED: [&str; 3] = ["declined", "expired", "unreadable"];
 
 struct Scene<'c, 'a> {
     schema: &'c Schema<'a>,
@@ -284,7 +289,7 @@ impl<'a> Scene<'_, 'a> {
             AtWhat::WorkReturns { task, outcome, with } => {
                 self.work_returns(task, outcome, with.as_ref(), span)
             }
-            AtWhat::AskReturns { survey, .. } => self.out.push(not_yet(survey.span, "`ask`")),
+            AtWhat::AskReturns { survey, answers } => self.ask_returns(survey, answers, span),
             AtWhat::Start { with } => {
                 let arguments = self.signature.and_then(|signature| signature.arguments.clone());
                 match (arguments, self.signature) {
@@ -341,6 +346,36 @@ impl<'a> Scene<'_, 'a> {
         }
         let fields = ["link", "text"].map(|name| FieldType { name: name.into(), ty: Type::Text.optional() });
         self.pairs(with, &fields, "field", Code::E0110, false, span);
+    }
+
+    fn ask_returns(&mut self, survey: &Path, answers: &AskAnswers, span: Span) {
+        let name = Name { text: joined(survey), span: survey.span };
+        let Some(declared) = self.schema.catalog.surveys.get(name.text.as_str()) else {
+            if !self.schema.has(Noun::Survey, &name.text) {
+                self.unknown(Noun::Survey, &name);
+            }
+            return;
+        };
+        let questions: Vec<FieldType> = declared.questions.iter().map(|q| q.field.clone()).collect();
+        match answers {
+            AskAnswers::Record(record) => {
+                self.pairs(Some(record), &questions, "question", Code::E0110, true, span);
+            }
+            AskAnswers::Outcome(outcome) if !UNANSWERED.contains(&outcome.text.as_str()) => {
+                let near = suggest::did_you_mean(&outcome.text, UNANSWERED);
+                let message = format!("`{}` is no outcome of an `ask`", outcome.text);
+                let made = finding(Code::E0104, outcome.span, message).label("not in the list");
+                let made = super::findings::with_near_miss(made, near, &UNANSWERED, outcome.span);
+                self.out.push(match outcome.text.as_str() {
+                    "answered" => {
+                        made.help(format!("write the answers: `ask {} returns {{ … }}`", name.text))
+                    }
+                    "missed" => made.help("let the time pass: `at +8 days`, say, and expect nothing of it"),
+                    _ => made,
+                });
+            }
+            AskAnswers::Outcome(_) => {}
+        }
     }
 
     fn work_returns(&mut self, task: &Path, outcome: &Name, with: Option<&Record>, span: Span) {
@@ -415,7 +450,7 @@ impl<'a> Scene<'_, 'a> {
             "call" | "assign" if !self.schema.has(Noun::Task, &name.text) => self.unknown(Noun::Task, &name),
             "request" => _ = self.endpoint(path),
             "record" if !self.schema.has(Noun::Event, &name.text) => self.unknown(Noun::Event, &name),
-            "ask" => self.out.push(not_yet(verb.span, "`ask`")),
+            "ask" if !self.schema.has(Noun::Survey, &name.text) => self.unknown(Noun::Survey, &name),
             _ => {}
         }
     }

@@ -1,5 +1,8 @@
 //! Messages and addresses: I0503, W0504, I0505, I0510.
 
+use std::borrow::Cow;
+
+use super::asking::{message_of, written_message_of};
 use super::findings::finding;
 use super::graph::{At, What, is_wait};
 use super::journey::Journey;
@@ -7,18 +10,18 @@ use super::names::{Form, channel_names};
 use super::narrow::Place;
 use super::schema::joined;
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::engine::eval::ANSWERED;
 use crate::engine::program::Word;
 use crate::lang::ast::{ChannelChoice, Send, Stmt, StmtKind};
 
 pub(super) fn check(journey: &mut Journey) {
-    let sends: Vec<(At, &Stmt, &Send)> = journey
+    let messages: Vec<(At, &Stmt, Cow<'_, Send>)> = journey
         .reached_stmts()
         .into_iter()
-        .filter_map(|(at, stmt)| match &stmt.kind {
-            StmtKind::Send(send) => Some((at, stmt, &**send)),
-            _ => None,
-        })
+        .filter_map(|(at, stmt)| Some((at, stmt, written_message_of(journey.schema, stmt)?)))
         .collect();
+    let sends: Vec<(At, &Stmt, &Send)> =
+        messages.iter().map(|(at, stmt, send)| (*at, *stmt, &**send)).collect();
     addresses(journey, &sends);
     back_to_back(journey, &sends);
     repeated(journey, &sends);
@@ -72,12 +75,20 @@ fn missing_address(journey: &Journey, at: At, channel: &Word) -> Option<Word> {
 fn is_asked(journey: &Journey, stmt: &Stmt) -> bool {
     let Some(slot) = journey.names.slot_at.get(&stmt.span) else { return false };
     let info = journey.names.slot(*slot);
+    if matches!(info.form, Form::Ask) {
+        return info.used.iter().any(|field| &**field == ANSWERED);
+    }
     matches!(info.form, Form::Message { .. })
         && info.used.iter().any(|field| matches!(&**field, "unreachable" | "skipped" | "sent" | "delivered"))
 }
 
 fn may_be_unreachable(stmt: &Stmt, send: &Send, address: &str, channel: &str) -> Diagnostic {
     let message = format!("`contact.{address}` may be missing: who has none gets no {channel}");
+    if matches!(stmt.kind, StmtKind::Ask(_)) {
+        return finding(Code::I0503, place(stmt, send), message).label("`.missed` for some").help(format!(
+            "ask `.missed` of this result, or guard with `if contact.{address} is known {{ … }}`"
+        ));
+    }
     finding(Code::I0503, place(stmt, send), message).label("`.unreachable` for some").help(format!(
         "ask `.unreachable` of this message, or guard with `if contact.{address} is known {{ … }}`"
     ))
@@ -92,6 +103,11 @@ fn needs_other_channel(
 ) -> Diagnostic {
     let message =
         format!("`contact.{address}` may be missing, and nothing says what becomes of those who have none");
+    if matches!(stmt.kind, StmtKind::Ask(_)) {
+        return finding(Code::I0510, place(stmt, send), message)
+            .label("`.missed` for some")
+            .help("ask `.missed` of this result, or name another channel with `else`");
+    }
     let made = finding(Code::I0510, place(stmt, send), message).label("`.unreachable` for some");
     let other = journey.schema.catalog.channels.iter().find(|(name, other)| {
         &***name != channel && other.address.as_deref() != Some(address) && &*other.class == "letter"
@@ -109,7 +125,7 @@ fn needs_other_channel(
 /// Two messages on one channel in the same minute.
 fn back_to_back(journey: &mut Journey, sends: &[(At, &Stmt, &Send)]) {
     let mut told: Vec<Span> = Vec::new();
-    for (at, stmt, send) in sends {
+    for (at, stmt, send) in sends.iter().filter(|(_, stmt, _)| !is_wait(stmt)) {
         for next in without_wait(journey, *at) {
             let Some((_, other, second)) = sends.iter().find(|(to, ..)| *to == next) else { continue };
             if other.span == stmt.span || told.contains(&other.span) {
@@ -138,13 +154,13 @@ fn without_wait(journey: &Journey, from: At) -> Vec<At> {
             continue;
         }
         match journey.graph.nodes[at].what {
-            What::Stmt(stmt) if is_wait(stmt) => continue,
-            // what could not be read may be a wait
-            What::Unread => continue,
-            What::Stmt(Stmt { kind: StmtKind::Send(_), .. }) => {
+            What::Stmt(stmt) if message_of(stmt).is_some() => {
                 found.push(at);
                 continue;
             }
+            What::Stmt(stmt) if is_wait(stmt) => continue,
+            // what could not be read may be a wait
+            What::Unread => continue,
             _ => open.extend(journey.graph.nodes[at].out.iter().map(|(to, _)| *to)),
         }
     }

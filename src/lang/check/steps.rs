@@ -68,7 +68,7 @@ impl<'a> Journey<'_, 'a> {
                     .help("write `exit as done`, say: reports count by reason"),
             ),
             StmtKind::Resume => self.resume(stmt.span),
-            StmtKind::Ask(_) => self.out.push(not_yet(self.words(stmt.span, 1), "`ask`")),
+            StmtKind::Ask(ask) => self.question(stmt, ask, facts),
             StmtKind::Take { pool, .. } => self.take(pool),
             StmtKind::AddContact { .. } | StmtKind::RemoveContact { .. } => {
                 self.out.push(not_yet(stmt.span, "filling an audience"));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Typed;
+use super::asking::{message_of, written_message_of};
 use super::findings::{finding, not_yet, with_near_miss};
 use super::graph::At;
 use super::journey::Journey;
@@ -18,19 +19,28 @@ use crate::lang::types;
 use crate::value::{Type, Value};
 
 /// What stands at `links`.
-const LINKS: [&str; 3] = ["confirm", "preferences", "unsubscribe"];
+const LINKS: [&str; 4] = ["confirm", "preferences", "survey", "unsubscribe"];
 
 /// Checks every send of the journey. Templates that cannot be read make the journey unsound without another word.
 pub(super) fn check(journey: &mut Journey, templates: &Templates) {
     let mut missing: BTreeSet<Word> = BTreeSet::new();
     for (at, stmt) in journey.reached_stmts() {
-        let StmtKind::Send(send) = &stmt.kind else { continue };
+        let Some(send) = written_message_of(journey.schema, stmt) else { continue };
+        let send = &*send;
+        let asked = match &stmt.kind {
+            StmtKind::Ask(ask) => Some(&**ask),
+            _ => None,
+        };
         let template = Name { text: joined(&send.template), span: send.template.span };
         let misnamed = templates.misnamed.contains(template.text.as_str());
         journey.unsound |= misnamed;
         let Some(channels) = templates.all.get(template.text.as_str()) else {
-            if !misnamed && missing.insert(template.text.as_str().into()) {
-                let all: Vec<&str> = templates.all.keys().map(|name| &**name).collect();
+            // A survey that is not known is told by itself.
+            let is_told = asked.is_some() && !journey.schema.has(Noun::Survey, &template.text);
+            if !misnamed && !is_told && missing.insert(template.text.as_str().into()) {
+                // An `ask` takes the template of its survey, so no other can be meant.
+                let others = templates.all.keys().filter(|_| asked.is_none());
+                let all: Vec<&str> = others.map(|name| &**name).collect();
                 journey.out.push(no_template(&template, send, &all));
             }
             continue;
@@ -56,6 +66,9 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
                 used.extend(variant.uses().map(|used| used.path[0].as_str()));
                 supplied(journey, at, send, variant, &mut lacking);
                 unsubscribe(journey, stmt, send, &channel.text, variant);
+                if let Some(ask) = asked {
+                    journey.can_answer(stmt, ask, channel, variant);
+                }
             }
         }
         same_value_once(journey, before);
@@ -499,6 +512,11 @@ fn unsubscribe(journey: &mut Journey, stmt: &Stmt, send: &Send, channel: &str, v
     }
 }
 
+/// Whether the path names a link that there is not.
+pub(super) fn is_no_link(path: &[String]) -> bool {
+    path.get(1).is_some_and(|name| !LINKS.contains(&name.as_str()))
+}
+
 /// What a journey says of a template when it sends it.
 pub(super) struct Sent {
     pub(super) template: Word,
@@ -510,7 +528,7 @@ pub(super) struct Sent {
 pub(super) fn sent(journey: &crate::lang::ast::Journey) -> Vec<Sent> {
     let mut all = Vec::new();
     super::visit::each_stmt_of(journey, &mut |stmt, _| {
-        if let StmtKind::Send(send) = &stmt.kind {
+        if let Some(send) = message_of(stmt) {
             let with = send.with.iter().flat_map(|record| &record.pairs);
             all.push(Sent {
                 template: joined(&send.template).into(),
@@ -531,7 +549,7 @@ pub fn supplied_to(
     for item in files.iter().flat_map(|(_, file)| &file.items) {
         let ItemKind::Journey(journey) = &item.kind else { continue };
         super::visit::each_stmt_of(journey, &mut |stmt, _| {
-            let StmtKind::Send(send) = &stmt.kind else { return };
+            let Some(send) = message_of(stmt) else { return };
             let given = send.with.iter().filter(|_| joined(&send.template) == template);
             for (name, value) in given.flat_map(|record| &record.pairs) {
                 if let Some(typed) = exprs.get(&value.span) {

@@ -116,7 +116,14 @@ impl<'a> Journey<'_, 'a> {
             (StmtKind::Wait(wait), _) => Some(self.waited(stmt, wait, turn, rest)),
             (StmtKind::Request(_), Turn::Failed) => Some(format!("[{} fails]", self.label(stmt))),
             (StmtKind::Take { pool, .. }, Turn::Failed) => Some(format!("[{} is empty]", pool.text)),
-            (StmtKind::Send(_) | StmtKind::Call(_) | StmtKind::Assign(_) | StmtKind::Request(_), _)
+            (
+                StmtKind::Send(_)
+                | StmtKind::Ask(_)
+                | StmtKind::Call(_)
+                | StmtKind::Assign(_)
+                | StmtKind::Request(_),
+                _,
+            )
             | (StmtKind::RunJourney { .. } | StmtKind::Take { .. }, _) => {
                 Some(format!("{} (l. {line})", self.label(stmt)))
             }
@@ -195,6 +202,7 @@ impl<'a> Journey<'_, 'a> {
             |name: &Option<ast::Name>, what: String| name.as_ref().map_or(what, |name| name.text.clone());
         match &stmt.kind {
             StmtKind::Send(send) => named(&send.name, super::schema::joined(&send.template)),
+            StmtKind::Ask(ask) => named(&ask.name, super::schema::joined(&ask.survey)),
             StmtKind::Call(work) | StmtKind::Assign(work) => {
                 named(&work.name, super::schema::joined(&work.task))
             }

@@ -5,8 +5,9 @@ use super::layout::{Doc, join, text};
 use super::printer::{Element, Printer};
 use crate::diagnostic::Span;
 use crate::lang::ast::{
-    AtWhat, CapWindow, EventDecl, Expect, ExprDecl, Field, Given, Hours, Item, ItemKind, Journey, Name, Prop,
-    PropValue, Record, Rule, RuleKind, Test, TestLine, TestLineKind, TestTime, Text, Then, Type, TypeKind,
+    AskAnswers, AtWhat, CapWindow, EventDecl, Expect, ExprDecl, Field, Given, Hours, Item, ItemKind, Journey,
+    Name, Prop, PropValue, Record, Rule, RuleKind, Test, TestLine, TestLineKind, TestTime, Text, Then, Type,
+    TypeKind,
 };
 
 impl Element for Item {
@@ -385,9 +386,12 @@ impl Printer<'_> {
                 let with = self.record_after(with.as_ref());
                 Doc::Group(vec![text(format!("{verb} {} returns {}", path(task), outcome.text)), with])
             }
-            AtWhat::AskReturns { survey, record } => {
+            AtWhat::AskReturns { survey, answers: AskAnswers::Record(record) } => {
                 let record = self.record(record);
                 Doc::Group(vec![text(format!("ask {} returns ", path(survey))), record])
+            }
+            AtWhat::AskReturns { survey, answers: AskAnswers::Outcome(outcome) } => {
+                text(format!("ask {} returns {}", path(survey), outcome.text))
             }
             AtWhat::Start { with } => self.with_record("start".to_owned(), with.as_ref()),
             AtWhat::Grant(consent) => text(format!("grant {}", consent_of(consent))),

@@ -24,8 +24,8 @@ pub const VANISHED: &str = "value_missing";
 pub(super) struct Flow<'a> {
     steps: Vec<Step>,
     places: Vec<Span>,
-    labels: Labels,
-    names: Names,
+    pub(super) labels: Labels,
+    pub(super) names: Names,
     stages: Vec<(&'a str, Label)>,
     /// Counters of the loops around the present place.
     around: Vec<u16>,
@@ -34,10 +34,10 @@ pub(super) struct Flow<'a> {
 }
 
 /// A step that is about to be made: what stands in the text, its identity and its slot.
-struct Draft {
-    place: Span,
-    id: Word,
-    slot: Option<SlotIx>,
+pub(super) struct Draft {
+    pub(super) place: Span,
+    pub(super) id: Word,
+    pub(super) slot: Option<SlotIx>,
 }
 
 impl<'a> Flow<'a> {
@@ -131,7 +131,7 @@ impl<'a> Flow<'a> {
         lowered
     }
 
-    fn emit(&mut self, here: Label, draft: Draft, kind: StepKind) {
+    pub(super) fn emit(&mut self, here: Label, draft: Draft, kind: StepKind) {
         self.labels.place(here, self.steps.len());
         self.steps.push(Step { id: draft.id, slot: draft.slot, loops: self.around.clone(), kind });
         self.places.push(draft.place);
@@ -167,6 +167,7 @@ impl<'a> Flow<'a> {
         let slot = source.slot(place);
         match &stmt.kind {
             StmtKind::Wait(wait) => self.wait(stmt, wait, here, next, source),
+            StmtKind::Ask(ask) => self.ask(stmt, ask, here, next, source),
             StmtKind::If(choice) => self.choice(stmt, choice, here, next, source),
             StmtKind::Switch(switch) => self.switch(stmt, switch, here, next, source),
             StmtKind::Split { name, variants } => {
@@ -294,11 +295,8 @@ impl<'a> Flow<'a> {
                 source.refuse(stmt.span, "filling an audience");
                 return None;
             }
-            StmtKind::Ask(_) => {
-                source.refuse(stmt.span, "`ask`");
-                return None;
-            }
-            StmtKind::Error
+            StmtKind::Ask(_)
+            | StmtKind::Error
             | StmtKind::GoTo(_)
             | StmtKind::If(_)
             | StmtKind::Repeat { .. }
@@ -557,7 +555,7 @@ fn lower_work<'a>(
     (work.name.as_ref(), format!("{verb} {}", kind.task), StepKind::Work(Box::new(kind)))
 }
 
-fn purpose(place: Span, source: &Source<'_>) -> Word {
+pub(super) fn purpose(place: Span, source: &Source<'_>) -> Word {
     source.info.purposes.get(&place).unwrap_or(&source.info.purpose).clone()
 }
 

@@ -5,10 +5,11 @@
 //! `names`, so that they survive edits elsewhere; places in the text stay in a table beside the program, so that
 //! comments and layout never change its hash.
 //!
-//! - `flow`: blocks and statements to steps; `labels`: where steps go on
+//! - `flow`: blocks and statements to steps, `asking` the steps of an `ask`; `labels`: where steps go on
 //! - `rules`: entries, exits, goals, matches; `moments`: what stands after `until` and `before`
 //! - `names`: stable identities
 
+mod asking;
 mod flow;
 mod labels;
 mod moments;
@@ -25,6 +26,7 @@ use crate::time::Zone;
 use crate::value::Value;
 use flow::Flow;
 
+pub use asking::{UNREADABLE, answer_of, whole};
 pub use flow::VANISHED;
 
 /// A program with the places of its steps.

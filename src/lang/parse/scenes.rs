@@ -5,8 +5,8 @@ use fahrplan_grammar::Rule;
 use super::words::Place;
 use super::{P, Reader, part, parts};
 use crate::lang::ast::{
-    AtWhat, ConsentOf, Day, Expect, Expr, Given, ItemKind, Name, Path, Record, Test, TestLine, TestLineKind,
-    TestTime,
+    AskAnswers, AtWhat, ConsentOf, Day, Expect, Expr, Given, ItemKind, Name, Path, Record, Test, TestLine,
+    TestLineKind, TestTime,
 };
 
 impl<'s> Reader<'s> {
@@ -120,7 +120,12 @@ impl<'s> Reader<'s> {
                 with: self.one_record(p),
             },
             Rule::a_ask => {
-                AtWhat::AskReturns { survey: self.one_path(p, Rule::n_survey)?, record: self.one_record(p)? }
+                let survey = self.one_path(p, Rule::n_survey)?;
+                let answers = match self.one_record(p) {
+                    Some(record) => AskAnswers::Record(record),
+                    None => AskAnswers::Outcome(self.one_name(p, Rule::n_outcome)?),
+                };
+                AtWhat::AskReturns { survey, answers }
             }
             Rule::a_start => AtWhat::Start { with: part(p, Rule::args).and_then(|a| self.args(&a)) },
             Rule::grant => AtWhat::Grant(self.one_consent(p)?),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::program::{Signal, StepIx, StepKind, Trigger, WaitEvent, Word};
 use crate::lang::ast::{ExitTrigger, Journey, JourneyItemKind};
-use crate::lang::lower::Lowered;
+use crate::lang::lower::{Lowered, whole};
 use crate::value::Value;
 
 /// What plays have reached: (journey, step, choice), and (journey, reason).
@@ -41,6 +41,12 @@ pub(super) fn of(journey: &Journey, lowered: &Lowered, reached: &Reached) -> Cov
         }
     }
     for (at, step) in program.steps.iter().enumerate() {
+        // What becomes of an `ask` is asked by the author, where it matters.
+        if matches!(step.kind, StepKind::Branch { .. } | StepKind::WaitEvent(_))
+            && *whole(&step.id) != *step.id
+        {
+            continue;
+        }
         for branch in branches(&step.kind, lowered.closed.contains(&step.id)) {
             let is_taken =
                 |choice: &Word| reached.choices.contains(&(name.clone(), step.id.clone(), choice.clone()));

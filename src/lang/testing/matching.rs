@@ -49,6 +49,11 @@ pub(super) enum What {
         verb: Word,
         task: Word,
     },
+    /// A survey goes out as a message; where a team asks, that is work.
+    Ask {
+        survey: Word,
+        channel: Word,
+    },
     Request {
         endpoint: Word,
         stubbed: bool,
@@ -72,7 +77,10 @@ pub(super) enum What {
 impl What {
     /// What must not happen unexpectedly: it reaches a person or another system.
     pub(super) fn is_visible(&self) -> bool {
-        matches!(self, What::Send { .. } | What::Work { .. } | What::Request { stubbed: false, .. })
+        matches!(
+            self,
+            What::Send { .. } | What::Ask { .. } | What::Work { .. } | What::Request { stubbed: false, .. }
+        )
     }
 }
 
@@ -241,6 +249,7 @@ impl Matcher<'_> {
                 match what {
                     What::Send { template, .. } => verb.text == "send" && named(template),
                     What::Work { verb: did, task } => verb.text == **did && named(task),
+                    What::Ask { survey, .. } => verb.text == "ask" && named(survey),
                     What::Request { endpoint, .. } => verb.text == "request" && named(endpoint),
                     _ => false,
                 }
@@ -314,6 +323,9 @@ fn same_kind(expect: &Expect, what: &What) -> bool {
         (Expect::Did { verb, name }, What::Work { verb: did, task }) => {
             *verb.text == **did && dotted(name) == **task
         }
+        (Expect::Did { verb, name }, What::Ask { survey, .. }) => {
+            verb.text == "ask" && dotted(name) == **survey
+        }
         (Expect::Did { verb, name }, What::Request { endpoint, .. }) => {
             verb.text == "request" && dotted(name) == **endpoint
         }
@@ -353,6 +365,7 @@ impl What {
             What::Skipped { why, channel } if channel.is_empty() => format!("not sent: {why}"),
             What::Skipped { why, channel } => format!("not sent by {channel}: {why}"),
             What::Work { verb, task } => format!("{verb} {task}"),
+            What::Ask { survey, channel } => format!("ask {survey} by {channel}"),
             What::Request { endpoint, .. } => format!("request {endpoint}"),
             What::Record { event } => format!("record {event}"),
             What::Start { journey } => format!("start {journey}"),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use crate::diagnostic::{Code, Diagnostic, Span, suggest};
 use crate::engine::program::{Program, StepKind, Word};
 use crate::lang::ast::{self, AtWhat, Expect, Given, Name, TestLineKind, TestTime};
+use crate::lang::lower::answer_of;
 use crate::lang::types::calendar;
 use crate::time::{Date, Holidays, TimeOfDay, Timestamp, Zone};
 
@@ -264,11 +265,16 @@ impl<'t> Reader<'t, '_> {
                 let phrase = match verb.text.as_str() {
                     "call" => "never calls",
                     "assign" => "never assigns",
+                    "ask" => "never asks",
                     "request" => "never requests",
                     "record" => "never records",
                     _ => return,
                 };
-                let done = self.steps().filter_map(|kind| did(kind, &verb.text)).collect();
+                let mut done: BTreeSet<String> =
+                    self.steps().filter_map(|kind| did(kind, &verb.text)).collect();
+                if verb.text == "ask" {
+                    done.extend(self.asks().map(|survey| survey.to_string()));
+                }
                 (phrase, dotted(name), name.span, done)
             }
             // Names of exits, goals and steps are known: the checker has seen to it.
@@ -287,11 +293,24 @@ impl<'t> Reader<'t, '_> {
     fn can_send(&mut self, channel: &Name, template: &ast::Path) {
         let journey = self.cast.journey.journey.clone();
         let name = dotted(template);
-        let sends = self.steps().filter_map(|kind| match kind {
-            StepKind::Send(send) => Some((send.template.clone(), send.channels.clone())),
+        let programs = self.cast.all.iter();
+        let steps = programs.flat_map(|program| program.steps.iter().map(move |step| (*program, step)));
+        let sends = steps.filter_map(|(program, step)| match &step.kind {
+            StepKind::Send(send) if !is_asked(program, &step.id) => {
+                Some((send.template.clone(), send.channels.clone()))
+            }
             _ => None,
         });
         let sends: Vec<(Word, Vec<Word>)> = sends.collect();
+        if sends.iter().all(|(template, _)| **template != *name) && self.asks().any(|asked| **asked == *name)
+        {
+            let finding = Diagnostic::new(
+                Code::E1003,
+                template.span,
+                format!("`{journey}` asks `{name}` and does not send it"),
+            );
+            return self.findings.push(finding.help(format!("write `expect ask {name}`")));
+        }
         let of_template: Vec<&Vec<Word>> =
             sends.iter().filter(|(template, _)| **template == *name).map(|(_, channels)| channels).collect();
         if of_template.is_empty() {
@@ -303,6 +322,16 @@ impl<'t> Reader<'t, '_> {
             let message = format!("`{journey}` never sends `{name}` by {}", channel.text);
             self.unknown(channel.span, message, &channel.text, &known);
         }
+    }
+
+    /// The surveys that leave as messages of an `ask`.
+    fn asks(&self) -> impl Iterator<Item = &Word> {
+        let programs = self.cast.all.iter();
+        let steps = programs.flat_map(|program| program.steps.iter().map(move |step| (*program, step)));
+        steps.filter_map(|(program, step)| match &step.kind {
+            StepKind::Send(send) if is_asked(program, &step.id) => Some(&send.template),
+            _ => None,
+        })
     }
 
     fn steps(&self) -> impl Iterator<Item = &StepKind> {
@@ -317,6 +346,12 @@ fn did(kind: &StepKind, verb: &str) -> Option<String> {
         StepKind::Record { event, .. } if verb == "record" => Some(event.to_string()),
         _ => None,
     }
+}
+
+/// Whether the message of that step is the one of an `ask`.
+pub(super) fn is_asked(program: &Program, step: &str) -> bool {
+    let wait = answer_of(step);
+    program.steps.iter().any(|step| *step.id == *wait)
 }
 
 pub(super) fn dotted(path: &ast::Path) -> String {

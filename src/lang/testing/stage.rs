@@ -11,12 +11,14 @@ use super::watching::one_line;
 use super::{Play, Reached};
 use crate::diagnostic::{Sources, Span};
 use crate::engine::Programs;
+use crate::engine::eval::ANSWERED;
 use crate::engine::memory::{Happened, Memory};
-use crate::engine::program::{EntryHow, Program, Word, pool_endpoint};
+use crate::engine::program::{EntryHow, Program, StepKind, Word, pool_endpoint};
 use crate::engine::world::{Cause, ConsentChange, Fields, Input};
 use crate::id::ContactId;
 use crate::lang::Compilation;
 use crate::lang::ast::{self, AtWhat, ConsentOf, Given};
+use crate::lang::lower::{UNREADABLE, answer_of};
 use crate::time::{Calendar, Timestamp};
 use crate::value::Value;
 
@@ -307,9 +309,8 @@ impl<'s, 't> Stage<'s, 't> {
             }
             AtWhat::Grant(consent) => self.consent(action, consent, true, at),
             AtWhat::Withdraw(consent) => self.consent(action, consent, false, at),
-            AtWhat::AskReturns { survey, .. } => {
-                let message = format!("answers of `{}` are not available yet", dotted(survey));
-                self.problems.push((action.span, message));
+            AtWhat::AskReturns { survey, answers } => {
+                self.ask_returns(action, &dotted(survey), answers, at);
             }
             AtWhat::Expect(_) | AtWhat::Given(_) => {}
         }
@@ -379,6 +380,67 @@ impl<'s, 't> Stage<'s, 't> {
             Some(step) => drop(self.memory.outcome(contact, &step, outcome, answers, at)),
             None => self.problems.push((action.span, format!("`{task}` is not open at this moment"))),
         }
+    }
+
+    /// Answers to the newest open question, or what came in their place.
+    fn ask_returns(&mut self, action: &Action<'_>, survey: &str, answers: &ast::AskAnswers, at: Timestamp) {
+        let contact = self.contacts[action.person];
+        let declared = self.compilation.catalog.surveys.get(survey);
+        let types: Vec<_> = declared.iter().flat_map(|s| &s.questions).map(|q| q.field.clone()).collect();
+        let (outcome, fields, words) = match answers {
+            ast::AskAnswers::Record(record) => {
+                let fields = self.fields(Some(record), &types);
+                let words = with_words(&fields, Some(record), &self.cast.zone);
+                (ANSWERED, fields, format!("ask {survey} returns{}", words.trim_start_matches(" with")))
+            }
+            ast::AskAnswers::Outcome(name) => {
+                (name.text.as_str(), Fields::new(), format!("ask {survey} returns {}", name.text))
+            }
+        };
+        self.did(action, at, words);
+        match self.open_question(contact, survey, outcome) {
+            Ok(step) => drop(self.memory.outcome(contact, &step, outcome, fields, at)),
+            Err(why) => self.problems.push((action.span, why)),
+        }
+    }
+
+    /// The step that takes this outcome: of the message, or of the work of a team.
+    fn open_question(&self, contact: ContactId, survey: &str, outcome: &str) -> Result<Word, String> {
+        let resting = self.memory.resting(contact);
+        let is_open = |journey: &Word, step: &str| resting.iter().any(|(j, s)| j == journey && **s == *step);
+        let own = self.memory.log().iter().rev().filter(|logged| logged.contact == contact);
+        let open = own.filter_map(|logged| match &logged.what {
+            Happened::Send(sent) if *sent.template == *survey => {
+                is_open(&sent.journey, &answer_of(&sent.step)).then(|| (&sent.journey, &sent.step, false))
+            }
+            Happened::Task(task) if &*task.verb == "ask" && *task.task == *survey => {
+                is_open(&task.journey, &task.step).then(|| (&task.journey, &task.step, true))
+            }
+            _ => None,
+        });
+        let Some((journey, step, spoken)) = open.into_iter().next() else {
+            return Err(format!("`{survey}` is not asked at this moment"));
+        };
+        match outcome {
+            "declined" | "expired" if !spoken => {
+                Err(format!("`{survey}` is asked by message: it is answered, or nothing comes"))
+            }
+            UNREADABLE if spoken || !self.reads_replies(journey, step) => Err(format!(
+                "`{survey}` is not asked on a channel with `replies`, so nothing unreadable comes"
+            )),
+            _ => Ok(step.clone()),
+        }
+    }
+
+    fn reads_replies(&self, journey: &Word, step: &str) -> bool {
+        let program = self.cast.all.iter().find(|program| program.journey == *journey);
+        let id = answer_of(step);
+        program.is_some_and(|program| {
+            program.steps.iter().any(|step| match &step.kind {
+                StepKind::WaitEvent(wait) => *step.id == *id && wait.arms.len() > 1,
+                _ => false,
+            })
+        })
     }
 
     fn did(&mut self, action: &Action<'_>, at: Timestamp, words: String) {

@@ -9,6 +9,7 @@ use crate::engine::facts::{Effects, Facts};
 use crate::engine::program::{Expr, Word};
 use crate::id::{ContactId, EnrollmentId};
 use crate::lang::ast::{self, Expect};
+use crate::lang::lower::whole;
 use crate::time::Timestamp;
 use crate::value::Value;
 
@@ -80,10 +81,13 @@ impl<'s, 't> Stage<'s, 't> {
             .map(|(_, step)| step)
             .collect();
         match resting.as_slice() {
-            found if found.iter().any(|at| **at == *step) => Ok(()),
+            found if found.iter().any(|at| *whole(at) == *step) => Ok(()),
             [] => Err(format!("nobody waits at `{step}`: nobody is in the journey at this moment")),
-            [other] => Err(format!("it does not wait at `{step}` but at `{other}`")),
-            many => Err(format!("nobody waits at `{step}`, but at {}", many.join(", "))),
+            [other] => Err(format!("it does not wait at `{step}` but at `{}`", whole(other))),
+            many => {
+                let many: Vec<&str> = many.iter().map(|at| whole(at)).collect();
+                Err(format!("nobody waits at `{step}`, but at {}", many.join(", ")))
+            }
         }
     }
 

@@ -1,12 +1,14 @@
 //! What can be seen of a play: messages, work, exits and goals, told as they happen.
 
 use super::matching::{Seen, What};
+use super::script::is_asked;
 use super::stage::{Stage, Stub};
 use crate::diagnostic::Span;
 use crate::engine::memory::{Happened, Logged};
 use crate::engine::program::{StepKind, Word};
-use crate::engine::world::{self, Fields, NewRequest, Note};
+use crate::engine::world::{self, Delivery, Fields, NewRequest, Note};
 use crate::id::{ContactId, EnrollmentId};
+use crate::lang::lower::whole;
 use crate::time::{Timestamp, Zone};
 use crate::value::Value;
 
@@ -68,7 +70,26 @@ impl<'s, 't> Stage<'s, 't> {
                     Happened::Send(sent) if sent.id == *delivery => Some(sent),
                     _ => None,
                 });
-                what.extend(sent.map(|sent| What::Send {
+                let asks = sent.is_some_and(|sent| self.asks(sent));
+                // Asked on several channels at once is asked once.
+                let first = |other: &&Delivery| sent.is_some_and(|sent| is_one_question(other, sent));
+                let is_first = || {
+                    let sends = all.iter().filter_map(|logged| match &logged.what {
+                        Happened::Send(sent) => Some(&**sent),
+                        _ => None,
+                    });
+                    sends.into_iter().find(first).map(|first| first.id) == sent.map(|sent| sent.id)
+                };
+                if asks && !is_first() {
+                    return;
+                }
+                what.extend(
+                    sent.filter(|_| asks).map(|sent| What::Ask {
+                        survey: sent.template.clone(),
+                        channel: sent.channel.clone(),
+                    }),
+                );
+                what.extend(sent.filter(|_| !asks).map(|sent| What::Send {
                     channel: sent.channel.clone(),
                     template: sent.template.clone(),
                     to: sent.to.as_ref().map(|to| to.to_string()),
@@ -99,6 +120,12 @@ impl<'s, 't> Stage<'s, 't> {
         for what in what {
             self.see(logged.at, person, journey.clone(), what, None);
         }
+    }
+
+    /// Whether the message is the one of an `ask`.
+    fn asks(&self, sent: &Delivery) -> bool {
+        let mut programs = self.cast.all.iter();
+        programs.any(|program| program.journey == sent.journey && is_asked(program, &sent.step))
     }
 
     /// The event that a `record` step wrote.
@@ -164,8 +191,13 @@ impl<'s, 't> Stage<'s, 't> {
     }
 }
 
+fn is_one_question(one: &Delivery, other: &Delivery) -> bool {
+    (one.enrollment, &one.step, one.round) == (other.enrollment, &other.step, other.round)
+}
+
 /// The identity of a step as people read it: without what it hangs on.
 pub(super) fn readable(id: &str) -> &str {
+    let id = whole(id);
     id.rsplit('/').next().unwrap_or(id)
 }
 
