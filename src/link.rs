@@ -40,6 +40,8 @@ pub enum Kind {
     Confirm,
     /// `GET /r/{token}` records a click and redirects.
     Click { target: String },
+    /// `/s/{token}` shows the questions of a survey and takes the answers.
+    Survey,
 }
 
 /// The key that signs links. No `Debug`: it must not reach a log.

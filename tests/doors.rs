@@ -1,10 +1,13 @@
 //! The doors on a database of their own, for tests that speak with them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fahrplan::clock::{JourneyClock, machine_now};
+use fahrplan::config::{Config, Secrets};
 use fahrplan::http::connections::{self, Limits};
 use fahrplan::http::{self, Doors, Settings};
 use fahrplan::link::LinkKey;
@@ -93,7 +96,7 @@ impl Open {
             public_url: url.into(),
             scripts: None,
             settings: Arc::new(settings),
-            secrets: Default::default(),
+            secrets: secrets(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");
@@ -120,6 +123,20 @@ impl Open {
         let body = body.to_string();
         let more = format!("connection: close\r\ncontent-length: {}\r\n", body.len());
         split(&self.say(format!("{}{body}", self.post(path, &more)).as_bytes()).await)
+    }
+
+    /// Sends what a gateway of the generic dialect reports; the status and what came back.
+    pub(crate) async fn signed(&self, report: &serde_json::Value) -> (u16, serde_json::Value) {
+        use hmac::{KeyInit as _, Mac as _};
+        let (body, at) = (report.to_string(), machine_now().0 / 1_000);
+        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(SEAL.as_bytes()).expect("a key");
+        mac.update(format!("{at}.{body}").as_bytes());
+        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let more = format!(
+            "connection: close\r\nx-fahrplan-timestamp: {at}\r\nx-fahrplan-signature: sha256={hex}\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        split(&self.say(format!("{}{body}", self.post("/v1/receipts/generic", &more)).as_bytes()).await)
     }
 
     /// Lets everything that waits be taken.
@@ -150,6 +167,14 @@ impl Open {
         _ = stream.write_all(bytes).await;
         read_to_end(&mut stream).await
     }
+}
+
+/// Under which providers sign what they report.
+const SEAL: &str = "siegel";
+
+fn secrets() -> Secrets {
+    let environment = BTreeMap::from([("FAHRPLAN_SECRET_RECEIPTS".to_owned(), SEAL.to_owned())]);
+    Secrets::new(&Config::default(), Path::new("."), &environment)
 }
 
 /// The status of an answer and its JSON; `null` where it has none.

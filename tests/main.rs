@@ -26,5 +26,6 @@ mod parse;
 mod reading;
 mod serving;
 mod store;
+mod surveys;
 mod testing;
 mod why;

@@ -10,7 +10,7 @@ use crate::clock::machine_now;
 use crate::engine::world::{Event, Note};
 use crate::store::held::{Held, plain};
 use crate::store::permissions::LedgerLine;
-use crate::store::{Access, deliveries, enrollments, tasks};
+use crate::store::{Access, deliveries, enrollments, surveys, tasks};
 use crate::story::Teller;
 use crate::time::Timestamp;
 
@@ -67,6 +67,7 @@ fn in_words(held: &Held) -> String {
     section("enrollments", held.enrollments.iter().map(enrollment_in_words).collect());
     section("deliveries", held.deliveries.iter().map(delivery_in_words).collect());
     section("tasks", held.tasks.iter().map(task_in_words).collect());
+    section("answers", held.answers.iter().map(answer_in_words).collect());
     section("events", held.events.iter().map(event_in_words).collect());
     section("history", held.history.iter().map(|note| note_in_words(&held.teller, note)).collect());
     text
@@ -126,6 +127,10 @@ fn task_in_words(task: &tasks::Task) -> String {
     let outcome = task.outcome.as_deref().map_or(String::new(), |outcome| format!(", {outcome}"));
     let (at, id) = (minute(work.due_at), work.id);
     format!("{at}  {id}  {} {} by {}: {}{outcome}", work.verb, work.task, work.team, task.state)
+}
+
+fn answer_in_words(line: &surveys::Line) -> String {
+    format!("{}  {} by {}  {}", minute(line.at), line.survey, line.way, shown(&plain(&line.fields)))
 }
 
 fn event_in_words(event: &Event) -> String {

@@ -227,7 +227,8 @@ impl Text {
 
     /// The texts on that channel. A sample that the template cannot write there becomes a link: only that is particular.
     fn render(&mut self, templates: &Templates, template: &str, channel: &str) -> Result<Rendered, Failure> {
-        let [unsubscribe, confirm] = ["u", "c"].map(|page| format!("{}/{page}/test", self.nowhere));
+        let [unsubscribe, confirm, survey] =
+            ["u", "c", "s"].map(|page| format!("{}/{page}/test", self.nowhere));
         let mut exchanged = 0;
         loop {
             let context = Json::Object(self.context.clone());
@@ -242,6 +243,7 @@ impl Text {
                     preferences: Some(&unsubscribe),
                     confirm: Some(&confirm),
                     browser: None,
+                    survey: Some(&survey),
                 },
                 counted: None,
             });

@@ -25,6 +25,8 @@ pub struct Composer {
 struct OwnLinks {
     unsubscribe: String,
     confirm: String,
+    /// Of a message that asks one.
+    survey: Option<String>,
 }
 
 /// Why a message cannot be made; trying again would not help.
@@ -53,7 +55,7 @@ impl Composer {
         let nobody = || Refusal { text: "there is no address".to_owned(), bad_address: false };
         let person = claimed.person.as_ref().ok_or_else(nobody)?;
         let address = person.address.as_ref().ok_or_else(nobody)?;
-        let links = self.links(claimed);
+        let links = self.links(catalog, claimed);
         let rendered = self.render_with(catalog, writing, claimed, person, &links)?;
         let name = display_name(person);
         let outgoing = Outgoing {
@@ -80,7 +82,7 @@ impl Composer {
     ) -> Result<Rendered, Refusal> {
         let nobody = || Refusal { text: "there is no address".to_owned(), bad_address: false };
         let person = claimed.person.as_ref().ok_or_else(nobody)?;
-        self.render_with(catalog, writing, claimed, person, &self.links(claimed))
+        self.render_with(catalog, writing, claimed, person, &self.links(catalog, claimed))
     }
 
     fn render_with(
@@ -111,6 +113,7 @@ impl Composer {
                 preferences: Some(&links.unsubscribe),
                 confirm: Some(&links.confirm),
                 browser: None,
+                survey: links.survey.as_deref(),
             },
             // A confirmation mail is free of tracking (case law on double opt-in).
             counted: (counts_clicks && !delivery.transactional).then_some(&click),
@@ -118,7 +121,7 @@ impl Composer {
         writing.templates.render(&request).map_err(Refusal::new)
     }
 
-    fn links(&self, claimed: &Claimed) -> OwnLinks {
+    fn links(&self, catalog: &Catalog, claimed: &Claimed) -> OwnLinks {
         let delivery = &claimed.delivery;
         let purpose = delivery.purpose.to_string();
         let unsubscribe =
@@ -126,6 +129,10 @@ impl Composer {
         OwnLinks {
             unsubscribe: format!("{}/u/{unsubscribe}", self.public_url),
             confirm: format!("{}/c/{}", self.public_url, self.token(claimed, Kind::Confirm)),
+            survey: catalog
+                .surveys
+                .contains_key(&delivery.template)
+                .then(|| format!("{}/s/{}", self.public_url, self.token(claimed, Kind::Survey))),
         }
     }
 

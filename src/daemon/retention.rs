@@ -1,6 +1,7 @@
 //! Forgetting what is kept no longer, a little at a time: a pass over all contacts may take hours, and nobody notices it.
 //!
-//! What holds for how long: events as the schema says (`keep`), decisions 400 days, rejected items and message ids as their files say.
+//! What holds for how long: events as the schema says (`keep`), decisions 400 days, answers to surveys three years, rejected items and
+//! message ids as their files say.
 //! Open tasks that nobody did in time are taken off the list here too.
 
 use std::time::Duration;
@@ -9,14 +10,16 @@ use tokio::time::Instant;
 
 use crate::clock::machine_now;
 use crate::id::{self, ContactId};
-use crate::store::{Result, Store, events, history, inbox, journeys, rejected, tasks};
+use crate::store::{Result, Store, events, history, inbox, journeys, rejected, surveys, tasks};
 use crate::time::{DAY, Timestamp};
 
 /// How long decisions are kept, on the machine's clock.
 const DECISIONS: i64 = 400 * DAY;
+/// How long answers to surveys are kept.
+const ANSWERS: i64 = 3 * 366 * DAY;
 /// Slices of a bucket that one call works on, so that a call is short.
 const SLICES: usize = 10;
-/// Decisions a slice.
+/// Decisions or answers a slice.
 const ROWS: i64 = 1_000;
 /// From the beginning of one pass over the events of all contacts to that of the next.
 const PASS: Duration = Duration::from_secs(24 * 3_600);
@@ -43,6 +46,7 @@ impl Retention {
             inbox::forget_seen(&mut tx, bucket).await?;
             tx.commit().await?;
             forget_decisions(store, bucket).await?;
+            forget_answers(store, bucket).await?;
         }
         self.forget_events(store, now).await
     }
@@ -66,6 +70,19 @@ async fn forget_decisions(store: &Store, bucket: i64) -> Result<()> {
     for _ in 0..SLICES {
         let mut tx = store.write().await?;
         let forgotten = history::forget(&mut tx, bucket, before, ROWS).await?;
+        tx.commit().await?;
+        if forgotten < ROWS.unsigned_abs() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn forget_answers(store: &Store, bucket: i64) -> Result<()> {
+    let before = id::at(machine_now().plus_ms(-ANSWERS));
+    for _ in 0..SLICES {
+        let mut tx = store.write().await?;
+        let forgotten = surveys::forget(&mut tx, bucket, before, ROWS).await?;
         tx.commit().await?;
         if forgotten < ROWS.unsigned_abs() {
             break;

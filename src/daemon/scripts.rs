@@ -12,7 +12,7 @@ use crate::engine::world::Fields;
 use crate::http::tasks::Scripts;
 use crate::lang::template::LocaleChain;
 use crate::store::deliveries::Person;
-use crate::store::tasks::Task;
+use crate::store::tasks::{self, Task};
 use crate::store::{Result, Store, journeys, templates};
 
 /// The scripts of the newest deploy, read once.
@@ -58,7 +58,8 @@ impl Shelf {
     async fn render(&self, task: &Task, attributes: Fields) -> Result<Option<String>> {
         let deployed = journeys::deployed(&mut self.store.read().await?).await?;
         let catalog = &deployed.catalog;
-        let Some(name) = catalog.tasks.get(&task.work.task).and_then(|task| task.script.as_deref()) else {
+        let declared = tasks::declared(catalog, &task.work);
+        let Some(name) = declared.as_ref().and_then(|task| task.script.as_deref()) else {
             return Ok(None);
         };
         let deploy = self.newest(deployed.generation).await?;

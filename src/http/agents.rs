@@ -257,7 +257,13 @@ fn outcome_form(
     given: &BTreeMap<String, String>,
 ) -> Markup {
     let language = agent.language;
-    let Some(declared) = catalog.tasks.get(&task.work.task) else { return html! {} };
+    let Some(declared) = tasks::declared(catalog, &task.work) else { return html! {} };
+    let label = |answer: &FieldType| match super::tasks::asked(catalog, &task.work, &answer.name) {
+        Some(text) => text.to_owned(),
+        None => words(&answer.name),
+    };
+    // Who declines owes no answer, so nothing can be asked for before the outcome is known.
+    let is_survey = *task.work.verb == *tasks::ASK;
     let chosen = given.get("outcome").map(String::as_str);
     html! {
         h2 { (language.pick("Ergebnis", "Outcome")) }
@@ -271,7 +277,7 @@ fn outcome_form(
                     }
                 }
             }
-            @for answer in &declared.answers { (field(answer, given, language)) }
+            @for answer in &declared.answers { (field(answer, &label(answer), !is_survey, given, language)) }
             (note_field("note", given, language))
             button type="submit" { (language.pick("Ergebnis melden", "Tell the outcome")) }
         }
@@ -286,10 +292,16 @@ fn note_field(id: &str, given: &BTreeMap<String, String>, language: Language) ->
 }
 
 /// The field of an answer, by its type. The name has a prefix, so that no answer can be taken for a field of ours.
-fn field(answer: &FieldType, given: &BTreeMap<String, String>, language: Language) -> Markup {
+fn field(
+    answer: &FieldType,
+    label: &str,
+    must: bool,
+    given: &BTreeMap<String, String>,
+    language: Language,
+) -> Markup {
     let name = format!("answer.{}", answer.name);
     let value = given.get(&name).map_or("", String::as_str);
-    let needed = !answer.ty.is_optional();
+    let needed = must && !answer.ty.is_optional();
     let choice = |key: &str, shown: &str| {
         html! { option value=(key) selected[value == key] { (shown) } }
     };
@@ -297,7 +309,7 @@ fn field(answer: &FieldType, given: &BTreeMap<String, String>, language: Languag
         html! { input id=(name) name=(name) type=(kind) inputmode=(mode) value=(value) required[needed]; }
     };
     html! { div.part {
-        label.field for=(name) { (words(&answer.name)) }
+        label.field for=(name) { (label) }
         @match answer.ty.required() {
             Type::OneOf(values) => select id=(name) name=(name) required[needed] {
                 option value="" { "–" }
@@ -439,7 +451,7 @@ fn moment(text: &str, zone: &Zone) -> Option<Timestamp> {
 async fn outcome(sent: Sent) -> Answered {
     let Sent { doors, agent, task, now, fields } = &sent;
     let deployed = doors.deployed().await?;
-    let declared = deployed.catalog.tasks.get(&task.work.task);
+    let declared = tasks::declared(&deployed.catalog, &task.work);
     let answers = declared.map_or_else(BTreeMap::new, |declared| answers(&declared.answers, fields));
     let note = super::tasks::short(fields.get("note").cloned())?;
     let report = Report {

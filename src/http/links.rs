@@ -196,14 +196,14 @@ fn read(doors: &Doors, token: &str) -> Result<Link, Refused> {
     doors.link_key.verify(token, machine_now())
 }
 
-fn dead(doors: &Doors, language: Language) -> Response {
+pub(super) fn dead(doors: &Doors, language: Language) -> Response {
     let title = language.pick("Dieser Link gilt nicht mehr", "This link is no longer valid");
     let text = language.pick("Er ist abgelaufen oder unvollständig.", "It has expired or is incomplete.");
     Page { language, title, text: text.to_owned(), button: None, sender: doors.sender.to_string() }
         .answer(StatusCode::NOT_FOUND)
 }
 
-fn language(headers: &HeaderMap) -> Language {
+pub(super) fn language(headers: &HeaderMap) -> Language {
     let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Language::of(accepts.unwrap_or_default())
 }

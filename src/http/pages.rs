@@ -1,4 +1,4 @@
-//! The pages that people reach from their mail: unsubscribe and confirm. Plain, without scripts, in the reader's language.
+//! The pages that people reach from their mail: unsubscribe, confirm, the questions of a survey. Plain, without scripts, in the reader's language.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -48,49 +48,54 @@ pub struct Page {
 }
 
 impl Page {
-    /// The page as an answer. No script, no foreign source, no frame, no referrer: the address is a secret of its reader.
+    /// The page as an answer.
     pub fn answer(self, status: StatusCode) -> Response {
-        let mut response = (status, Html(self.markup().into_string())).into_response();
-        let headers = response.headers_mut();
-        for (name, value) in PAGE_HEADERS {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        let body = html! {
+            p { (self.text) }
+            @if let Some(button) = self.button {
+                form method="post" { button type="submit" { (button) } }
+            }
+        };
+        answer(self.language, self.title, &self.sender, &body, status)
     }
+}
 
-    fn markup(&self) -> Markup {
-        html! {
-            (DOCTYPE)
-            html lang=(self.language.tag()) {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="robots" content="noindex";
-                    meta name="color-scheme" content="light dark";
-                    title { (self.title) }
-                    style { (maud::PreEscaped(STYLE)) }
-                }
-                body {
-                    main {
-                        p.sender { (self.sender) }
-                        h1 { (self.title) }
-                        p { (self.text) }
-                        @if let Some(button) = self.button {
-                            form method="post" { button type="submit" { (button) } }
-                        }
-                    }
+/// A page of ours as an answer. No script, no foreign source, no frame, no referrer: the address is a secret of its reader.
+pub fn answer(language: Language, title: &str, sender: &str, body: &Markup, status: StatusCode) -> Response {
+    let page = html! {
+        (DOCTYPE)
+        html lang=(language.tag()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (maud::PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    p.sender { (sender) }
+                    h1 { (title) }
+                    (body)
                 }
             }
         }
+    };
+    let mut response = (status, Html(page.into_string())).into_response();
+    let headers = response.headers_mut();
+    for (name, value) in PAGE_HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Headers of every page.
 pub const PAGE_HEADERS: [(&str, &str); 4] = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'sha256-pR5RMeOI+NEzPjwElJXlIykpXah6LSp1/hZnxk8CjFc='; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-U1TexhGfwLCxfNCg/951V3FTMRR7SA8XY/n2JhzjNdE='; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -100,12 +105,26 @@ pub const PAGE_HEADERS: [(&str, &str); 4] = [
 /// The one style sheet; its hash stands in the content security policy.
 pub const STYLE: &str = "\
 :root{color-scheme:light dark}\
-body{margin:0;font:17px/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText}\
+*{box-sizing:border-box}\
+body{margin:0;font:17px/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText;overflow-wrap:anywhere}\
 main{max-width:34rem;margin:12vh auto 0;padding:0 1.25rem}\
 .sender{color:GrayText;margin:0 0 2rem}\
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .75rem}\
 button{font:inherit;font-weight:600;margin-top:1rem;padding:.75rem 1.5rem;border:0;border-radius:.5rem;background:#1f5fbf;color:#fff;cursor:pointer}\
-button:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}";
+button:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}\
+.survey{padding-bottom:3rem}.survey button{width:100%}\
+.question{border:0;margin:0 0 1.75rem;padding:0;min-width:0}\
+.asked{display:block;font-weight:600;padding:0;margin:0 0 .6rem}.asked small{font-weight:400;color:GrayText}\
+.scale{display:grid;grid-template-columns:repeat(auto-fit,minmax(2.75rem,1fr));gap:.4rem}\
+.step{position:relative;display:flex;align-items:center;justify-content:center;min-height:2.75rem;border:1px solid #888;border-radius:.5rem}\
+.step input{position:absolute;inset:0;width:100%;height:100%;margin:0;opacity:0;cursor:pointer}\
+.choice{display:flex;align-items:center;gap:.75rem;min-height:2.75rem;padding:.25rem .9rem;margin:0 0 .4rem;border:1px solid #888;border-radius:.5rem;cursor:pointer}\
+.choice input{width:1.2rem;height:1.2rem;margin:0;flex:none}\
+.step:has(:checked),.choice:has(:checked){border-color:#1f5fbf;box-shadow:inset 0 0 0 1px #1f5fbf;background:#1f5fbf22;font-weight:600}\
+.step:has(:focus-visible),.choice:has(:focus-visible),.field:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}\
+.field{font:inherit;width:100%;padding:.6rem;border:1px solid #888;border-radius:.5rem;background:Field;color:FieldText}\
+.wrong{color:#b3261e;margin:.5rem 0 0}.summary{padding:.6rem 1rem;border-radius:.5rem;background:#b3261e22}\
+@media(prefers-color-scheme:dark){.wrong{color:#ffb4ab}}";
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,7 @@ use super::Doors;
 use super::auth::MayTasks;
 use super::problem::Problem;
 use crate::engine::program::{Catalog, Task as Declared};
-use crate::engine::world::{Event, Fields};
+use crate::engine::world::{Event, Fields, NewTask};
 use crate::id::{ContactId, TaskId};
 use crate::store::held::plain;
 use crate::store::keys::Key;
@@ -334,8 +334,10 @@ pub(super) async fn beside(doors: &Doors, task: &Task) -> Result<Beside, Problem
 fn as_json(catalog: &Catalog, task: &Task, person: &Person, now: Now) -> Json_ {
     let (work, hand) = (&task.work, &task.hand);
     let moment = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    let declared = catalog.tasks.get(&work.task);
+    let declared = tasks::declared(catalog, work);
+    let declared = declared.as_ref();
     let answers = declared.map_or(&[][..], |declared| &declared.answers);
+    let answer = |field: &FieldType| answer(field, asked(catalog, work, &field.name));
     json!({
         "id": work.id.to_string(), "verb": work.verb, "task": work.task, "team": work.team,
         "journey": work.journey, "step": work.step, "state": task.state, "outcome": task.outcome,
@@ -352,10 +354,16 @@ fn as_json(catalog: &Catalog, task: &Task, person: &Person, now: Now) -> Json_ {
     })
 }
 
-fn answer(field: &FieldType) -> Json_ {
+/// How a task asks for an answer: as its survey words it.
+pub(super) fn asked<'c>(catalog: &'c Catalog, work: &NewTask, name: &str) -> Option<&'c str> {
+    let survey = catalog.surveys.get(&work.task).filter(|_| *work.verb == *tasks::ASK)?;
+    survey.questions.iter().find(|question| *question.field.name == *name).map(|question| &*question.text)
+}
+
+fn answer(field: &FieldType, text: Option<&str>) -> Json_ {
     let ty = field.ty.required();
     let values = if let Type::OneOf(values) = ty { Some(values) } else { None };
     json!({
-        "name": field.name, "type": ty.to_string(), "optional": field.ty.is_optional(), "values": values,
+        "name": field.name, "type": ty.to_string(), "optional": field.ty.is_optional(), "values": values, "text": text,
     })
 }

@@ -5,7 +5,9 @@
 //!
 //! - here: what is read
 //! - `segment`: items of the Segment API; `consent`: permissions; `arguments`: those of a journey that is started by hand
+//! - `answers`: what people answer to surveys
 
+pub mod answers;
 mod arguments;
 mod consent;
 mod segment;

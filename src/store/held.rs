@@ -9,7 +9,7 @@ use super::contacts::{self, Contact};
 use super::permissions::LedgerLine;
 use super::{
     Conn, Result, brakes, deliveries, enrollments, events, history, journeys, permissions, suppressions,
-    tasks,
+    surveys, tasks,
 };
 use crate::engine::program::Word;
 use crate::engine::world::{Event, Fields, Note};
@@ -26,6 +26,8 @@ pub struct Held {
     pub enrollments: Vec<enrollments::Line>,
     pub deliveries: Vec<deliveries::Line>,
     pub tasks: Vec<tasks::Task>,
+    /// To surveys.
+    pub answers: Vec<surveys::Line>,
     /// Oldest first, as all the others.
     pub events: Vec<Event>,
     pub history: Vec<Note>,
@@ -68,6 +70,7 @@ impl Held {
             consents: permissions::ledger(conn, id).await?,
             enrollments: enrollments::of_contact(conn, id).await?,
             history: history::of_contact(conn, id).await?,
+            answers: surveys::of_contact(conn, id).await?,
             pauses: permitted.pauses.into_iter().collect(),
             slots: permitted.slots,
             teller: Teller {
@@ -144,6 +147,7 @@ impl Held {
             "enrollments": self.enrollments.iter().map(enrollment).collect::<Vec<_>>(),
             "deliveries": self.deliveries.iter().map(delivery).collect::<Vec<_>>(),
             "tasks": self.tasks.iter().map(task).collect::<Vec<_>>(),
+            "answers": self.answers.iter().map(surveys::Line::as_json).collect::<Vec<_>>(),
             "events": self.events.iter().map(event).collect::<Vec<_>>(),
             "history": self.history.iter().map(note).collect::<Vec<_>>(),
         })

@@ -178,6 +178,8 @@ async fn move_rows(tx: &mut Conn, way: Way) -> Result<()> {
         "UPDATE deliveries SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
         "UPDATE tasks SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
         "UPDATE history SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
+        // Behind what they answer: who takes an answer down holds that, and is waited for.
+        "UPDATE answers SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
     ] {
         tx.exec(sql, way.args()).await?;
     }

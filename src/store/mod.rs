@@ -66,6 +66,7 @@ pub mod skew;
 mod sql;
 pub mod status;
 pub mod suppressions;
+pub mod surveys;
 pub mod tasks;
 pub mod templates;
 pub mod tidy;

@@ -5,11 +5,12 @@
 
 use super::deliveries::{self, Receipt};
 use super::inbox::{Incoming, To};
-use super::{Conn, Result, Store, identities, journeys, suppressions};
+use super::{Conn, Result, Store, identities, journeys, suppressions, surveys};
 use crate::engine::program::Word;
 use crate::engine::world::{ConsentChange, Fields, Input, Outcome, Suppression};
 use crate::id::DeliveryId;
-use crate::time::{DAY, Timestamp};
+use crate::intake::answers;
+use crate::time::{DAY, Timestamp, Zone};
 use crate::value::Value;
 
 /// An answer belongs to the newest message that is not older than that.
@@ -126,7 +127,8 @@ pub async fn report(
 }
 
 /// Takes down what somebody answered, as an outcome of the message that it answers. A word such as STOP ends what is sent for
-/// marketing on that channel, to whoever has the address.
+/// marketing on that channel, to whoever has the address. What answers a survey is kept as its answer; what does not, though it was
+/// asked for, is told once more to the enrollment as `unreadable`.
 pub async fn reply(store: &Store, reply: Reply<'_>, now: Timestamp) -> Result<Told> {
     let mut conn = store.read().await?;
     let found = match reply.refers_to {
@@ -135,6 +137,8 @@ pub async fn reply(store: &Store, reply: Reply<'_>, now: Timestamp) -> Result<To
     };
     let Some(receipt) = found else { return Ok(Told::Unknown) };
     let wanted = receipt.wants_outcome || journeys::deployed(&mut conn).await?.hears_of("replied");
+    let asked = surveys::open(&mut conn, &receipt, now).await?.filter(|_| !is_stop(reply.text));
+    let zone = journeys::deployed(&mut conn).await?.catalog.zone.clone();
     drop(conn);
     if is_stop(reply.text) {
         let evidence = serde_json::json!({ "delivery": receipt.id.to_string(), "reply": reply.id });
@@ -148,10 +152,30 @@ pub async fn reply(store: &Store, reply: Reply<'_>, now: Timestamp) -> Result<To
         };
         suppressions::unsubscribe(store, receipt.contact, (receipt.bucket, receipt.id), change).await?;
     }
+    let kept: String = reply.text.chars().filter(|c| *c != '\0').take(LONGEST).collect();
+    let text = (Word::from("text"), Value::text(&kept));
     let mut items = Vec::new();
+    if let Some(open) = asked {
+        let zone = Zone::named(&zone).unwrap_or_else(Zone::utc);
+        let read = answers::read_text(&open.survey, &kept, &zone);
+        if let Some(fields) = &read {
+            let (way, id) = (surveys::Way::Text, Some(reply.id));
+            match surveys::answer(store, receipt.id, way, id, fields.clone(), now).await? {
+                Ok(()) => return Ok(Told::Taken),
+                Err(surveys::Refused::Answered(by)) if by.as_deref() == Some(reply.id) => {
+                    return Ok(Told::Repeated);
+                }
+                // Nobody asks any more: it is said, and nothing else.
+                Err(_) => {}
+            }
+        }
+        if let (None, Some((step, round))) = (read, open.place) {
+            let name = format!("unreadable {} {step} {round}", receipt.enrollment);
+            let asking = Receipt { step, round, ..receipt.clone() };
+            items.push((name, outcome(&asking, "unreadable", Some(text.clone()), now)));
+        }
+    }
     if wanted {
-        let kept: String = reply.text.chars().filter(|c| *c != '\0').take(LONGEST).collect();
-        let text = (Word::from("text"), Value::text(&kept));
         items.push((format!("reply {}", reply.id), outcome(&receipt, "replied", Some(text), now)));
     }
     take(store, &receipt, items, now).await

@@ -93,15 +93,18 @@ pub struct Links<'a> {
     pub confirm: Option<&'a str>,
     /// The message as a page.
     pub browser: Option<&'a str>,
+    /// The questions of a survey, and the form for the answers.
+    pub survey: Option<&'a str>,
 }
 
 impl Links<'_> {
-    fn all(&self) -> [(&'static str, Option<&str>); 4] {
-        let Links { unsubscribe, preferences, confirm, browser } = *self;
+    fn all(&self) -> [(&'static str, Option<&str>); 5] {
+        let Links { unsubscribe, preferences, confirm, browser, survey } = *self;
         [
             ("browser", browser),
             ("confirm", confirm),
             ("preferences", preferences),
+            ("survey", survey),
             ("unsubscribe", unsubscribe),
         ]
     }

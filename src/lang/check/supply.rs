@@ -212,6 +212,10 @@ fn supplied<'t>(
             "links" if used.path.get(1).is_some_and(|name| name == "browser") => {
                 journey.out.push(not_yet(used.span, "`links.browser`, the mail as a page,"));
             }
+            "links" if used.path.get(1).is_some_and(|name| name == "survey") => {
+                asking(journey, send, used);
+                named(journey, used);
+            }
             "links" => {
                 listed(journey, used, "links", &LINKS);
                 named(journey, used);
@@ -238,6 +242,18 @@ fn supplied<'t>(
                 }
             }
         }
+    }
+}
+
+/// Only a survey has questions to lead to.
+fn asking(journey: &mut Journey, send: &Send, used: &Placed) {
+    let template = joined(&send.template);
+    if !journey.schema.catalog.surveys.contains_key(template.as_str()) {
+        let message = format!("`links.survey` leads to questions, and `{template}` asks none");
+        let made = finding(Code::E0803, used.span, message).label("not supplied");
+        journey.out.push(
+            made.help(format!("it stands in the template of a survey: declare `survey {template} {{ … }}`")),
+        );
     }
 }
 

@@ -42,7 +42,7 @@ struct Table {
 }
 
 /// The tables whose rows hold more than numbers.
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
     Table {
         name: "contacts",
         sql: "SELECT id, attributes FROM contacts WHERE bucket = $1 AND id > $2 ORDER BY id LIMIT 2000",
@@ -127,6 +127,25 @@ const TABLES: [Table; 9] = [
         keys: 2,
         judge: |row, bucket, facts, _| {
             Ok(facts.is_home(row.i64(0)?, bucket) && memberships::is_readable(row.text(2)?))
+        },
+    },
+    Table {
+        name: "answers",
+        sql: "SELECT id, contact, survey, journey, step, delivery, task, way, fields FROM answers \
+            WHERE bucket = $1 AND id > $2 ORDER BY id LIMIT 2000",
+        keys: 1,
+        judge: |row, bucket, facts, _| {
+            let mut named = true;
+            for column in 2..5 {
+                named &= facts.names.contains(&row.i64(column)?);
+            }
+            // It answers a message or a task.
+            let of_one = row.opt_i64(5)?.is_some() != row.opt_i64(6)?.is_some();
+            Ok(facts.is_home(row.i64(1)?, bucket)
+                && named
+                && of_one
+                && !row.text(7)?.is_empty()
+                && fields::from_text(row.text(8)?).is_ok())
         },
     },
 ];

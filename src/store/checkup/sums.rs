@@ -29,6 +29,7 @@ macro_rules! without_contact {
 }
 
 const WITHOUT_CONTACT: &[Stray] = without_contact![
+    "answers",
     "cap_slots",
     "consent_states",
     "consents",

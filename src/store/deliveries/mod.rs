@@ -38,7 +38,7 @@ pub use self::counts::{Count, counts, made};
 pub use self::decide::{Decision, decide};
 pub use self::facts::Person;
 pub use self::list::{Line, Listed, Shown, list, of_contact};
-pub(super) use self::receipt::{Receipt, newest_to, receipt};
+pub(super) use self::receipt::{Receipt, newest_to, receipt, receipt_locked};
 pub use self::record::{
     Finished, Recorded, SendResult, Tried, clicked, next_try, record, record_in, release_former,
 };

@@ -29,6 +29,18 @@ pub(in crate::store) struct Receipt {
     pub(in crate::store) fields: Fields,
 }
 
+impl Receipt {
+    /// What its template is called; a survey's, if it asks one.
+    pub(in crate::store) fn template(&self) -> Option<&str> {
+        self.fields.get("template")?.as_text()
+    }
+
+    /// The journey that sent it.
+    pub(in crate::store) fn journey(&self) -> Word {
+        self.fields.get("journey").and_then(|name| name.as_text()).unwrap_or_default().into()
+    }
+}
+
 /// What is read of a row.
 macro_rules! receipts {
     ($where:literal) => {
@@ -48,6 +60,19 @@ pub(in crate::store) async fn receipt(conn: &mut Conn, id: DeliveryId) -> Result
         Some(row) => read(conn, &row, bucket).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// As [`receipt`], for a change that follows: until it is committed, the contact is not merged into another.
+pub(in crate::store) async fn receipt_locked(tx: &mut Conn, id: DeliveryId) -> Result<Option<Receipt>> {
+    const OF: &str = receipts!("bucket = $1 AND id = $2 AND kind = 0 {lock}");
+    // It may move between the two looks; nobody is merged twice in that moment.
+    for _ in 0..3 {
+        let Some((_, bucket)) = whereabouts(tx, [id].into_iter()).await?.pop() else { return Ok(None) };
+        if let Some(row) = tx.fetch_first(OF, args![bucket, id]).await? {
+            return read(tx, &row, bucket).await.map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The newest message to a contact on a channel that has left, or may have, and was due after that moment.

@@ -13,7 +13,7 @@ mod outcome;
 mod queue;
 
 pub use self::hand::{IN_HAND, postpone, release, take};
-pub use self::outcome::{Report, outcome};
+pub use self::outcome::{ASK, Report, declared, outcome};
 pub use self::queue::{in_hand, list_open, people, queue};
 
 use super::names::{self, spelled};

@@ -6,11 +6,11 @@ use serde_json::Value as Json;
 
 use super::hand::refused;
 use super::{Now, Refused, find};
-use crate::engine::program::Task as Declared;
-use crate::engine::world::{Fields, Input, Outcome};
+use crate::engine::program::{Catalog, Task as Declared};
+use crate::engine::world::{Fields, Input, NewTask, Outcome};
 use crate::id::TaskId;
 use crate::store::sql::args;
-use crate::store::{Result, Store, fields, inbox, journeys};
+use crate::store::{Result, Store, fields, inbox, journeys, surveys};
 use crate::value;
 
 /// What somebody tells of a task.
@@ -35,8 +35,9 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
         return Ok(Err(refused));
     }
     let deployed = journeys::deployed(&mut tx).await?;
-    let declared = deployed.catalog.tasks.get(&task.work.task);
-    let fields = match declared.map(|declared| check(declared, report)) {
+    let declared = declared(&deployed.catalog, &task.work);
+    let owes = *task.work.verb != *ASK || report.outcome == surveys::ANSWERED;
+    let fields = match declared.as_ref().map(|declared| check(declared, report, owes)) {
         Some(Ok(fields)) => fields,
         Some(Err(refused)) => return Ok(Err(refused)),
         None => Fields::new(),
@@ -48,6 +49,22 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
         let after = find(&mut tx, id).await?;
         let why = after.as_ref().and_then(|task| self::refused(task, report.who, now));
         return Ok(Err(why.unwrap_or_else(|| Refused::Settled("done".to_owned()))));
+    }
+    if *task.work.verb == *ASK && report.outcome == surveys::ANSWERED {
+        let answer = surveys::New {
+            bucket: task.bucket,
+            contact: task.contact,
+            enrollment: task.work.enrollment,
+            journey: &task.work.journey,
+            step: &task.work.step,
+            round: task.work.round,
+            survey: &task.work.task,
+            of: surveys::Of::Task(id),
+            way: surveys::Way::Phone,
+            told_by: Some(report.who),
+            fields: &fields,
+        };
+        surveys::insert(&mut tx, answer, now.journey).await?;
     }
     let told = Outcome {
         enrollment: task.work.enrollment,
@@ -63,8 +80,27 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
     Ok(Ok(()))
 }
 
-/// The answers as the task declares them.
-fn check(declared: &Declared, report: Report<'_>) -> Result<Fields, Refused> {
+/// The verb of tasks that ask a survey; such a task is called like it.
+pub const ASK: &str = "ask";
+
+/// The outcome of a task whose survey nobody wants to answer.
+const DECLINED: &str = "declined";
+
+/// What can come of a task: as the schema declares it, or its survey.
+pub fn declared(catalog: &Catalog, work: &NewTask) -> Option<Declared> {
+    if *work.verb != *ASK {
+        return catalog.tasks.get(&work.task).cloned();
+    }
+    let survey = catalog.surveys.get(&work.task)?;
+    Some(Declared {
+        script: None,
+        outcomes: vec![surveys::ANSWERED.into(), DECLINED.into()],
+        answers: survey.questions.iter().map(|question| question.field.clone()).collect(),
+    })
+}
+
+/// The answers as the task declares them. Who was not asked, or declined, owes none.
+fn check(declared: &Declared, report: Report<'_>, owes: bool) -> std::result::Result<Fields, Refused> {
     if declared.outcomes.iter().all(|known| &**known != report.outcome) {
         return Err(Refused::WrongOutcome(declared.outcomes.clone()));
     }
@@ -73,7 +109,7 @@ fn check(declared: &Declared, report: Report<'_>) -> Result<Fields, Refused> {
         return Err(Refused::WrongAnswer(name.as_str().into(), "the task asks no such thing".to_owned()));
     }
     let mut fields = Fields::new();
-    for answer in &declared.answers {
+    for answer in declared.answers.iter().filter(|_| owes) {
         let json = report.answers.get(&*answer.name).unwrap_or(&Json::Null);
         let read = value::from_json(&answer.ty, json)
             .map_err(|misfit| Refused::WrongAnswer(answer.name.clone(), misfit.message))?;
