@@ -55,12 +55,19 @@ fn asks(name: &str, event: &str, survey: &'static str, channel: &'static str) ->
         if ask == "pulse 2" {
             j.label("again");
         }
-        let edit: fn(&mut Send) = match survey {
-            "nps" => |send| send.template = "nps".into(),
-            _ => |send| send.template = "long".into(),
+        // Both messages have one result, as those of an `ask` do.
+        let slot = j.slot("pulse", SlotKind::Message);
+        let send = Send {
+            channels: vec![channel.into()],
+            every: false,
+            template: survey.into(),
+            to: None,
+            with: Vec::new(),
+            purpose: "transactional".into(),
+            before: None,
+            next: 0,
         };
-        j.send_by(ask, &[channel], false, edit);
-        let slot = j.slot(ask, SlotKind::Message);
+        j.line(ask, Some(slot), move |_, next| StepKind::Send(Box::new(Send { next, ..send.clone() })));
         let arms = vec![
             (Trigger::Event(outcome(slot, "answered")), Some("heard")),
             (Trigger::Event(outcome(slot, "unreadable")), Some(unreadable)),

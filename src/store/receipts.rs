@@ -169,8 +169,8 @@ pub async fn reply(store: &Store, reply: Reply<'_>, now: Timestamp) -> Result<To
                 Err(_) => {}
             }
         }
-        if let (None, Some((step, round))) = (read, open.place) {
-            let name = format!("unreadable {} {step} {round}", receipt.enrollment);
+        if let (None, Some(surveys::Place { step, round, wait })) = (read, open.place) {
+            let name = format!("unreadable {} {wait} {round}", receipt.enrollment);
             let asking = Receipt { step, round, ..receipt.clone() };
             items.push((name, outcome(&asking, "unreadable", Some(text.clone()), now)));
         }

@@ -14,7 +14,7 @@ use super::names::{self, spelled};
 use super::sql::args;
 use super::timers::{self, Pointer};
 use super::{Arg, Conn, Result, Row, Store, fields, inbox, journeys};
-use crate::engine::program::{Program, Signal, SlotIx, StepKind, Survey, Trigger, Word};
+use crate::engine::program::{Program, Signal, SlotIx, Step, StepKind, Survey, Trigger, WaitEvent, Word};
 use crate::engine::state::{RestKind, State};
 use crate::engine::world::{Fields, Input, Outcome};
 use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
@@ -143,7 +143,7 @@ pub async fn answer(
     if let Some(told_by) = former(&mut tx, &receipt, &survey).await? {
         return Ok(Err(Refused::Answered(told_by)));
     }
-    let Some((step, round)) = place(&mut tx, &deployed, &receipt, &survey, now).await? else {
+    let Some(Place { step, round, .. }) = place(&mut tx, &deployed, &receipt, &survey, now).await? else {
         return Ok(Err(Refused::Over));
     };
     let new = New {
@@ -175,7 +175,16 @@ pub async fn answer(
 pub(super) struct Open {
     pub(super) survey: Survey,
     /// How its enrollment hears of an answer; `None`: nobody waits for one.
-    pub(super) place: Option<(Word, u32)>,
+    pub(super) place: Option<Place>,
+}
+
+/// Where an enrollment waits for an answer.
+pub(super) struct Place {
+    /// The message as the enrollment knows it, the first where it was asked again.
+    pub(super) step: Word,
+    pub(super) round: u32,
+    /// The wait itself.
+    pub(super) wait: Word,
 }
 
 /// The question that a message asks, for a reply to it.
@@ -230,7 +239,7 @@ pub(super) async fn insert(tx: &mut Conn, new: New<'_>, now: Timestamp) -> Resul
 
 /// Whether a question was answered: that of the message, or the same that was asked again for it. With the name of who told it.
 async fn former(conn: &mut Conn, receipt: &Receipt, survey: &Word) -> Result<Option<Option<String>>> {
-    const FORMER: &str = "SELECT step, round, delivery, told_by FROM answers \
+    const FORMER: &str = "SELECT step, round, delivery, at, told_by FROM answers \
         WHERE bucket = $1 AND enrollment = $2 AND survey = $3";
     let (Some(survey), Some(step)) =
         (names::find(conn, survey).await?, names::find(conn, &receipt.step).await?)
@@ -240,60 +249,59 @@ async fn former(conn: &mut Conn, receipt: &Receipt, survey: &Word) -> Result<Opt
     for row in conn.fetch(FORMER, args![receipt.bucket, receipt.enrollment, survey]).await? {
         let is_own = row.opt_i64(2)? == Some(receipt.id.0);
         let is_same = row.i64(0)? == step && row.i64(1)? == i64::from(receipt.round);
-        if is_own || is_same {
-            return Ok(Some(row.opt_text(3)?.map(str::to_owned)));
+        // What was answered since then was asked by a message that says the same.
+        if is_own || is_same || row.at(3)? >= receipt.due_at {
+            return Ok(Some(row.opt_text(4)?.map(str::to_owned)));
         }
     }
     Ok(None)
 }
 
-/// The step and the round that an answer to the message ends, if its enrollment waits for one.
+/// Where the enrollment of a message waits for an answer, if it does.
 async fn place(
     conn: &mut Conn,
     deployed: &journeys::Deployed,
     receipt: &Receipt,
     survey: &Word,
     now: Timestamp,
-) -> Result<Option<(Word, u32)>> {
+) -> Result<Option<Place>> {
     let pointer = Pointer { contact: receipt.contact, id: receipt.enrollment, wake_at: None };
     let Some(timer) = timers::load(conn, receipt.bucket, &[pointer]).await?.pop() else { return Ok(None) };
     let (enrollment, _) = timer.enrollment(deployed)?;
-    Ok(waiting(&enrollment.program, &enrollment.state, survey, receipt, now))
+    Ok(waiting(&enrollment.program, &enrollment.state, survey, now))
 }
 
-/// The message of that survey whose answer is waited for: that one, if it is among them.
-fn waiting(
-    program: &Program,
-    state: &State,
-    survey: &Word,
-    receipt: &Receipt,
-    now: Timestamp,
-) -> Option<(Word, u32)> {
+/// The wait for an answer to that survey. Messages that ask again share their result with the first, or are waited for alone.
+fn waiting(program: &Program, state: &State, survey: &Word, now: Timestamp) -> Option<Place> {
     let main = state.suspended.as_ref().map(|main| (main.step, &main.rest));
     let rests = main.into_iter().chain([(state.step, &state.rest)]).filter(|_| !state.ended);
-    let mut slots: BTreeSet<SlotIx> = BTreeSet::new();
-    for (step, rest) in rests {
-        let step = program.steps.get(usize::from(step));
-        let Some(StepKind::WaitEvent(wait)) = step.map(|step| &step.kind) else { continue };
-        if rest.kind != RestKind::Waiting || rest.due_at < now {
-            continue;
+    for (step, rest) in rests.filter(|(_, rest)| rest.kind == RestKind::Waiting && rest.due_at >= now) {
+        let Some(step) = program.steps.get(usize::from(step)) else { continue };
+        let StepKind::WaitEvent(wait) = &step.kind else { continue };
+        let slots = slots_of(wait);
+        let asks = |ask: &&Step| {
+            let is_waited_for = ask.slot.is_some_and(|slot| slots.contains(&slot));
+            is_waited_for && matches!(&ask.kind, StepKind::Send(send) if send.template == *survey)
+        };
+        if let Some(ask) = program.steps.iter().find(asks) {
+            let round = ask.slot.map_or(0, |slot| round_of(state, slot));
+            return Some(Place { step: ask.id.clone(), round, wait: step.id.clone() });
         }
-        let events = wait.arms.iter().filter_map(|arm| match &arm.on {
-            Trigger::Event(on) => Some(&on.signals),
-            Trigger::Condition { .. } => None,
-        });
-        slots.extend(events.flatten().filter_map(|signal| match signal {
-            Signal::Outcome { slot, outcome } if **outcome == *ANSWERED => Some(*slot),
-            _ => None,
-        }));
     }
-    let asks = program.steps.iter().filter_map(|step| {
-        let slot = step.slot.filter(|slot| slots.contains(slot))?;
-        matches!(&step.kind, StepKind::Send(send) if send.template == *survey).then_some((&step.id, slot))
+    None
+}
+
+/// The messages whose answers a wait is for.
+fn slots_of(wait: &WaitEvent) -> BTreeSet<SlotIx> {
+    let events = wait.arms.iter().filter_map(|arm| match &arm.on {
+        Trigger::Event(on) => Some(&on.signals),
+        Trigger::Condition { .. } => None,
     });
-    let asks: Vec<(&Word, SlotIx)> = asks.collect();
-    let (step, slot) = asks.iter().find(|(step, _)| **step == receipt.step).or(asks.first())?;
-    Some(((*step).clone(), round_of(state, *slot)))
+    let slot = |signal: &Signal| match signal {
+        Signal::Outcome { slot, outcome } if **outcome == *ANSWERED => Some(*slot),
+        _ => None,
+    };
+    events.flatten().filter_map(slot).collect()
 }
 
 /// The round of the message whose result lives in that slot.
