@@ -130,7 +130,7 @@ fn task_in_words(task: &tasks::Task) -> String {
 }
 
 fn answer_in_words(line: &surveys::Line) -> String {
-    format!("{}  {} by {}  {}", minute(line.at), line.survey, line.way, shown(&plain(&line.fields)))
+    format!("{}  {} by {}  {}", minute(line.at), line.survey, line.way, Json::Object(plain(&line.fields)))
 }
 
 fn event_in_words(event: &Event) -> String {

@@ -275,7 +275,7 @@ async fn place(
 fn waiting(program: &Program, state: &State, survey: &Word, now: Timestamp) -> Option<Place> {
     let main = state.suspended.as_ref().map(|main| (main.step, &main.rest));
     let rests = main.into_iter().chain([(state.step, &state.rest)]).filter(|_| !state.ended);
-    for (step, rest) in rests.filter(|(_, rest)| rest.kind == RestKind::Waiting && rest.due_at >= now) {
+    for (step, _) in rests.filter(|(_, rest)| rest.kind == RestKind::Waiting && rest.due_at >= now) {
         let Some(step) = program.steps.get(usize::from(step)) else { continue };
         let StepKind::WaitEvent(wait) = &step.kind else { continue };
         let slots = slots_of(wait);
