@@ -1,5 +1,6 @@
 //! The daemon on a real database and a real mail server, as it runs.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,9 +31,54 @@ use crate::store::{Database, on_all};
 pub(crate) struct Running {
     pub(crate) store: Store,
     pub(crate) mailbox: Arc<Mailbox>,
-    doors: std::net::SocketAddr,
+    daemon: Served,
+}
+
+/// A daemon that runs beside the test.
+pub(crate) struct Served {
+    pub(crate) doors: SocketAddr,
     stop: CancellationToken,
     ended: tokio::task::JoinHandle<Result<(), daemon::Error>>,
+}
+
+impl Served {
+    /// Starts one on that store, which sends by that way and asks those others.
+    pub(crate) async fn start(store: &Store, way: Way, others: Others) -> Served {
+        let composer = Composer {
+            link_key: LinkKey::new([7; 32]),
+            public_url: "https://shop.example".to_owned(),
+            project: "shop".to_owned(),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let doors = listener.local_addr().expect("an address");
+        let daemon = Daemon {
+            store: store.clone(),
+            clock: JourneyClock::Machine,
+            outlet: Arc::new(Outlet {
+                way,
+                composer,
+                shelf: daemon::Shelf::default(),
+                parallel: 4,
+                brakes: Brakes::default(),
+                rates: Rates::default(),
+                others,
+            }),
+            confirm_event: "confirmed".into(),
+            sender: "Shop".into(),
+            listener,
+            pages: None,
+            metrics: daemon::metrics(),
+            doors: Arc::default(),
+        };
+        let stop = CancellationToken::new();
+        let ended = tokio::spawn(daemon.run(stop.clone()));
+        Served { doors, stop, ended }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.ended.await.expect("no panic").expect("it ends as asked");
+    }
 }
 
 /// Lets the mailbox say that of every recipient.
@@ -53,36 +99,9 @@ impl Running {
             change(config);
         });
         let from = read_mailbox("Shop <news@example.org>").expect("an address");
-        let composer = Composer {
-            link_key: LinkKey::new([7; 32]),
-            public_url: "https://shop.example".to_owned(),
-            project: "shop".to_owned(),
-        };
         let way = Way::Channel(Channel::Email(Box::new(Email::new(sender, from))));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let doors = listener.local_addr().expect("an address");
-        let daemon = Daemon {
-            store: store.clone(),
-            clock: JourneyClock::Machine,
-            outlet: Arc::new(Outlet {
-                way,
-                composer,
-                shelf: daemon::Shelf::default(),
-                parallel: 4,
-                brakes: Brakes::default(),
-                rates: Rates::default(),
-                others: Others::default(),
-            }),
-            confirm_event: "confirmed".into(),
-            sender: "Shop".into(),
-            listener,
-            pages: None,
-            metrics: daemon::metrics(),
-            doors: Arc::default(),
-        };
-        let stop = CancellationToken::new();
-        let ended = tokio::spawn(daemon.run(stop.clone()));
-        Running { store, mailbox, doors, stop, ended }
+        let daemon = Served::start(&store, way, Others::default()).await;
+        Running { store, mailbox, daemon }
     }
 
     /// Queues a mail for each of them, at an address of their own.
@@ -160,7 +179,7 @@ impl Running {
              content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        let mut socket = tokio::net::TcpStream::connect(self.doors).await.expect("the door is open");
+        let mut socket = tokio::net::TcpStream::connect(self.daemon.doors).await.expect("the door is open");
         socket.write_all(request.as_bytes()).await.expect("asked");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.expect("answered");
@@ -188,8 +207,7 @@ impl Running {
     }
 
     pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        self.ended.await.expect("no panic").expect("it ends as asked");
+        self.daemon.stop().await;
     }
 }
 

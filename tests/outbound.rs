@@ -13,22 +13,20 @@ use fahrplan::channels::Channel;
 use fahrplan::channels::email::Email;
 use fahrplan::channels::guard::{Call, Guard};
 use fahrplan::channels::message::read_mailbox;
-use fahrplan::clock::{JourneyClock, machine_now};
+use fahrplan::clock::machine_now;
 use fahrplan::config::{Config, Secrets};
-use fahrplan::daemon::{self, Brakes, Composer, Daemon, Others, Outlet, Rates, Way};
+use fahrplan::daemon::{Others, Way};
 use fahrplan::diagnostic::{Look, Severity, render_all};
 use fahrplan::engine::world::{ConsentChange, Input as Incoming_};
 use fahrplan::intake::Who;
 use fahrplan::lang::{self, Input};
-use fahrplan::link::LinkKey;
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{Incoming, To};
 use fahrplan::store::journeys::{self, Release};
 use fahrplan::store::templates::Templates;
 use fahrplan::store::{Store, contacts, enrollments};
-use tokio_util::sync::CancellationToken;
 
-use crate::daemon::until;
+use crate::daemon::{Served, until};
 use crate::engine::build::{fields, text};
 use crate::mail::sender;
 use crate::store::{Database, on_all, on_both, who};
@@ -46,9 +44,7 @@ const HEAD: &str = "reenter never\n  lasts up to 30 days\n  enter by start\n";
 /// A daemon with journeys of its own.
 struct Running {
     store: Store,
-    doors: SocketAddr,
-    stop: CancellationToken,
-    ended: tokio::task::JoinHandle<Result<(), daemon::Error>>,
+    daemon: Served,
 }
 
 impl Running {
@@ -60,41 +56,14 @@ impl Running {
             let from = read_mailbox("Shop <news@example.org>").expect("an address");
             Way::Channel(Channel::Email(Box::new(Email::new(sender("smtp://127.0.0.1:1", |_| {}), from))))
         });
-        let composer = Composer {
-            link_key: LinkKey::new([7; 32]),
-            public_url: "https://shop.example".to_owned(),
-            project: "shop".to_owned(),
-        };
         let environment: BTreeMap<String, String> = secrets
             .iter()
             .map(|(name, url)| (format!("FAHRPLAN_SECRET_{}", name.to_uppercase()), url.clone()))
             .collect();
         let secrets = Secrets::new(&Config::default(), std::path::Path::new("."), &environment);
         let guard = Guard::new(vec!["127.0.0.1".parse().expect("an address")]);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let doors = listener.local_addr().expect("an address");
-        let daemon = Daemon {
-            store: store.clone(),
-            clock: JourneyClock::Machine,
-            outlet: Arc::new(Outlet {
-                way,
-                composer,
-                shelf: daemon::Shelf::default(),
-                parallel: 4,
-                brakes: Brakes::default(),
-                rates: Rates::default(),
-                others: Others::new(guard, secrets),
-            }),
-            confirm_event: "confirmed".into(),
-            sender: "Shop".into(),
-            listener,
-            pages: None,
-            doors: Arc::default(),
-            metrics: daemon::metrics(),
-        };
-        let stop = CancellationToken::new();
-        let ended = tokio::spawn(daemon.run(stop.clone()));
-        Running { store, doors, stop, ended }
+        let daemon = Served::start(&store, way, Others::new(guard, secrets)).await;
+        Running { store, daemon }
     }
 
     /// Imports them, and puts them into the journey.
@@ -166,8 +135,7 @@ impl Running {
     }
 
     async fn stop(self) {
-        self.stop.cancel();
-        self.ended.await.expect("no panic").expect("it ends as asked");
+        self.daemon.stop().await;
     }
 }
 
@@ -482,7 +450,7 @@ async fn tell(
     let answer = guard
         .ask(Call {
             method: Method::POST,
-            url: format!("http://{}{path}", running.doors).parse().expect("a URL"),
+            url: format!("http://{}{path}", running.daemon.doors).parse().expect("a URL"),
             headers: headers.collect(),
             body: Some(body.into_bytes()),
             timeout: Duration::from_secs(10),

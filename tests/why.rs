@@ -213,6 +213,17 @@ impl House {
         self.event(id, "order_placed", &[("order_id", Value::text(order)), ("value", value)], when);
     }
 
+    /// Somebody in Germany who agreed to mail.
+    fn agreed(&self, id: &str) {
+        self.person(id, &german());
+        self.consent(id, true, "2025-02-02T09:00:00Z");
+    }
+
+    /// What `why` says of one person in one journey, to the letter.
+    fn tells(&self, id: &str, journey: &str, expected: &str) {
+        assert_eq!(self.why(id, journey), expected, "{id} in {journey}");
+    }
+
     fn why(&self, id: &str, journey: &str) -> String {
         why(self.dir.path(), &["why", id, journey])
     }
@@ -235,15 +246,11 @@ fn german() -> Vec<(&'static str, Value)> {
 #[test]
 fn ten_people_who_got_something() {
     let house = House::build();
-    let expect = |id: &str, journey: &str, expected: &str| {
-        assert_eq!(house.why(id, journey), expected, "{id} in {journey}");
-    };
 
     // 1: everything as it should be.
-    house.person("p1", &german());
-    house.consent("p1", true, "2025-02-02T09:00:00Z");
+    house.agreed("p1");
     house.signed_up("p1", "web", TUESDAY);
-    expect(
+    house.tells(
         "p1",
         "hello",
         "hello: entered on Tue 4 Mar 2025, 10:00, and is inside.\n  \
@@ -252,11 +259,10 @@ fn ten_people_who_got_something() {
          Tue 4 Mar 2025, 10:00  waits at `look`, at most until Fri 7 Mar 2025, 10:00\n",
     );
     // 2: and three days later.
-    house.person("p2", &german());
-    house.consent("p2", true, "2025-02-02T09:00:00Z");
+    house.agreed("p2");
     house.signed_up("p2", "web", TUESDAY);
     house.advance("2025-03-07T09:00:00Z");
-    expect(
+    house.tells(
         "p2",
         "hello",
         "hello: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Fri 7 Mar 2025, 10:00.\n  \
@@ -267,10 +273,9 @@ fn ten_people_who_got_something() {
          Fri 7 Mar 2025, 10:00  left as `done`\n",
     );
     // 3: at night it waits for the morning.
-    house.person("p3", &german());
-    house.consent("p3", true, "2025-02-02T09:00:00Z");
+    house.agreed("p3");
     house.signed_up("p3", "web", "2025-03-04T21:30:00Z");
-    expect(
+    house.tells(
         "p3",
         "hello",
         "hello: entered on Tue 4 Mar 2025, 22:30, and is inside.\n  \
@@ -281,7 +286,7 @@ fn ten_people_who_got_something() {
     // 4: what belongs to an order needs no consent.
     house.person("p4", &[]);
     house.ordered("p4", "o4", "20", TUESDAY);
-    expect(
+    house.tells(
         "p4",
         "receipt",
         "receipt: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n  \
@@ -297,7 +302,7 @@ fn ten_people_who_got_something() {
     assert_eq!(twice.matches("`receipt` by email is queued").count(), 2, "{twice}");
     // 6: while the journey ran.
     house.person("p6", &[("points", Value::Number(150))]);
-    expect(
+    house.tells(
         "p6",
         "gifts",
         "gifts: entered on Sat 1 Feb 2025, 10:00, and is inside.\n  \
@@ -306,12 +311,11 @@ fn ten_people_who_got_something() {
          Sat 1 Feb 2025, 10:00  waits at `patience`, at most until Mon 3 Mar 2025, 10:00\n",
     );
     // 7: taken out by hand.
-    house.person("p7", &german());
-    house.consent("p7", true, "2025-02-02T09:00:00Z");
+    house.agreed("p7");
     house.signed_up("p7", "web", TUESDAY);
     let leave = Input::Leave { journey: "hello".into(), reason: "exited".into() };
     house.take("p7", "2025-03-04T10:00:00Z", leave);
-    expect(
+    house.tells(
         "p7",
         "hello",
         "hello: entered on Tue 4 Mar 2025, 10:00, and left as `exited` on Tue 4 Mar 2025, 11:00.\n  \
@@ -325,7 +329,7 @@ fn ten_people_who_got_something() {
     let start = Input::Start { journey: "party".into(), arguments: Fields::new(), at: at(TUESDAY) };
     house.take("p8", TUESDAY, start.clone());
     house.take("p8", "2025-03-05T09:00:00Z", start);
-    expect(
+    house.tells(
         "p8",
         "party",
         "party: entered on Tue 4 Mar 2025, 10:00, and is inside.\n  \
@@ -335,11 +339,10 @@ fn ten_people_who_got_something() {
          Wed 5 Mar 2025, 10:00  did not enter: was inside before, from Tue 4 Mar 2025, 10:00 on, and the journey takes everybody once\n",
     );
     // 9: consent was withdrawn while inside.
-    house.person("p9", &german());
-    house.consent("p9", true, "2025-02-02T09:00:00Z");
+    house.agreed("p9");
     house.signed_up("p9", "web", TUESDAY);
     house.consent("p9", false, "2025-03-04T10:00:00Z");
-    expect(
+    house.tells(
         "p9",
         "hello",
         "hello: entered on Tue 4 Mar 2025, 10:00, and left as `consent_withdrawn` on Tue 4 Mar 2025, 11:00.\n  \
@@ -349,8 +352,7 @@ fn ten_people_who_got_something() {
          Tue 4 Mar 2025, 11:00  left as `consent_withdrawn`: the consent was withdrawn\n",
     );
     // 10: the journey is paused.
-    house.person("p10", &german());
-    house.consent("p10", true, "2025-02-02T09:00:00Z");
+    house.agreed("p10");
     house.signed_up("p10", "web", TUESDAY);
     let paused = fahrplan(house.dir.path(), &["pause", "journey", "hello"]);
     assert_eq!(paused.code, 0, "{}", paused.err);
@@ -380,13 +382,10 @@ fn ten_people_who_got_something() {
 #[test]
 fn ten_people_who_did_not() {
     let house = House::build();
-    let expect = |id: &str, journey: &str, expected: &str| {
-        assert_eq!(house.why(id, journey), expected, "{id} in {journey}");
-    };
 
     // 1: the event never came.
     house.person("n1", &german());
-    expect(
+    house.tells(
         "n1",
         "hello",
         "hello: never entered: it begins with the event `signed_up`, and none ever came.\n",
@@ -395,7 +394,7 @@ fn ten_people_who_did_not() {
     house.person("n2", &[("country", Value::text("AT"))]);
     house.consent("n2", true, "2025-02-02T09:00:00Z");
     house.signed_up("n2", "web", TUESDAY);
-    expect(
+    house.tells(
         "n2",
         "hello",
         "hello: never entered: `signed_up` came on Tue 4 Mar 2025, 10:00, but `contact.country is \"DE\"` does not hold: \
@@ -404,7 +403,7 @@ fn ten_people_who_did_not() {
     // 3: both were.
     house.person("n3", &[]);
     house.signed_up("n3", "shop", TUESDAY);
-    expect(
+    house.tells(
         "n3",
         "hello",
         "hello: never entered: `signed_up` came on Tue 4 Mar 2025, 10:00, but `signed_up.source is \"web\"` does not hold: \
@@ -413,18 +412,17 @@ fn ten_people_who_did_not() {
     // 4: there never was consent.
     house.person("n4", &german());
     house.signed_up("n4", "web", TUESDAY);
-    expect(
+    house.tells(
         "n4",
         "hello",
         "hello: never entered: on Tue 4 Mar 2025, 10:00 the person did not enter: there never was consent to marketing by email.\n  \
          Tue 4 Mar 2025, 10:00  did not enter: there never was consent to marketing by email\n",
     );
     // 5: it was withdrawn.
-    house.person("n5", &german());
-    house.consent("n5", true, "2025-02-02T09:00:00Z");
+    house.agreed("n5");
     house.consent("n5", false, "2025-02-20T09:00:00Z");
     house.signed_up("n5", "web", TUESDAY);
-    expect(
+    house.tells(
         "n5",
         "hello",
         "hello: never entered: on Tue 4 Mar 2025, 10:00 the person did not enter: consent to marketing by email was \
@@ -432,7 +430,7 @@ fn ten_people_who_did_not() {
          Tue 4 Mar 2025, 10:00  did not enter: consent to marketing by email was withdrawn on Thu 20 Feb 2025, 10:00\n",
     );
     // 6: the journey was over.
-    expect(
+    house.tells(
         "n5",
         "spring",
         "spring: never entered: the journey took people in until Mon 1 Apr 2024, 00:00, and not since.\n",
@@ -440,7 +438,7 @@ fn ten_people_who_did_not() {
     // 7: inside, but without an address.
     house.person("n7", &[("email", Value::Unknown)]);
     house.ordered("n7", "o7", "20", TUESDAY);
-    expect(
+    house.tells(
         "n7",
         "receipt",
         "receipt: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n  \
@@ -471,7 +469,7 @@ fn ten_people_who_did_not() {
     };
     house.take("n9", "2025-02-20T09:00:00Z", Input::Suppress(bounced));
     house.ordered("n9", "o9", "20", TUESDAY);
-    expect(
+    house.tells(
         "n9",
         "receipt",
         "receipt: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n  \
@@ -481,7 +479,7 @@ fn ten_people_who_did_not() {
     );
     // 10: the condition does not hold.
     house.person("n10", &[("points", Value::Number(30))]);
-    expect(
+    house.tells(
         "n10",
         "gifts",
         "gifts: never entered: `contact.points >= 100` does not hold: `contact.points` is 30.\n",
@@ -490,13 +488,13 @@ fn ten_people_who_did_not() {
     house.person("n11", &german());
     let web = [("source", Value::text("web"))];
     house.event_of("n11", "signed_up", &web, TUESDAY, TUESDAY, true);
-    expect(
+    house.tells(
         "n11",
         "hello",
         "hello: never entered: `signed_up` came on Tue 4 Mar 2025, 10:00, and would bring them in now: it was imported, which \
          starts nothing, or something was different then.\n",
     );
-    expect(
+    house.tells(
         "n11",
         "party",
         "party: never entered: it begins only by hand (`fahrplan enroll`), over HTTP, or from another journey.\n",

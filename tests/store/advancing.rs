@@ -10,9 +10,10 @@ use fahrplan::engine::world::{Cause, ConsentChange, Event as Came, Fields, Input
 use fahrplan::id::ContactId;
 use fahrplan::intake::Who;
 use fahrplan::store::counts::{self, Counted};
+use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::{
-    Store, advance_bucket, contacts, deliveries, enrollments, history, identities, journeys, timers,
+    Dialect, Store, advance_bucket, contacts, deliveries, enrollments, history, identities, journeys, timers,
 };
 use fahrplan::time::{DAY, HOUR, MINUTE, Timestamp};
 use fahrplan::value::Value;
@@ -42,6 +43,42 @@ pub(crate) async fn accept(store: &Store, name: &str, input: Input, now: Timesta
     match store.accept(vec![incoming], now).await.expect("accepted")[..] {
         [Accepted::Taken(contact)] => contact,
         ref other => panic!("not taken: {other:?}"),
+    }
+}
+
+/// How many contacts a figure is measured with on PostgreSQL; the variable names the number that is promised, on SQLite few do.
+pub(super) fn many(store: &Store, variable: &str) -> usize {
+    let asked = std::env::var(variable).ok().and_then(|number| number.parse().ok());
+    match store.dialect() {
+        Dialect::Postgres => asked.unwrap_or(300),
+        Dialect::Sqlite => 60,
+    }
+}
+
+/// `u0`, `u1` and so on.
+pub(super) fn names(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("u{n}")).collect()
+}
+
+/// Imports somebody of each name.
+pub(super) async fn import_all(
+    store: &Store,
+    names: &[String],
+    now: Timestamp,
+    person: impl Fn(&String) -> Person,
+) {
+    for names in names.chunks(1_000) {
+        let people: Vec<Person> = names.iter().map(&person).collect();
+        import::contacts(store, &people, now).await.expect("imported");
+    }
+}
+
+/// That event comes for each of them.
+pub(super) async fn accept_all(store: &Store, names: &[String], name: &str, now: Timestamp) {
+    for names in names.chunks(1_000) {
+        let incoming =
+            |one: &String| Incoming { to: To::Who(who(one)), message_id: None, input: event(name, now, &[]) };
+        store.accept(names.iter().map(incoming).collect(), now).await.expect("accepted");
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::advancing::{open, script, shop};
+use super::advancing::{open, script};
 use super::on_all;
-use super::plans::be_busy;
+use super::plans::{be_busy, shop_with_pool};
 
 /// What may name none or several, each with the reason; `migrations/README.md` tells what that means for a cluster.
 const ALLOWED: [(&str, &str); 8] = [
@@ -207,7 +207,7 @@ fn every_table_is_described_for_a_cluster() {
 #[test]
 fn every_statement_of_a_busy_store_names_exactly_one_bucket() {
     on_all(async |database| {
-        let (catalog, programs) = shop();
+        let (catalog, programs) = shop_with_pool();
         let start = script(7)[0].0;
         let store = open(&database, &catalog, &programs.iter().collect::<Vec<_>>(), start).await;
         let (before, tables) = (store.statements(), tables());

@@ -9,12 +9,11 @@ use fahrplan::engine::program::*;
 use fahrplan::engine::world::ConsentChange;
 use fahrplan::id::DeliveryId;
 use fahrplan::store::deliveries::{self, Claim, Finished, SendResult};
-use fahrplan::store::import::{self, Person};
-use fahrplan::store::inbox::{Incoming, To};
-use fahrplan::store::{Dialect, Error, Store, advance_bucket};
+use fahrplan::store::import::Person;
+use fahrplan::store::{Error, Store, advance_bucket};
 use fahrplan::time::{MINUTE, Timestamp};
 
-use super::advancing::{advance, event, open, who};
+use super::advancing::{accept_all, advance, import_all, many, names, open, who};
 use super::on_all;
 use crate::engine::build::*;
 
@@ -23,14 +22,8 @@ const WORKERS: usize = 8;
 /// The cap: so many mails in seven days.
 const CAP: i64 = 3;
 
-/// How many contacts; `FAHRPLAN_CAPS_CONTACTS=10000` is the figure that is promised.
-fn people(store: &Store) -> usize {
-    let asked = std::env::var("FAHRPLAN_CAPS_CONTACTS").ok().and_then(|number| number.parse().ok());
-    match store.dialect() {
-        Dialect::Postgres => asked.unwrap_or(300),
-        Dialect::Sqlite => 60,
-    }
-}
+/// The number of contacts of the figure that is promised is 10000.
+const MANY: &str = "FAHRPLAN_CAPS_CONTACTS";
 
 fn capped() -> Catalog {
     let mut catalog = catalog();
@@ -69,25 +62,15 @@ async fn fill(store: &Store, count: usize, now: Timestamp) {
         source: "test".into(),
         evidence: None,
     };
-    let names: Vec<String> = (0..count).map(|n| format!("u{n}")).collect();
-    for names in names.chunks(1_000) {
-        let person = |name: &String| Person {
-            who: who(name),
-            attributes: fields(&[("email", text(&format!("{name}@example.org")))]),
-            consents: vec![consent.clone()],
-        };
-        let people: Vec<Person> = names.iter().map(person).collect();
-        import::contacts(store, &people, now).await.expect("imported");
-    }
+    let names = names(count);
+    let person = |name: &String| Person {
+        who: who(name),
+        attributes: fields(&[("email", text(&format!("{name}@example.org")))]),
+        consents: vec![consent.clone()],
+    };
+    import_all(store, &names, now, person).await;
     for journey in 0..JOURNEYS {
-        for names in names.chunks(1_000) {
-            let incoming = |name: &String| Incoming {
-                to: To::Who(who(name)),
-                message_id: None,
-                input: event(&format!("go{journey}"), now, &[]),
-            };
-            store.accept(names.iter().map(incoming).collect(), now).await.expect("accepted");
-        }
+        accept_all(store, &names, &format!("go{journey}"), now).await;
         advance(store, now).await;
     }
 }
@@ -167,7 +150,7 @@ fn nobody_gets_a_fourth_mail_from_eight_workers_when_ten_journeys_are_due_at_onc
         let (entered, noon) = (at("2026-05-02T09:00"), at("2026-05-02T12:00"));
         let journeys = journeys();
         let store = open(&database, &capped(), &journeys.iter().collect::<Vec<_>>(), entered).await;
-        let count = people(&store);
+        let count = many(&store, MANY);
         fill(&store, count, entered).await;
         let advanced = Arc::new(AtomicUsize::new(0));
         let mut workers = tokio::task::JoinSet::new();

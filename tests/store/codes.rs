@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fahrplan::engine::program::*;
-use fahrplan::store::import::{self, Person};
-use fahrplan::store::inbox::{Incoming, To};
+use fahrplan::store::import::Person;
 use fahrplan::store::pools::{self, Code};
-use fahrplan::store::{Dialect, Store, advance_bucket, contacts};
+use fahrplan::store::{Store, advance_bucket, contacts};
 use fahrplan::time::Timestamp;
 use fahrplan::value::FieldType;
 
-use super::advancing::{accept, advance, event, open, who};
+use super::advancing::{accept, accept_all, advance, event, import_all, many, names, open, who};
 use super::on_all;
 use crate::engine::build::*;
 
@@ -19,27 +18,21 @@ const WORKERS: usize = 8;
 /// So many want a code and get none.
 const TOO_MANY: usize = 10;
 
-/// How many contacts; `FAHRPLAN_CODES_CONTACTS=10000` is the figure that is promised.
-fn people(store: &Store) -> usize {
-    let asked = std::env::var("FAHRPLAN_CODES_CONTACTS").ok().and_then(|number| number.parse().ok());
-    match store.dialect() {
-        Dialect::Postgres => asked.unwrap_or(300),
-        Dialect::Sqlite => 60,
-    }
-}
+/// The number of contacts of the figure that is promised is 10000.
+const MANY: &str = "FAHRPLAN_CODES_CONTACTS";
 
-fn with_pool() -> Catalog {
-    let mut catalog = catalog();
+/// That catalog and a pool of vouchers.
+pub(super) fn with_pool(mut catalog: Catalog) -> Catalog {
     let ty = fahrplan::value::Type::Text;
     let pool = Endpoint::pool(vec![FieldType { name: "code".into(), ty }]);
     catalog.endpoints.insert(pool_endpoint("vouchers"), pool);
     catalog
 }
 
-/// Takes a code at the same moment as all the others, and keeps it.
-fn taking() -> J {
+/// Takes a code at the same moment as all whom that event brought, and keeps it.
+pub(super) fn taking(event: &str) -> J {
     let mut j = J::new("taking");
-    j.on("signed_up").wait("rest", hours(3));
+    j.on(event).wait("rest", hours(3));
     let slot = j.slot("v", SlotKind::Request);
     j.line("v", Some(slot), |to, next| StepKind::Request {
         endpoint: pool_endpoint("vouchers"),
@@ -56,7 +49,7 @@ fn code(text_of: &str, expires_at: Timestamp) -> Code {
     Code { fields: fields(&[("code", text(text_of))]), expires_at }
 }
 
-fn codes(count: usize) -> Vec<Code> {
+pub(super) fn codes(count: usize) -> Vec<Code> {
     (0..count).map(|n| code(&format!("C{n}"), Timestamp::NEVER)).collect()
 }
 
@@ -100,21 +93,12 @@ async fn work(store: Store, number: usize, now: Timestamp) {
 fn eight_workers_give_each_code_once_and_whoever_is_late_gets_none() {
     on_all(async |database| {
         let (entered, noon) = (at("2026-05-02T09:00"), at("2026-05-02T12:00"));
-        let store = open(&database, &with_pool(), &[&taking()], entered).await;
-        let count = people(&store);
-        let names: Vec<String> = (0..count).map(|n| format!("u{n}")).collect();
-        for names in names.chunks(1_000) {
-            let person =
-                |name: &String| Person { who: who(name), attributes: fields(&[]), consents: Vec::new() };
-            let people: Vec<Person> = names.iter().map(person).collect();
-            import::contacts(&store, &people, entered).await.expect("imported");
-            let incoming = |name: &String| Incoming {
-                to: To::Who(who(name)),
-                message_id: None,
-                input: event("signed_up", entered, &[]),
-            };
-            store.accept(names.iter().map(incoming).collect(), entered).await.expect("accepted");
-        }
+        let store = open(&database, &with_pool(catalog()), &[&taking("signed_up")], entered).await;
+        let count = many(&store, MANY);
+        let names = names(count);
+        let person = |name: &String| Person { who: who(name), attributes: fields(&[]), consents: Vec::new() };
+        import_all(&store, &names, entered, person).await;
+        accept_all(&store, &names, "signed_up", entered).await;
         advance(&store, entered).await;
         let new = pools::fill(&store, "vouchers", &codes(count - TOO_MANY)).await.expect("filled");
         assert!(new.iter().all(|new| *new));
@@ -143,7 +127,7 @@ fn eight_workers_give_each_code_once_and_whoever_is_late_gets_none() {
 fn a_pool_knows_its_codes_gives_those_first_that_expire_first_and_none_that_has_expired() {
     on_all(async |database| {
         let (entered, noon) = (at("2026-05-02T09:00"), at("2026-05-02T12:00"));
-        let store = open(&database, &with_pool(), &[&taking()], entered).await;
+        let store = open(&database, &with_pool(catalog()), &[&taking("signed_up")], entered).await;
         let all = [
             code("late", at("2026-09-01T00:00")),
             code("over", at("2026-05-02T11:00")),

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use fahrplan::clock::machine_now;
+use fahrplan::engine::program::Catalog;
 use fahrplan::engine::world::NewTask;
 use fahrplan::id::{ContactId, EnrollmentId, TaskId};
 use fahrplan::store::deliveries::{self, Claim, Closed, Finished, Kept, SendResult};
 use fahrplan::store::tasks::{self, Now, Report};
-use fahrplan::store::{Dialect, Store, advance_bucket, brakes};
+use fahrplan::store::{Dialect, Store, advance_bucket, brakes, pools};
 use fahrplan::time::{DAY, MINUTE, Timestamp};
 
 use super::advancing::{feed, open, run_to, script, shop};
+use super::codes::{codes, taking, with_pool};
 use super::on_all;
+use crate::engine::build::J;
 
 /// Tables that stay small, and lists that a statement brings along.
-const SMALL: [&str; 15] = [
+const SMALL: [&str; 16] = [
     "n",
     "closed",
     "brakes",
@@ -26,6 +29,7 @@ const SMALL: [&str; 15] = [
     "deployments",
     "journeys",
     "names",
+    "pools",
     "programs",
     "schema_versions",
     "settings",
@@ -36,16 +40,29 @@ const SMALL: [&str; 15] = [
 const RARE: [&str; 2] =
     ["kind = 0 AND contact IN (SELECT n.contact FROM n)", "SELECT bucket FROM buckets WHERE bucket = $1"];
 
+/// The shop with a pool of codes, which somebody takes one from.
+pub(super) fn shop_with_pool() -> (Catalog, Vec<J>) {
+    let (catalog, mut programs) = shop();
+    programs.push(taking("closed"));
+    (with_pool(catalog), programs)
+}
+
 /// Everything that a running daemon does, once.
 pub(super) async fn be_busy(store: &Store) {
     let start = script(7)[0].0;
     let script = &script(7)[..60];
     let end = script.last().expect("not empty").0.plus_ms(2 * DAY);
+    let new = pools::fill(store, "vouchers", &codes(3)).await.expect("filled");
+    assert_eq!(new, [true; 3]);
     feed(store, script, &mut Vec::new()).await;
     run_to(store, end).await;
     for bucket in store.buckets() {
         advance_bucket(store, bucket, end, 100).await.expect("advanced");
     }
+    let mut conn = store.read().await.expect("a connection");
+    let left = pools::left(&mut conn, "vouchers", end).await.expect("counted");
+    assert!(left < 3, "since {start} nobody took a code");
+    drop(conn);
     let mut tx = store.write().await.expect("a transaction");
     tx.exec("UPDATE deliveries SET state = 'queued'", Vec::new()).await.expect("queued again");
     tx.commit().await.expect("committed");
@@ -70,6 +87,9 @@ pub(super) async fn be_busy(store: &Store) {
     let contact = claimed[0].contact;
     let finished = claimed.into_iter().map(sent).collect();
     deliveries::record(store, finished, end).await.expect("recorded");
+    let mut conn = store.read().await.expect("a connection");
+    pools::of_contact(&mut conn, contact).await.expect("read");
+    drop(conn);
     work(store, contact, end).await;
 }
 
@@ -167,7 +187,9 @@ const GROW: [&str; 12] = [
     "INSERT INTO errands SELECT g % 8, -g, -g, 0, '{}' FROM generate_series(1, 40000) g",
     "INSERT INTO suppressions SELECT 'a' || g, 1, 0, '', 0 FROM generate_series(1, 40000) g",
 ];
-const GROW_MORE: [&str; 5] = [
+const GROW_MORE: [&str; 6] = [
+    "INSERT INTO codes SELECT 'p' || g % 8, -g, 'h' || g, '{}', g, CASE g % 2 WHEN 0 THEN -g END, NULL, NULL \
+        FROM generate_series(1, 40000) g",
     "INSERT INTO seen SELECT g % 8, 0, CAST(CAST(g AS TEXT) AS BYTEA) FROM generate_series(1, 40000) g",
     "INSERT INTO deliveries SELECT g % 8, -g, -g, -g, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, '{}', NULL, NULL, 0, 'accepted', \
         NULL, 0, 0, 0, NULL, 0, NULL, 0, NULL FROM generate_series(1, 40000) g",
@@ -215,7 +237,7 @@ async fn wrong(store: &Store, statements: &[Arc<str>]) -> Vec<String> {
 #[test]
 fn no_statement_of_a_busy_store_reads_a_whole_table() {
     on_all(async |database| {
-        let (catalog, programs) = shop();
+        let (catalog, programs) = shop_with_pool();
         let start = script(7)[0].0;
         let store = open(&database, &catalog, &programs.iter().collect::<Vec<_>>(), start).await;
         let statements = statements(&store).await;
@@ -237,7 +259,7 @@ const NEEDED: [(&str, &str); 6] = [
 #[test]
 fn an_index_that_is_missing_is_found_by_the_plans() {
     on_all(async |database| {
-        let (catalog, programs) = shop();
+        let (catalog, programs) = shop_with_pool();
         let start = script(7)[0].0;
         let store = open(&database, &catalog, &programs.iter().collect::<Vec<_>>(), start).await;
         if store.dialect() == Dialect::Sqlite {
