@@ -67,3 +67,27 @@ fn those_who_are_parked_wait_beside_the_workload_and_are_no_part_of_its_figures(
     let ran = fahrplan(dir.path(), &["bench", "--park", "--parked", "250"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
 }
+
+#[test]
+fn what_comes_in_is_measured_beside_the_bare_insert() {
+    let dir = empty_dir();
+    for (mode, counted, figures) in [
+        (
+            "--ingest",
+            ("events", 900),
+            ["acknowledged_per_second", "taken_per_second", "bare_rows_per_second"],
+        ),
+        ("--import", ("contacts", 300), ["contacts_per_second", "bare_contacts_per_second", "ratio_to_bare"]),
+    ] {
+        let ran = fahrplan(dir.path(), &["bench", mode, "--contacts", "300"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let report: Value = serde_json::from_str(&ran.out).expect("figures are JSON");
+        let only = &report["workloads"][0];
+        assert_eq!(only[counted.0], counted.1, "{only}");
+        for figure in figures {
+            assert!(only[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {only}");
+        }
+    }
+    let ran = fahrplan(dir.path(), &["bench", "--ingest", "--import"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+}

@@ -483,6 +483,12 @@ pub struct BenchArgs {
     /// Runs J, and only J, while so many further contacts wait in a journey of their own: whether speed depends on how many wait
     #[arg(long, value_name = "N", conflicts_with = "park")]
     pub parked: Option<u64>,
+    /// Only events that come in over HTTP in batches of 100, three a contact, beside the bare insert of the like rows
+    #[arg(long, conflicts_with_all = ["park", "parked", "import"])]
+    pub ingest: bool,
+    /// Only contacts that are imported from CSV, beside the bare insert of the like rows
+    #[arg(long, conflicts_with_all = ["park", "parked"])]
+    pub import: bool,
 }
 
 /// When something ends: so many milliseconds from now, or at that moment.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use super::super::{Failure, world};
-use crate::store::{Arg, Dialect, Result, Rows, Store};
+use crate::store::{Arg, Conn, Dialect, Result, Rows as Batch, Store};
 
 /// Rows a batch, as the engine takes them.
 const BATCH: usize = 2_000;
@@ -70,7 +70,7 @@ async fn fill(store: &Store, count: u64) -> Result<()> {
     let buckets = store.settings().buckets;
     let ids: Vec<i64> = (0..i64::try_from(count).unwrap_or(i64::MAX)).collect();
     for ids in ids.chunks(10_000) {
-        let mut rows = Rows::with_capacity(ids.len() * 5);
+        let mut rows = Batch::with_capacity(ids.len() * 5);
         for id in ids {
             rows.push([Arg::I64(id % buckets), Arg::I64(0), Arg::I64(*id), Arg::I64(-id), STATE.into()]);
         }
@@ -120,7 +120,7 @@ async fn batch(store: &Store, bucket: i64) -> Result<Option<usize>> {
     let Some(last) = due.last() else { return Ok(Some(0)) };
     let (wake_at, id) = (last.i64(0)?, last.i64(1)?);
     tx.exec(TAKE, vec![bucket.into(), wake_at.into(), wake_at.into(), id.into()]).await?;
-    let (mut set, mut history, mut outbox) = (Rows::default(), Rows::default(), Rows::default());
+    let (mut set, mut history, mut outbox) = (Batch::default(), Batch::default(), Batch::default());
     for (row, place) in due.iter().zip(0..) {
         let contact = row.i64(2)?;
         set.push([
@@ -140,4 +140,86 @@ async fn batch(store: &Store, bucket: i64) -> Result<Option<usize>> {
     tx.exec_rows(QUEUE, outbox, &[]).await?;
     tx.commit().await?;
     Ok(Some(due.len()))
+}
+
+/// Rows that are only inserted, into the tables and indexes where the engine has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// An event as it waits to be taken, and its message id.
+    Events,
+    /// A contact with its attributes, two identities, a consent and what holds by it.
+    Contacts,
+}
+
+/// What an event is as it waits, and what attributes are.
+const EVENT: &str = "{\"input\":{\"Event\":{\"id\":0,\"name\":\"purchase\",\"occurred_at\":1893578400000,\"accepted_at\":1893578400000,\
+    \"fields\":{\"value\":\"19.90\"},\"quiet\":false}}}";
+const ATTRIBUTES: &str = "{\"email\":\"u12345@example.org\",\"vip\":true,\"first_name\":\"First12345\",\"last_name\":\"Last12345\",\
+    \"city\":\"City45\",\"plan\":\"free\",\"points\":12345,\"spent\":\"345.50\",\"birthday\":\"1980-01-26\"}";
+
+/// Inserts so many with nothing else to do, as many in one transaction as the engine puts into one; how many of them a second.
+pub(super) async fn inserts_per_second(url: &str, what: Rows, count: u64) -> Result<f64, Failure> {
+    let store = Store::open(url).await.map_err(world)?;
+    let numbers: Vec<i64> = (0..i64::try_from(count).unwrap_or(i64::MAX)).collect();
+    let begun = Instant::now();
+    for numbers in numbers.chunks(BATCH) {
+        let mut tx = store.write().await.map_err(world)?;
+        let inserted = async {
+            match what {
+                Rows::Events => insert_events(&mut tx, &store, numbers).await?,
+                Rows::Contacts => insert_contacts(&mut tx, &store, numbers).await?,
+            }
+            tx.commit().await
+        };
+        inserted.await.map_err(world)?;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    store.close().await;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let figure = count as f64 / seconds;
+    Ok(figure)
+}
+
+async fn insert_events(tx: &mut Conn, store: &Store, numbers: &[i64]) -> Result<()> {
+    const NOTE: &str = "INSERT INTO seen (bucket, week, hash) {IIB}";
+    const INSERT: &str = "INSERT INTO inbox (bucket, id, contact, accepted_at, input) {IIIIT}";
+    let buckets = store.settings().buckets;
+    let (mut seen, mut inbox) = (Batch::default(), Batch::default());
+    for number in numbers {
+        let bucket = number % buckets;
+        let hash = blake3::hash(&number.to_be_bytes()).as_bytes()[..16].to_vec();
+        seen.push([bucket.into(), Arg::I64(1), hash.into()]);
+        inbox.push([bucket.into(), store.new_id().into(), (*number).into(), Arg::I64(1), EVENT.into()]);
+    }
+    tx.exec_rows(NOTE, seen, &[]).await?;
+    tx.exec_rows(INSERT, inbox, &[]).await.map(drop)
+}
+
+async fn insert_contacts(tx: &mut Conn, store: &Store, numbers: &[i64]) -> Result<()> {
+    const CONTACT: &str = "INSERT INTO contacts (bucket, id, created_at, attributes) {IIIT}";
+    const IDENTITY: &str = "INSERT INTO identities (kind, value, holder, bucket, contact) {ITIII}";
+    const CONSENT: &str = "INSERT INTO consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) {IIIIIIITT}";
+    const HOLDS: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) {IIIIII}";
+    let buckets = store.settings().buckets;
+    let (mut contacts, mut identities) = (Batch::default(), Batch::default());
+    let (mut consents, mut states) = (Batch::default(), Batch::default());
+    let one = || Arg::I64(1);
+    let mut names = Vec::with_capacity(2 * numbers.len());
+    for number in numbers {
+        let (bucket, id) = (number % buckets, store.new_id());
+        contacts.push([bucket.into(), id.into(), one(), ATTRIBUTES.into()]);
+        names.push((1, format!("u{number}"), bucket, id));
+        names.push((3, format!("u{number}@example.org"), bucket, id));
+        let (line, none) = (store.new_id().into(), Arg::NoText);
+        consents.push([bucket.into(), line, id.into(), one(), one(), one(), one(), "import".into(), none]);
+        states.push([bucket.into(), id.into(), one(), one(), one(), one()]);
+    }
+    names.sort_unstable();
+    for (kind, name, bucket, id) in names {
+        identities.push([Arg::I64(kind), name.into(), Arg::I64(0), bucket.into(), id.into()]);
+    }
+    tx.exec_rows(CONTACT, contacts, &[]).await?;
+    tx.exec_rows(IDENTITY, identities, &[]).await?;
+    tx.exec_rows(CONSENT, consents, &[]).await?;
+    tx.exec_rows(HOLDS, states, &[]).await.map(drop)
 }

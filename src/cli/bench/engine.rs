@@ -69,9 +69,14 @@ pub(super) struct Door {
 impl Door {
     /// Posts a batch until it is taken.
     pub(super) async fn post(&self, body: &Value) -> Result<(), Failure> {
+        self.post_text(&body.to_string()).await
+    }
+
+    /// Posts a batch that is written already.
+    pub(super) async fn post_text(&self, body: &str) -> Result<(), Failure> {
         loop {
-            let request =
-                self.client.post(format!("{}/v1/batch", self.url)).bearer_auth(&self.key).json(body);
+            let request = self.client.post(format!("{}/v1/batch", self.url)).bearer_auth(&self.key);
+            let request = request.header("content-type", "application/json").body(body.to_owned());
             let answer = request.send().await.map_err(world)?;
             match answer.status().as_u16() {
                 200 => return Ok(()),
@@ -197,13 +202,7 @@ impl Engine {
             times.push((answered, begun.elapsed()));
         }
         let ms = |pick: fn(&(Duration, Duration)) -> Duration, share: usize| {
-            let mut sorted: Vec<u128> = times.iter().map(|t| pick(t).as_micros()).collect();
-            sorted.sort_unstable();
-            let at = sorted
-                .get((sorted.len() * share / 100).min(sorted.len().saturating_sub(1)))
-                .copied()
-                .unwrap_or(0);
-            f64::from(u32::try_from(at).unwrap_or(u32::MAX)) / 1_000.0
+            percentile_ms(&times.iter().map(pick).collect::<Vec<_>>(), share)
         };
         Ok(json!({
             "acknowledged": { "p50": ms(|t| t.0, 50), "p99": ms(|t| t.0, 99) },
@@ -274,7 +273,7 @@ impl Engine {
         }
     }
 
-    async fn until_idle(&self) -> Result<(), Failure> {
+    pub(super) async fn until_idle(&self) -> Result<(), Failure> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let mut conn = self.store.read().await.map_err(world)?;
@@ -348,7 +347,16 @@ pub(super) fn ticks(stat: &str, field: usize) -> u64 {
     fields.filter_map(|word| word.parse::<u64>().ok()).sum::<u64>() * 10
 }
 
-fn moment(text: &str) -> Timestamp {
+/// The time that so many of a hundred did not exceed, in milliseconds.
+pub(super) fn percentile_ms(times: &[Duration], share: usize) -> f64 {
+    let mut sorted: Vec<u128> = times.iter().map(Duration::as_micros).collect();
+    sorted.sort_unstable();
+    let place = (sorted.len() * share / 100).min(sorted.len().saturating_sub(1));
+    let at = sorted.get(place).copied().unwrap_or(0);
+    f64::from(u32::try_from(at).unwrap_or(u32::MAX)) / 1_000.0
+}
+
+pub(super) fn moment(text: &str) -> Timestamp {
     text.parse().unwrap_or(Timestamp(0))
 }
 
@@ -358,7 +366,11 @@ fn set_clock(folder: &std::path::Path, to: &str) -> Result<(), Failure> {
     set.map_err(|error| Failure::world(format!("the clock cannot be set: {error}")))
 }
 
-fn write_project(folder: &std::path::Path, workload: Workload, parked: bool) -> std::io::Result<()> {
+pub(super) fn write_project(
+    folder: &std::path::Path,
+    workload: Workload,
+    parked: bool,
+) -> std::io::Result<()> {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(folder))?;

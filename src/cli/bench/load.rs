@@ -2,7 +2,8 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use super::super::Failure;
 use super::engine::Engine;
 
 /// Items of a request, and connections.
-const BATCH: u64 = 100;
+pub(super) const BATCH: u64 = 100;
 const CONNECTIONS: u64 = 16;
 
 const HEADER: &str = "user_id,email,vip,first_name,last_name,city,plan,points,spent,birthday,consent_marketing_email,consent_marketing_email_at\n";
@@ -43,17 +44,52 @@ pub(super) async fn events(engine: &Engine, name: &'static str, contacts: u64) -
     Ok(())
 }
 
+/// Requests with so many events, spread over so many contacts; written beforehand, so that writing them is not measured.
+pub(super) fn bodies(name: &str, events: u64, contacts: u64) -> Vec<String> {
+    let one = |n: u64| item_of(name, n % contacts, n);
+    let batch = |from: u64| json!({ "batch": (from..events.min(from + BATCH)).map(one).collect::<Vec<_>>() });
+    (0..events).step_by(usize::try_from(BATCH).unwrap_or(1)).map(|from| batch(from).to_string()).collect()
+}
+
+/// Posts these bodies; how long each took.
+pub(super) async fn post_all(engine: &Engine, bodies: Vec<String>) -> Result<Vec<Duration>, Failure> {
+    let (next, bodies) = (Arc::new(AtomicUsize::new(0)), Arc::new(bodies));
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (next, door, bodies) = (next.clone(), engine.door(), bodies.clone());
+        senders.spawn(async move {
+            let mut times = Vec::new();
+            while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let begun = Instant::now();
+                door.post_text(body).await?;
+                times.push(begun.elapsed());
+            }
+            Ok::<_, Failure>(times)
+        });
+    }
+    let mut times = Vec::new();
+    while let Some(sender) = senders.join_next().await {
+        times.extend(sender.map_err(|error| Failure::world(format!("the load maker broke: {error}")))??);
+    }
+    Ok(times)
+}
+
 /// The event with which a contact is parked.
 pub(super) const STORED: &str = "stored";
 
 /// One event of contact `n`.
 pub(super) fn item(name: &str, n: u64) -> Value {
+    item_of(name, n, n)
+}
+
+/// The event of contact `n` that has that number.
+fn item_of(name: &str, n: u64, number: u64) -> Value {
     let properties = match name {
         "purchase" => json!({ "value": "19.90" }),
         _ => json!({ "source": "bench" }),
     };
     let who = if name == STORED { Crowd::Parked } else { Crowd::Moving }.user_id(n);
-    json!({ "type": "track", "messageId": format!("{name}-{n}"), "userId": who, "event": name, "properties": properties })
+    json!({ "type": "track", "messageId": format!("{name}-{number}"), "userId": who, "event": name, "properties": properties })
 }
 
 /// Who is meant.

@@ -8,12 +8,15 @@
 //! recorded, not sent. On PostgreSQL two of them share the server. Before, the same run measures the bare batch: see [`bare`]. This process makes the load over HTTP in batches of 100. Waiting that is part of the journey is not counted:
 //! the clock stands until a phase is through, then it is set forward.
 //!
+//! `--ingest` and `--import` measure what comes in: see [`incoming`].
+//!
 //! `--park` only lets contacts enter and wait; `--parked N` measures J while N others wait in a journey of their own, which says whether
 //! speed depends on how many wait. Parking them is a figure of its own and in none of those of J.
 
 mod bare;
 mod engine;
 mod folder;
+mod incoming;
 mod load;
 mod server;
 
@@ -99,6 +102,10 @@ async fn measure(args: &BenchArgs) -> Outcome {
     let mut bare = None;
     if args.park {
         results.push(parking_figures(args).await?);
+    } else if args.ingest {
+        results.push(incoming::ingest_figures(args).await?);
+    } else if args.import {
+        results.push(incoming::import_figures(args).await?);
     } else {
         let figure = bare_figure(args).await?;
         let both = [Workload::J, Workload::JPrime];
