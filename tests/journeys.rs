@@ -7,9 +7,17 @@ use std::process::Command;
 use fahrplan::cli::load::Project;
 use fahrplan::config::Config;
 use fahrplan::diagnostic::{FileId, Severity};
+use fahrplan::engine::Programs;
+use fahrplan::engine::eval::Scope;
+use fahrplan::engine::facts::{Effects, Facts};
+use fahrplan::engine::program::Catalog;
+use fahrplan::engine::world::World;
+use fahrplan::id::ContactId;
 use fahrplan::intake::{Clocks, read_item};
 use fahrplan::lang::parse::parse;
 use fahrplan::lang::template::{Format, scan};
+use fahrplan::time::Timestamp;
+use fahrplan::value::{Decimal, Value};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
@@ -158,4 +166,45 @@ fn every_event_of_the_samples_fits_the_schema() {
         assert!(ids.insert(read.item.message_id), "{line}\nis there twice");
     }
     assert!(ids.len() > 2_000);
+}
+
+/// The groups of the portfolio that hold for somebody with these two values, as the engine finds them.
+fn groups(catalog: &Catalog, satisfaction: Option<i64>, bond: Option<i64>) -> Vec<&'static str> {
+    // In tenths; a decimal counts ten thousandths.
+    let value = |tenths: Option<i64>| tenths.map_or(Value::Unknown, |n| Value::Decimal(Decimal(n * 1_000)));
+    let attributes =
+        [("satisfaction".into(), value(satisfaction)), ("bond".into(), value(bond))].into_iter().collect();
+    let world = World { contact: ContactId(1), attributes, ..World::default() };
+    let (programs, effects) = (Programs::default(), Effects::default());
+    let facts = Facts::new(catalog, &programs, &world, Timestamp(0));
+    let holds = |group: &&str| {
+        let segment = &catalog.segments[*group];
+        Scope::contact(&facts, &effects).holds(&segment.condition).expect("it asks the contact alone")
+    };
+    ["fan", "sympathizer", "mercenary", "captive", "terrorist"].into_iter().filter(holds).collect()
+}
+
+#[test]
+fn the_five_groups_of_the_portfolio_partition_the_whole_grid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("journeys");
+    let catalog = Project::at(root).expect("a project").compile().catalog;
+    let mut sizes = BTreeMap::new();
+    for (s, b) in (10..=50).flat_map(|s| (10..=50).map(move |b| (s, b))) {
+        let found = groups(&catalog, Some(s), Some(b));
+        assert_eq!(found.len(), 1, "satisfaction {s}/10, bond {b}/10: {found:?}");
+        *sizes.entry(found[0]).or_insert(0) += 1;
+    }
+    assert_eq!((sizes.values().sum::<i32>(), sizes.len()), (41 * 41, 5), "{sizes:?}");
+    for (s, b, group) in [
+        (50, 50, "fan"),
+        (50, 10, "mercenary"),
+        (10, 50, "captive"),
+        (10, 10, "terrorist"),
+        (35, 35, "sympathizer"),
+    ] {
+        assert_eq!(groups(&catalog, Some(s), Some(b)), [group]);
+    }
+    for (s, b) in [(None, None), (Some(50), None), (None, Some(50))] {
+        assert!(groups(&catalog, s, b).is_empty(), "nobody who was not asked is in a group");
+    }
 }

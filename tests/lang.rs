@@ -189,7 +189,17 @@ fn the_shop_has_no_errors_and_no_warnings() {
     let names: Vec<&str> = compiled.programs.iter().map(|program| &*program.journey).collect();
     assert_eq!(
         names,
-        ["abandoned_cart", "after_sales", "birthday", "friends", "monthly_news", "tasting", "welcome"]
+        [
+            "abandoned_cart",
+            "after_sales",
+            "birthday",
+            "friends",
+            "goodwill",
+            "monthly_news",
+            "replies",
+            "tasting",
+            "welcome"
+        ]
     );
 }
 

@@ -64,7 +64,8 @@ class Shop:
         self.log = open(self.folder / "log", "ab")
         self.env = dict(os.environ, FAHRPLAN_DATABASE_URL=database or f"sqlite:{self.folder}/shop.db",
                         FAHRPLAN_HTTP_LISTEN=f"127.0.0.1:{self.port}", FAHRPLAN_HTTP_PUBLIC_URL=f"http://127.0.0.1:{self.port}",
-                        FAHRPLAN_SMTP_URL=f"smtp://127.0.0.1:{self.sink.port}", FAHRPLAN_LOG="info", NO_COLOR="1")
+                        FAHRPLAN_SMTP_URL=f"smtp://127.0.0.1:{self.sink.port}", FAHRPLAN_LOG="info", NO_COLOR="1",
+                        FAHRPLAN_SECRET_SMS_GATEWAY="https://nobody:nothing@gateway.example.org/sms")
         self.cli("deploy", "--yes")
         self.key = self.cli("key", "create", "--scope", "ingest").split()[-1]
 

@@ -43,6 +43,13 @@ impl Script {
             let at: Timestamp = item["timestamp"].as_str().and_then(|text| text.parse().ok()).unwrap_or(zero);
             let moved = at.plus_ms(shift);
             item["timestamp"] = json!(moved.to_string());
+            // What an event tells of another day, such as when a tasting begins, moves with it.
+            for value in item["properties"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+                let told = value.as_str().filter(|text| text.contains('T') && text.ends_with('Z'));
+                if let Some(told) = told.and_then(|text| text.parse::<Timestamp>().ok()) {
+                    *value = json!(told.plus_ms(shift).to_string());
+                }
+            }
             if let (Some(user), Some(email)) = (item["userId"].as_str(), item["traits"]["email"].as_str()) {
                 people.insert(email.to_owned(), user.to_owned());
             }
