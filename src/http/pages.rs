@@ -95,7 +95,7 @@ pub fn answer(language: Language, title: &str, sender: &str, body: &Markup, stat
 pub const PAGE_HEADERS: [(&str, &str); 4] = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'sha256-U1TexhGfwLCxfNCg/951V3FTMRR7SA8XY/n2JhzjNdE='; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-d52dshb2xUVTwKquX0PHSbPwO6z2D4DVnCtzb4E3zRo='; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -112,7 +112,7 @@ main{max-width:34rem;margin:12vh auto 0;padding:0 1.25rem}\
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .75rem}\
 button{font:inherit;font-weight:600;margin-top:1rem;padding:.75rem 1.5rem;border:0;border-radius:.5rem;background:#1f5fbf;color:#fff;cursor:pointer}\
 button:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}\
-.survey{padding-bottom:3rem}.survey button{width:100%}\
+.survey{margin-top:1.5rem;padding-bottom:3rem}.survey button{width:100%}\
 .question{border:0;margin:0 0 1.75rem;padding:0;min-width:0}\
 .asked{display:block;font-weight:600;padding:0;margin:0 0 .6rem}.asked small{font-weight:400;color:GrayText}\
 .scale{display:grid;grid-template-columns:repeat(auto-fit,minmax(2.75rem,1fr));gap:.4rem}\
@@ -124,6 +124,7 @@ button:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}\
 .step:has(:focus-visible),.choice:has(:focus-visible),.field:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}\
 .field{font:inherit;width:100%;padding:.6rem;border:1px solid #888;border-radius:.5rem;background:Field;color:FieldText}\
 .wrong{color:#b3261e;margin:.5rem 0 0}.summary{padding:.6rem 1rem;border-radius:.5rem;background:#b3261e22}\
+@media(min-width:36rem){.scale{grid-template-columns:repeat(auto-fit,minmax(2.2rem,1fr));gap:.3rem}}\
 @media(prefers-color-scheme:dark){.wrong{color:#ffb4ab}}";
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ def main(program, people):
 
 def play(project, people):
     project.cli("deploy", "--yes")
-    key = {"authorization": "Bearer " + project.cli("key", "create", "--scope", "tasks,read", "--name", "Ana").split()[-1]}
+    key = {"authorization": "Bearer " + project.cli("key", "create", "--scope", "tasks", "--scope", "read", "--name", "Ana").split()[-1]}
     rng = random.Random(people)
     asked = [Person(project, channel, number, key) for channel in WAYS for number in range(people)]
     rows = "".join(f"{person.name},{person.email},{person.phone}\n" for person in asked)
