@@ -43,6 +43,9 @@ fn compile(schema: &str, text: &str) -> (Sources, Compilation) {
         template(&format!("{name}/sms.en.text"), "x");
         template(&format!("{name}/push.en.text"), "x");
     }
+    for path in ["hello/sms.en.text", "hello/push.en.text", "hello/letter.en.text"] {
+        template(path, "x");
+    }
     template("hello/email.en.subject", "s");
     template("hello/email.en.html", "x {{links.unsubscribe}}");
     let compilation = lang::compile(&input);
@@ -260,6 +263,11 @@ fn a_survey_asks_something_under_names_of_its_own() {
     );
     let missed = told("survey s { missed: yesno \"Did we miss anything?\" }");
     assert!(missed.starts_with("error[E0102]: every result of an `ask` has `missed` already"), "{missed}");
+    let several = told("survey s { a: list of text \"Which?\" }");
+    assert!(
+        several.starts_with("error[E0103]: `a` is answered with one value, not with several"),
+        "{several}"
+    );
     let twice = told("survey s { a: text, a: text }");
     assert!(twice.starts_with("error[E0102]"), "{twice}");
 }
@@ -475,7 +483,7 @@ test \"rounds\" for j {
   at 2026-03-02T10:00 event signed_up { source: \"web\" }
   expect ask fan_scan
   at +1 hour ask fan_scan returns { satisfaction: 4 }
-  at +2 days expect contact.tags has \"silent\"
+  at +3 days expect contact.tags has \"silent\"
   expect contact.points is 4
   expect exit as done
 }
@@ -552,4 +560,163 @@ fn coverage_asks_for_what_the_author_asks() {
     let all = report.coverage(&compilation);
     let coverage = all.first().expect("one journey");
     assert_eq!((coverage.exits, coverage.branches), ((1, 2), (1, 2)));
+}
+
+// ---------------------------------------------------------------- which channel
+
+/// With costs and a stated preference.
+fn priced() -> String {
+    SCHEMA
+        .replace("abilities [clicks] }", "abilities [clicks], cost 0.001 }")
+        .replace("abilities [replies] }", "abilities [replies], cost 0.07 }")
+        .replace("class letter }", "class letter, cost 0.9 }")
+        .replace(
+            "\"secret:push\", address contact.mobile }",
+            "\"secret:push\", address contact.mobile, cost 0.001 }",
+        )
+        .replace(
+            "tags: list of text }",
+            "tags: list of text, preferred_channel: one of [email, sms, letter]? }",
+        )
+}
+
+fn channels_of(program: &Program) -> Vec<(String, String)> {
+    let sends = program.steps.iter().filter_map(|step| match &step.kind {
+        StepKind::Send(send) => Some((step.id.to_string(), send.channels.join(" "))),
+        _ => None,
+    });
+    sends.collect()
+}
+
+#[test]
+fn the_cheapest_of_some_channels_comes_first_and_keeps_its_identity() {
+    let channels = |schema: &str, list: &str| {
+        let text = format!("send cheapest of [{list}] hello\nexit as done");
+        channels_of(&program_of(schema, &text)).remove(0)
+    };
+    let id = |list: &str| format!("entry/send cheapest of {list} hello");
+    let dearest_last = "email sms letter".to_owned();
+    assert_eq!(channels(&priced(), "letter, sms, email"), (id("letter,sms,email"), dearest_last));
+    // Those that cost the same stand as written.
+    assert_eq!(channels(&priced(), "push, email").1, "push email");
+    assert_eq!(channels(&priced(), "email, push").1, "email push");
+    let dear = priced().replace("cost 0.001", "cost 5");
+    assert_eq!(
+        channels(&dear, "letter, sms, email"),
+        (id("letter,sms,email"), "sms letter email".to_owned())
+    );
+}
+
+#[test]
+fn the_preferred_of_some_channels_is_a_look_and_a_send_for_each() {
+    let text = "send preferred of [email, sms, letter] hello as o
+if o.skipped and o.reason is cap { exit as capped }
+if o.unreachable { exit as nobody }
+exit as done";
+    let program = program_of(&priced(), text);
+    assert_eq!(
+        channels_of(&program),
+        [("o/by sms", "sms email letter"), ("o/by letter", "letter email sms"), ("o", "email sms letter")]
+            .map(|(id, channels)| (id.to_owned(), channels.to_owned()))
+    );
+    assert_eq!(
+        listing(&program).lines().take(4).collect::<Vec<_>>(),
+        ["0 o/preferred -> 1 2 3", "1 o/by sms -> 4", "2 o/by letter -> 4", "3 o -> 4"]
+    );
+    let slots: Vec<_> = program.steps[1..4].iter().map(|step| step.slot).collect();
+    assert!(slots[0].is_some() && slots.iter().all(|slot| *slot == slots[0]));
+}
+
+#[test]
+fn a_preference_is_followed_where_it_is_in_the_list_and_its_channel_can_be_used() {
+    let text = |person: &str, sent: &str, end: &str| {
+        journey(
+            "  send preferred of [email, sms] hello as o
+  if o.unreachable { exit as nobody }
+  wait up to 2 days for o.clicked as look
+  if look.happened { exit as clicked }
+  exit as done",
+        ) + &format!(
+            "test \"t\" for j {{
+  given contact {{ {person} }}
+  at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}
+  {sent}
+  {end}
+}}
+"
+        )
+    };
+    let both = "email: \"a@x.de\", mobile: \"+491700000000\"";
+    let done = "at +2 days expect exit as done";
+    for (person, sent) in [
+        (both.to_owned(), "expect send email hello"),
+        (format!("{both}, preferred_channel: sms"), "expect send sms hello"),
+        (format!("{both}, preferred_channel: email"), "expect send email hello"),
+        (format!("{both}, preferred_channel: letter"), "expect send email hello"),
+        ("email: \"a@x.de\", preferred_channel: sms".to_owned(), "expect send email hello"),
+    ] {
+        let (passed, human) = play_of(&priced(), &text(&person, sent, done));
+        assert!(passed, "{person}: {human}");
+    }
+    let clicked = "at +1 day event o.clicked\n  expect exit as clicked";
+    let by_text = text(&format!("{both}, preferred_channel: sms"), "expect send sms hello", clicked);
+    let (passed, human) = play_of(&priced(), &by_text);
+    assert!(passed, "{human}");
+    let (passed, human) =
+        play_of(&priced(), &text("preferred_channel: sms", "expect no send", "expect exit as nobody"));
+    assert!(passed, "{human}");
+}
+
+#[test]
+fn each_mistake_of_a_choice_is_told_once() {
+    let heads = |schema: &str, statement: &str| {
+        let told = told_of(schema, &journey(&format!("{statement}\nexit as done")));
+        let is_head = |line: &&str| line.starts_with("error") || line.starts_with("warning");
+        told.lines().filter(is_head).collect::<Vec<_>>().join("\n")
+    };
+    let with = |attribute: &str| SCHEMA.replace("points: number", &format!("{attribute}, points: number"));
+    for (schema, statement, head) in [
+        (
+            SCHEMA.to_owned(),
+            "send cheapest of [email] hello",
+            "error[E0103]: nothing says what a message on `email` costs",
+        ),
+        (priced(), "send cheapest of [email, emial] hello", "error[E0101]: there is no channel `emial`"),
+        (priced(), "send cheapest of [email, email] hello", "error[E0102]: the channel `email` stands twice"),
+        (priced(), "send email else email hello", "error[E0102]: the channel `email` stands twice"),
+        (
+            priced(),
+            "send cheapest of [email, \"sms\"] hello",
+            "error[E0001]: the name of a channel is wanted here",
+        ),
+        (priced(), "send cheapest of [] hello", "error[E0001]: no channel stands in these brackets"),
+        (
+            SCHEMA.to_owned(),
+            "send preferred of [email, sms] hello",
+            "error[E0101]: no attribute says which channel a contact prefers",
+        ),
+        (
+            with("preferred_channel: number = 0"),
+            "send preferred of [email, sms] hello",
+            "error[E0103]: `contact.preferred_channel` is a number and cannot name a channel",
+        ),
+        (
+            with("preferred_channel: one of [post, fax]?"),
+            "send preferred of [email, sms] hello",
+            "error[E0104]: nobody can prefer one of these: `contact.preferred_channel` is never one of them",
+        ),
+        (with("preferred_channel: text?"), "send preferred of [email, sms] hello", ""),
+        (
+            priced(),
+            "send preferred of [email, sms] hello as o\nif o.happened { exit as x }",
+            "error[E0101]: the result `o` has no `happened`",
+        ),
+        (
+            priced().replace("cost 0.07", "cost \"much\""),
+            "send cheapest of [email, sms] hello",
+            "error[E0103]: `cost` needs a number",
+        ),
+    ] {
+        assert_eq!(heads(&schema, statement), head, "{statement}");
+    }
 }

@@ -28,13 +28,12 @@ const ODD: &str = include_str!("lang/parse/odd.journey");
 const WRONG: &str = include_str!("lang/parse/wrong.journey");
 
 /// Nodes that stand for text which could not be read.
-const MISTAKES: [Rule; 15] = [
+const MISTAKES: [Rule; 14] = [
     Rule::bad,
     Rule::bad_item,
     Rule::bad_pair,
     Rule::bare_enum,
     Rule::for_each,
-    Rule::later_chans,
     Rule::later_then,
     Rule::loose,
     Rule::missing_brace,

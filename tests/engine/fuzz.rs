@@ -250,7 +250,7 @@ fn kind() -> BoxedStrategy<StepKind> {
                 let (template, to) = ("t".into(), None);
                 StepKind::Send(Box::new(Send { channels, every, template, to, with, purpose, before, next }))
             }),
-        (word(&["call", "assign"]), span(), target()).prop_map(|(verb, limit, next)| {
+        (word(&["call", "assign", "ask"]), span(), target()).prop_map(|(verb, limit, next)| {
             let (task, team, purpose) = ("talk".into(), "sales".into(), "marketing".into());
             StepKind::Work(Box::new(Work { verb, task, team, with: Vec::new(), limit, purpose, next }))
         }),
@@ -329,13 +329,13 @@ prop_compose! {
         handlers in prop::collection::vec((some_match(), target()), 0..2),
         steps in prop::collection::vec((kind(), prop::option::of(0..SLOTS + 1), prop::collection::vec(0..3_u16, 0..2)), 0..12),
         purpose in word(&["marketing", "transactional"]),
-        kinds in prop::collection::vec(0..8_usize, SLOTS as usize),
+        kinds in prop::collection::vec(0..9_usize, SLOTS as usize),
     ) -> Program {
         let mut j = J::new("fuzz");
         j.program.slots.clear();
         use SlotKind::*;
         for (number, kind) in kinds.into_iter().enumerate() {
-            j.slot(&format!("s{number}"), [Entry, Event, Let, Message, Wait, Task, Request, Child][kind]);
+            j.slot(&format!("s{number}"), [Entry, Event, Let, Message, Wait, Task, Request, Child, Survey][kind]);
         }
         let reason = |n: usize| Word::from(format!("exit {n}"));
         Program {

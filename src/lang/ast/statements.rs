@@ -109,6 +109,10 @@ pub enum ChannelChoice {
     And(Vec<Name>),
     /// The first on which the contact may and can be reached.
     Else(Vec<Name>),
+    /// `cheapest of [email, sms]`
+    Cheapest(Vec<Name>),
+    /// `preferred of [email, sms]`
+    Preferred(Vec<Name>),
 }
 
 #[derive(Clone, Debug, PartialEq)]

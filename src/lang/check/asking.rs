@@ -80,6 +80,7 @@ impl<'a> Journey<'_, 'a> {
     /// Channels on which one can answer; somebody who speaks with the contact stands last.
     fn channels_of(&mut self, ask: &Ask) {
         let names = channel_names(&ask.channels);
+        self.channels_once(names);
         let at_once = matches!(ask.channels, ChannelChoice::And(_));
         for (n, name) in names.iter().enumerate() {
             let Some(channel) = self.schema.catalog.channels.get(name.text.as_str()) else {

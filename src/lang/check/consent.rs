@@ -177,7 +177,9 @@ fn is_covered(send: &Send, channels: &[(Word, Option<Word>)], facts: &Facts) -> 
         None => true,
     };
     match send.channels {
-        ChannelChoice::Else(_) => channels.iter().any(may),
+        ChannelChoice::Else(_) | ChannelChoice::Cheapest(_) | ChannelChoice::Preferred(_) => {
+            channels.iter().any(may)
+        }
         ChannelChoice::One(_) | ChannelChoice::And(_) => channels.iter().all(may),
     }
 }

@@ -14,7 +14,7 @@ use crate::diagnostic::{Code, FileId, Span};
 use crate::engine::eval::ANSWERED;
 use crate::engine::program::{Attribute, Endpoint, Event, Question, Segment, Survey, Word, pool_endpoint};
 use crate::lang::Typed;
-use crate::lang::ast::{self, Field, ItemKind, Name};
+use crate::lang::ast::{self, Field, ItemKind, Name, TypeKind};
 use crate::lang::types::{self, calendar};
 use crate::time::Calendar;
 use crate::value::{FieldType, Type, Value};
@@ -294,6 +294,9 @@ impl<'a> Declarations<'_, 'a> {
             ItemKind::Channel(channel) => {
                 if self.declare(Noun::Channel, &channel.name) {
                     let read = Props::new(self, &channel.props).channel();
+                    if let Some(cost) = Props::new(self, &channel.props).cost() {
+                        self.schema.costs.insert(channel.name.text.as_str().into(), cost);
+                    }
                     self.schema.catalog.channels.insert(channel.name.text.as_str().into(), read);
                 }
             }
@@ -398,6 +401,14 @@ impl<'a> Declarations<'_, 'a> {
                 "add questions: `survey {} {{ score: number from 0 to 10 \"…\" }}`",
                 name.text
             )));
+        }
+        for field in fields.iter().filter(|f| matches!(f.ty.kind, TypeKind::List(_) | TypeKind::Record(_))) {
+            let message = format!("`{}` is answered with one value, not with several", field.name.text);
+            self.out.push(
+                finding(Code::E0103, field.ty.span, message)
+                    .label("not a single answer")
+                    .help("ask for each by itself: a `yesno` for each choice, say"),
+            );
         }
         for field in fields.iter().filter(|field| matches!(field.name.text.as_str(), ANSWERED | "missed")) {
             let message = format!("every result of an `ask` has `{}` already", field.name.text);

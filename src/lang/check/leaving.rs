@@ -20,6 +20,7 @@ impl<'a> Journey<'_, 'a> {
                 self.out.push(unknown(Code::E0101, "channel", channel, all));
             }
         }
+        self.chosen(stmt, send);
         if let Some(to) = &send.to {
             self.address(to, send, facts.clone());
         }

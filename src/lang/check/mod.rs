@@ -9,12 +9,13 @@
 //! - `imports` looks at what files take from each other
 //! - `collect` gives each name of a journey its slot (`names`), `graph` draws the ways through it
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
-//! - `steps`, `leaving`, `asking` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
+//! - `steps`, `leaving`, `asking`, `choosing` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
 //! - `flow` with `durations`, `consent`, `sending`, `time`, `validity`, `order`, `split` judge the whole; `ways` finds the way that is told
 //! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
 
 mod allow;
 mod asking;
+mod choosing;
 mod circles;
 mod collect;
 mod conditions;
@@ -64,7 +65,7 @@ use std::sync::Arc;
 use super::{Input, ast};
 use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 use crate::engine::program::{Catalog, Expr, Signal, Slot, SlotIx, Word};
-use crate::value::{FieldType, Type};
+use crate::value::{Decimal, FieldType, Type};
 
 use declarations::Declarations;
 use findings::Findings;
@@ -72,6 +73,7 @@ use schema::Schema;
 use templates::Templates;
 
 pub use allow::suppress;
+pub use choosing::PREFERRED;
 pub use findings::{bound, quiet_notes, quiet_tests, tell_names_once};
 pub use supply::supplied_to;
 pub use watch::{Surroundings, watch_of};
@@ -87,6 +89,8 @@ pub struct Checked {
     pub exprs: HashMap<Span, Typed>,
     /// The journeys by name. Of two with one name the first.
     pub journeys: BTreeMap<Word, JourneyInfo>,
+    /// What a message costs, of the channels that say it.
+    pub costs: BTreeMap<Word, Decimal>,
 }
 
 /// An expression with its type. Numbers have been turned into decimals where the place wants one.
@@ -169,7 +173,7 @@ pub fn check(
     scenarios::check(&schema, &templates, &journeys, files, &mut exprs, &mut out);
     templates.compare_languages(&sent);
     templates.findings.into_iter().for_each(|finding| out.push(finding));
-    (Checked { catalog: schema.catalog, exprs, journeys }, out.list)
+    (Checked { catalog: schema.catalog, exprs, journeys, costs: schema.costs }, out.list)
 }
 
 fn errors_of(parsed: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {

@@ -157,7 +157,10 @@ impl<'a> Names<'a> {
 pub(super) fn channel_names(choice: &ast::ChannelChoice) -> &[Name] {
     match choice {
         ast::ChannelChoice::One(name) => std::slice::from_ref(name),
-        ast::ChannelChoice::And(names) | ast::ChannelChoice::Else(names) => names,
+        ast::ChannelChoice::And(names)
+        | ast::ChannelChoice::Else(names)
+        | ast::ChannelChoice::Cheapest(names)
+        | ast::ChannelChoice::Preferred(names) => names,
     }
 }
 

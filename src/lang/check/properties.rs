@@ -11,7 +11,7 @@ use crate::engine::program::{Channel, Endpoint, Hours, Task, Team, Word, ZoneRef
 use crate::lang::ast::{self, ExprKind, Name, Prop, PropValue};
 use crate::lang::types::{calendar, days, zone_ref};
 use crate::time::{Calendar, SECOND, TimeOfDay, Zone};
-use crate::value::FieldType;
+use crate::value::{Decimal, FieldType};
 
 const CLASSES: [&str; 3] = ["message", "task", "letter"];
 const ABILITIES: [&str; 3] = ["opens", "clicks", "replies"];
@@ -41,6 +41,15 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
             hours: self.hours(),
             abilities: self.words("abilities", &ABILITIES),
         }
+    }
+
+    /// What a message costs; what is no number is told elsewhere.
+    pub(super) fn cost(&self) -> Option<Decimal> {
+        let prop = self.find("cost")?;
+        Some(match &prop.value {
+            PropValue::Expr(ast::Expr { kind: ExprKind::Number(number), .. }) => number.value,
+            _ => Decimal(0),
+        })
     }
 
     /// `team inside_sales`: who speaks with people on a channel of class `task`.

@@ -43,7 +43,8 @@ fn addresses(journey: &mut Journey, sends: &[(At, &Stmt, &Send)]) {
             continue;
         }
         let channels = channel_names(&send.channels);
-        if transactional && matches!(send.channels, ChannelChoice::Else(_)) {
+        let one_of_several = !matches!(send.channels, ChannelChoice::One(_) | ChannelChoice::And(_));
+        if transactional && one_of_several && channel_names(&send.channels).len() > 1 {
             continue;
         }
         for channel in channels {
@@ -172,8 +173,11 @@ fn without_wait(journey: &Journey, from: At) -> Vec<At> {
 fn shared_channel(a: &Send, b: &Send) -> Option<String> {
     let sure = |send: &Send| -> Vec<String> {
         let names = channel_names(&send.channels).iter().map(|name| name.text.clone());
-        match send.channels {
+        match &send.channels {
             ChannelChoice::Else(_) => names.take(1).collect(),
+            ChannelChoice::Cheapest(all) | ChannelChoice::Preferred(all) => {
+                names.filter(|_| all.len() == 1).collect()
+            }
             ChannelChoice::One(_) | ChannelChoice::And(_) => names.collect(),
         }
     };

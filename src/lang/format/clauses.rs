@@ -60,5 +60,7 @@ pub(super) fn channels(choice: &ChannelChoice) -> String {
         ChannelChoice::One(name) => name.text.clone(),
         ChannelChoice::And(names) => join(names, " and "),
         ChannelChoice::Else(names) => join(names, " else "),
+        ChannelChoice::Cheapest(names) => format!("cheapest of [{}]", join(names, ", ")),
+        ChannelChoice::Preferred(names) => format!("preferred of [{}]", join(names, ", ")),
     }
 }

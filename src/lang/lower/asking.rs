@@ -59,7 +59,10 @@ impl<'a> Flow<'a> {
         };
         let channels = match &ask.channels {
             ChannelChoice::One(name) => vec![word(name)],
-            ChannelChoice::And(names) | ChannelChoice::Else(names) => words(names),
+            ChannelChoice::And(names)
+            | ChannelChoice::Else(names)
+            | ChannelChoice::Cheapest(names)
+            | ChannelChoice::Preferred(names) => words(names),
         };
         let declared = &source.checked.catalog.channels;
         let team = |name: &Word| declared.get(name).and_then(Channel::team).map(Word::from);
@@ -187,11 +190,15 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// The identity of the statement that a step belongs to: an `ask` has several.
+/// The identity of the statement that a step belongs to: an `ask` has several, and so has a `send preferred of`.
 pub fn whole(id: &str) -> &str {
-    ["/answer", "/reached", "/missed", "/phone", "/again"]
+    let id = ["/answer", "/reached", "/missed", "/phone", "/again", "/preferred"]
         .iter()
-        .fold(id, |id, part| id.strip_suffix(part).unwrap_or(id))
+        .fold(id, |id, part| id.strip_suffix(part).unwrap_or(id));
+    match id.rsplit_once('/') {
+        Some((whole, part)) if part.starts_with("by ") => whole,
+        _ => id,
+    }
 }
 
 /// The identity of the wait for what comes back to the message of that step of an `ask`.

@@ -14,8 +14,10 @@ use crate::engine::program::{
 use crate::lang::ast::{
     self, ArmWhen, Block, ChannelChoice, JourneyItemKind, Name, Patience, Stmt, StmtKind, Wait,
 };
+use crate::lang::check::PREFERRED;
 use crate::lang::types::calendar;
 use crate::time::Calendar;
+use crate::value::Value;
 
 /// Why an enrollment ends where a value that a `switch` needs has vanished and nothing follows: no path may have a loose end.
 pub const VANISHED: &str = "value_missing";
@@ -168,6 +170,10 @@ impl<'a> Flow<'a> {
         match &stmt.kind {
             StmtKind::Wait(wait) => self.wait(stmt, wait, here, next, source),
             StmtKind::Ask(ask) => self.ask(stmt, ask, here, next, source),
+            StmtKind::Send(send) if matches!(&send.channels, ChannelChoice::Preferred(all) if all.len() > 1) =>
+            {
+                self.preferred(stmt, send, here, next, source);
+            }
             StmtKind::If(choice) => self.choice(stmt, choice, here, next, source),
             StmtKind::Switch(switch) => self.switch(stmt, switch, here, next, source),
             StmtKind::Split { name, variants } => {
@@ -217,6 +223,35 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// A look at the stated preference, and a send for each channel that can be preferred; the one as written bears the name.
+    fn preferred(
+        &mut self,
+        stmt: &'a Stmt,
+        send: &'a ast::Send,
+        here: Label,
+        next: Label,
+        source: &mut Source<'_>,
+    ) {
+        let (place, slot) = (stmt.span, source.slot(stmt.span));
+        let written = lower_send(place, send, next, source);
+        let id = self.names.id(send.name.as_ref(), &send_words(send, &written));
+        let choice = self.names.part(&id, "preferred");
+        let at = self.reserve(here, Draft { place, id: choice, slot: None });
+        let mut cases = Vec::new();
+        for channel in &written.channels[1..] {
+            let (label, id) = (self.labels.open(), self.names.part(&id, &format!("by {channel}")));
+            let others = written.channels.iter().filter(|other| *other != channel);
+            let channels = std::iter::once(channel).chain(others).cloned().collect();
+            let first = Send { channels, ..written.clone() };
+            self.emit(label, Draft { place, id, slot }, StepKind::Send(Box::new(first)));
+            cases.push((vec![Value::Text(channel.clone())], label));
+        }
+        let otherwise = self.labels.open();
+        self.emit(otherwise, Draft { place, id, slot }, StepKind::Send(Box::new(written)));
+        let subject = Expr::Attribute(PREFERRED.into());
+        self.steps[at].kind = StepKind::Switch { subject, cases, otherwise };
+    }
+
     /// A statement without blocks: its name, what it does for its identity, and its step.
     fn plain(
         &mut self,
@@ -227,7 +262,7 @@ impl<'a> Flow<'a> {
         let lowered = match &stmt.kind {
             StmtKind::Send(send) => {
                 let kind = lower_send(stmt.span, send, next, source);
-                let what = format!("send {} {}", kind.channels.join(","), kind.template);
+                let what = send_words(send, &kind);
                 (send.name.as_ref(), what, StepKind::Send(Box::new(kind)))
             }
             StmtKind::Call(work) => lower_work("call", stmt.span, work, next, source),
@@ -511,11 +546,22 @@ fn limit(patience: &Patience) -> Option<Calendar> {
     }
 }
 
+/// What a send does, for its identity: the channels as written, whatever they cost.
+fn send_words(send: &ast::Send, kind: &Send) -> String {
+    let how = match &send.channels {
+        ChannelChoice::Cheapest(names) => format!("cheapest of {}", words(names).join(",")),
+        ChannelChoice::Preferred(names) => format!("preferred of {}", words(names).join(",")),
+        _ => kind.channels.join(","),
+    };
+    format!("send {how} {}", kind.template)
+}
+
 fn lower_send(place: Span, send: &ast::Send, next: Label, source: &mut Source<'_>) -> Send {
     let (channels, every) = match &send.channels {
         ChannelChoice::One(name) => (vec![word(name)], false),
         ChannelChoice::And(names) => (words(names), true),
-        ChannelChoice::Else(names) => (words(names), false),
+        ChannelChoice::Else(names) | ChannelChoice::Preferred(names) => (words(names), false),
+        ChannelChoice::Cheapest(names) => (source.cheapest_first(words(names)), false),
     };
     Send {
         channels,

@@ -95,6 +95,12 @@ impl<'a> Source<'a> {
         pairs.iter().map(|(name, value)| (word(name), self.expr(value.span))).collect()
     }
 
+    /// The channels by what a message costs; of those that cost the same as written.
+    fn cheapest_first(&self, mut channels: Vec<Word>) -> Vec<Word> {
+        channels.sort_by_key(|channel| self.checked.costs.get(channel).copied());
+        channels
+    }
+
     fn slot(&self, span: Span) -> Option<SlotIx> {
         self.info.slot_at.get(&span).copied()
     }

@@ -167,23 +167,47 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// `cheapest of [email, sms]`; `None` where that names no channels, which is told.
+    fn choice_of(&mut self, p: &P<'s>) -> Option<ChannelChoice> {
+        let cheapest = part(p, Rule::of_how)?.as_str() == "cheapest";
+        let list = part(p, Rule::list)?;
+        let items = self.list(&list);
+        let mut names = Vec::new();
+        let mut sound = true;
+        for item in items {
+            let (span, told) = (item.span, matches!(item.kind, ExprKind::Error));
+            match only_name(item) {
+                Some(name) => names.push(name),
+                None if told => sound = false,
+                None => {
+                    sound = false;
+                    self.tell_lost(
+                        Diagnostic::new(Code::E0001, span, "the name of a channel is wanted here")
+                            .label("not a channel")
+                            .help("it looks like this: `send cheapest of [email, sms] offer`"),
+                    );
+                }
+            }
+        }
+        if names.is_empty() && sound {
+            let place = self.place_of(&list);
+            self.tell_lost(
+                Diagnostic::new(Code::E0001, place, "no channel stands in these brackets")
+                    .label("on which channels?")
+                    .help("it looks like this: `send cheapest of [email, sms] offer`"),
+            );
+        }
+        let choice = if cheapest { ChannelChoice::Cheapest } else { ChannelChoice::Preferred };
+        (sound && !names.is_empty()).then(|| choice(names))
+    }
+
     fn send(&mut self, p: &P<'s>) -> Option<StmtKind> {
         let template = self.path_in(p, Rule::n_template)?;
-        let channels = match part(p, Rule::later_chans) {
-            Some(later) => {
-                let of = part(&later, Rule::later_of)?;
-                self.later(
-                    &later,
-                    &format!("`send {} of`", of.as_str()),
-                    "name the order: `send email else sms …`",
-                );
-                let names = part(&later, Rule::list).map(|l| self.list(&l)).unwrap_or_default();
-                let names = names.into_iter().filter_map(only_name).collect::<Vec<_>>();
-                if names.is_empty() {
-                    return Some(StmtKind::Error);
-                }
-                ChannelChoice::Else(names)
-            }
+        let channels = match part(p, Rule::of_chans) {
+            Some(of) => match self.choice_of(&of) {
+                Some(choice) => choice,
+                None => return Some(StmtKind::Error),
+            },
             None => part(p, Rule::chans).and_then(|c| self.channels(&c))?,
         };
         let c = self.clauses(p);

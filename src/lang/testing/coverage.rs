@@ -41,10 +41,10 @@ pub(super) fn of(journey: &Journey, lowered: &Lowered, reached: &Reached) -> Cov
         }
     }
     for (at, step) in program.steps.iter().enumerate() {
-        // What becomes of an `ask` is asked by the author, where it matters.
-        if matches!(step.kind, StepKind::Branch { .. } | StepKind::WaitEvent(_))
-            && *whole(&step.id) != *step.id
-        {
+        // What becomes of an `ask` is asked by the author where it matters; what somebody prefers is no way of the journey.
+        let is_way =
+            matches!(step.kind, StepKind::Branch { .. } | StepKind::Switch { .. } | StepKind::WaitEvent(_));
+        if is_way && *whole(&step.id) != *step.id {
             continue;
         }
         for branch in branches(&step.kind, lowered.closed.contains(&step.id)) {

@@ -18,7 +18,7 @@ use crate::engine::world::{Cause, ConsentChange, Fields, Input};
 use crate::id::ContactId;
 use crate::lang::Compilation;
 use crate::lang::ast::{self, AtWhat, ConsentOf, Given};
-use crate::lang::lower::{UNREADABLE, answer_of};
+use crate::lang::lower::{UNREADABLE, answer_of, whole};
 use crate::time::{Calendar, Timestamp};
 use crate::value::Value;
 
@@ -341,7 +341,15 @@ impl<'s, 't> Stage<'s, 't> {
             let fields = self.fields(with, &[]);
             let words = format!("event {}{}", dotted(event), with_words(&fields, with, &self.cast.zone));
             self.did(action, at, words);
-            if !self.memory.outcome(contact, &step.text, &outcome.text, fields, at) {
+            // One statement may have several steps that send.
+            let sent = self.memory.log().iter().rev().find_map(|logged| match &logged.what {
+                Happened::Send(sent) if logged.contact == contact && *whole(&sent.step) == *step.text => {
+                    Some(sent.step.clone())
+                }
+                _ => None,
+            });
+            let at_step = sent.unwrap_or_else(|| step.text.as_str().into());
+            if !self.memory.outcome(contact, &at_step, &outcome.text, fields, at) {
                 let message = format!("`{}` was not sent before this line", step.text);
                 self.problems.push((action.span, message));
             }
