@@ -12,6 +12,7 @@ use crate::engine::program::{Catalog, Program, Step, StepKind, Word};
 use crate::engine::spell;
 use crate::engine::world::{Because, Note, What};
 use crate::id::DeliveryId;
+use crate::lang::lower::whole;
 use crate::time::{Timestamp, Zone};
 use crate::value::Value;
 
@@ -76,11 +77,26 @@ impl Teller {
             What::Entered => "entered".to_owned(),
             What::NotEntered { why, because } => format!("did not enter: {}", self.turned_away(why, because)),
             What::Done { outcome: None } => return None,
+            What::Done { outcome: Some(outcome) } if self.question(note).is_some() => {
+                let survey = self.question(note)?;
+                match &**outcome {
+                    "answered" => format!("answered `{survey}`"),
+                    "unreadable" => format!("the reply to `{survey}` could not be read"),
+                    _ => format!("nobody answered `{survey}` in time"),
+                }
+            }
             What::Done { outcome: Some(outcome) } if **outcome == *"timeout" => {
                 format!("{} is over: nothing came in time", what())
             }
             What::Done { outcome: Some(outcome) } => format!("{} ended with `{outcome}`", what()),
             What::Rests { until } if *until == Timestamp::NEVER => format!("waits at `{step}`"),
+            What::Rests { until } if self.question(note).is_some() => {
+                format!(
+                    "waits for answers to `{}`, at most until {}",
+                    self.question(note)?,
+                    self.moment(*until)
+                )
+            }
             What::Rests { until } => format!("waits at `{step}`, at most until {}", self.moment(*until)),
             What::Held { until, why, because } => {
                 format!("{} waits until {}: {}", what(), self.moment(*until), self.gate(why, because, None))
@@ -94,6 +110,8 @@ impl Teller {
             }
             What::Exited { reason } => format!("left as `{reason}`{}", left(reason)),
             What::Goal { name } => format!("reached the goal `{name}`"),
+            // Whether a message was sent, or which channel somebody prefers, is no way of the journey.
+            What::Took { .. } if *whole(step) != *step => return None,
             What::Took { choice } => format!("took `{choice}` at `{step}`"),
             What::Decided { delivery, decision, by } => {
                 let template = self.deliveries.get(delivery).map_or("a message", |fate| &fate.template);
@@ -106,6 +124,18 @@ impl Teller {
         })
     }
 
+    /// The survey whose answers the note's step waits for.
+    fn question(&self, note: &Note) -> Option<Word> {
+        let (journey, id) = (note.journey.as_ref()?, note.step.as_ref()?);
+        let message = id.strip_suffix("/answer")?;
+        let programs = self.programs.iter().filter(|program| program.journey == *journey);
+        let step = programs.flat_map(|program| &program.steps).find(|step| *step.id == *message)?;
+        match &step.kind {
+            StepKind::Send(send) => Some(send.template.clone()),
+            _ => None,
+        }
+    }
+
     /// What the note's step sends or asks for: `welcome`, the call `winback`.
     fn what_of(&self, note: &Note) -> String {
         let (Some(journey), Some(id)) = (&note.journey, &note.step) else { return "it".to_owned() };
@@ -113,6 +143,7 @@ impl Teller {
         let step: Option<&Step> = programs.flat_map(|program| &program.steps).find(|step| step.id == *id);
         match step.map(|step| &step.kind) {
             Some(StepKind::Send(send)) => format!("`{}`", send.template),
+            Some(StepKind::Work(work)) if &*work.verb == "ask" => format!("the survey `{}`", work.task),
             Some(StepKind::Work(work)) => format!("the {} `{}`", work.verb, work.task),
             Some(StepKind::Request { endpoint, .. }) => format!("the request `{endpoint}`"),
             _ => format!("`{}`", id),

@@ -1,8 +1,17 @@
 //! `ask`: who may be asked how, what it becomes, and how it goes on with an answer, without one, and by telephone.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use fahrplan::diagnostic::{Look, Severity, Sources, render_all};
+use fahrplan::engine::memory::{Happened, Memory};
 use fahrplan::engine::program::{Program, StepKind};
+use fahrplan::engine::world::Cause;
+use fahrplan::id::ContactId;
 use fahrplan::lang::{self, Compilation, Input, testing};
+use fahrplan::story::Teller;
+use fahrplan::time::Timestamp;
+use fahrplan::value::Value;
 
 const SCHEMA: &str = r#"
 contact { email: email?, mobile: phone?, phone: phone?, postal: address?, points: number = 0, tags: list of text }
@@ -13,6 +22,7 @@ channel push { sends "secret:push", address contact.mobile }
 channel letter { sends "print", address contact.postal, class letter }
 channel phone { address contact.phone, class task, team desk }
 channel desk_visit { class task }
+task ring { outcomes [reached] }
 team desk { hours monday to friday 09:00 to 18:00 project time }
 survey fan_scan "After the match" {
   satisfaction: number from 1 to 5 "How satisfied are you?"
@@ -187,6 +197,32 @@ fn each_mistake_of_an_ask_is_told_once() {
 }
 
 #[test]
+fn who_takes_one_thing_for_another_is_told_what_it_is() {
+    for (statement, help) in [
+        ("ask fan_scan by desk up to 7 days", "`desk` is a team: `ask` names its channel"),
+        ("ask ring by phone up to 7 days", "`ring` is a task: `call ring by TEAM up to 2 days`"),
+        (
+            "call fan_scan by desk up to 7 days as c",
+            "`fan_scan` is a survey: `ask fan_scan by CHANNEL up to 7 days`",
+        ),
+        ("send cheapest hello", "it looks like this: `send cheapest of [email, sms] TEMPLATE`"),
+        (
+            "send cheapest of email, sms hello",
+            "it looks like this: `send cheapest of [email, sms] TEMPLATE as NAME`",
+        ),
+        ("ask fan_scan by email up to 7 days as a else { exit as none }", "`else` is left over"),
+    ] {
+        let told = told(statement);
+        assert!(told.contains(help), "{statement}\n{told}");
+    }
+    let score = told_of(
+        &format!("{SCHEMA}\nsurvey nps {{ score: number 0 to 10 \"How?\" }}\n"),
+        &journey("exit as done"),
+    );
+    assert!(score.contains("`0` is left over") && !score.contains("score NAME"), "{score}");
+}
+
+#[test]
 fn the_result_of_an_ask_has_its_answers_and_whether_there_are_any() {
     mistakes(&[
         (
@@ -262,7 +298,11 @@ fn a_survey_asks_something_under_names_of_its_own() {
         told("survey empty_one { }")
     );
     let missed = told("survey s { missed: yesno \"Did we miss anything?\" }");
-    assert!(missed.starts_with("error[E0102]: every result of an `ask` has `missed` already"), "{missed}");
+    assert!(
+        missed.starts_with("error[E0112]: `missed` is what the result of a step is asked for"),
+        "{missed}"
+    );
+    assert_eq!(missed.matches("error[").count(), 1, "{missed}");
     let several = told("survey s { a: list of text \"Which?\" }");
     assert!(
         several.starts_with("error[E0103]: `a` is answered with one value, not with several"),
@@ -719,4 +759,40 @@ fn each_mistake_of_a_choice_is_told_once() {
     ] {
         assert_eq!(heads(&schema, statement), head, "{statement}");
     }
+}
+
+#[test]
+fn the_story_of_an_ask_is_told_in_its_words() {
+    let statements = "ask fan_scan by email else sms up to 7 days as a\nexit as done";
+    let (_, mut compilation) = compile(SCHEMA, &journey(statements));
+    let program = Arc::new(compilation.programs.remove(0));
+    let catalog = compilation.catalog.clone();
+    let contact = ContactId(1);
+    let mut memory = Memory::new(catalog.clone(), [program.clone()], Timestamp(0));
+    memory.add_contact(contact, [("email".into(), Value::text("a@x.de"))].into());
+    memory.settle(contact, Cause::Import);
+    memory.event(contact, "signed_up", [("source".into(), Value::text("web"))].into(), Timestamp(1_000));
+    memory.outcome(contact, "a", "unreadable", BTreeMap::new(), Timestamp(2_000));
+    memory.outcome(contact, "a/again", "answered", BTreeMap::new(), Timestamp(3_000));
+    let notes = memory.log().iter().filter_map(|logged| match &logged.what {
+        Happened::Note(note) => Some(note),
+        _ => None,
+    });
+    let notes: Vec<_> = notes.collect();
+    let (deliveries, suppressed) = (BTreeMap::new(), BTreeMap::new());
+    let teller = Teller { catalog: Arc::new(catalog), programs: vec![program], deliveries, suppressed };
+    let told: Vec<String> = teller.tell(&notes).into_iter().map(|told| told.text).collect();
+    let waits = "waits for answers to `fan_scan`, at most until Thu 8 Jan 1970, 01:00";
+    assert_eq!(
+        told[..7],
+        [
+            "entered",
+            "`fan_scan` by email was queued",
+            waits,
+            "the reply to `fan_scan` could not be read",
+            "`fan_scan` by email was queued",
+            waits,
+            "answered `fan_scan`"
+        ]
+    );
 }

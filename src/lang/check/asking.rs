@@ -55,7 +55,11 @@ impl<'a> Journey<'_, 'a> {
     pub(super) fn question(&mut self, stmt: &'a Stmt, ask: &'a Ask, facts: Facts) {
         let survey = Name { text: joined(&ask.survey), span: ask.survey.span };
         if !self.schema.has(Noun::Survey, &survey.text) && !self.schema.is_hidden(&survey.text) {
-            self.out.push(unknown(Code::E0101, "survey", &survey, self.schema.names(Noun::Survey)));
+            let made = unknown(Code::E0101, "survey", &survey, self.schema.names(Noun::Survey));
+            self.out.push(match self.schema.has(Noun::Task, &survey.text) {
+                true => made.help(format!("`{0}` is a task: `call {0} by TEAM up to 2 days`", survey.text)),
+                false => made,
+            });
         }
         self.channels_of(ask);
         match &ask.limit {
@@ -132,16 +136,21 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    fn unknown_channel(&mut self, name: &Name) {
+    pub(super) fn unknown_channel(&mut self, name: &Name) {
         if self.schema.is_hidden(&name.text) {
             return;
         }
         let all: Vec<&str> = self.schema.catalog.channels.keys().map(|name| &**name).collect();
         let made = unknown(Code::E0101, "channel", name, all);
+        let is_team = self.schema.has(Noun::Team, &name.text);
         self.out.push(match name.text.as_str() {
-            PHONE => {
-                made.help("declare it with the team that asks: `channel phone { class task, team TEAM }`")
+            word @ ("cheapest" | "preferred") => {
+                made.help(format!("it looks like this: `send {word} of [email, sms] TEMPLATE`"))
             }
+            PHONE => made.help("declare it with the team that asks: `channel phone { class task, team TEAM }`"),
+            team if is_team => made.help(format!(
+                "`{team}` is a team: `ask` names its channel, which is declared as `channel phone {{ class task, team {team} }}`"
+            )),
             _ => made,
         });
     }

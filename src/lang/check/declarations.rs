@@ -11,7 +11,6 @@ use super::properties::Props;
 use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined, with_id_and_at};
 use super::watch::{Surroundings, watch_of};
 use crate::diagnostic::{Code, FileId, Span};
-use crate::engine::eval::ANSWERED;
 use crate::engine::program::{Attribute, Endpoint, Event, Question, Segment, Survey, Word, pool_endpoint};
 use crate::lang::Typed;
 use crate::lang::ast::{self, Field, ItemKind, Name, TypeKind};
@@ -368,6 +367,10 @@ impl<'a> Declarations<'_, 'a> {
         let mut seen: HashMap<&str, (&Name, Span)> = HashMap::new();
         for item in files.iter().flat_map(|(_, tree)| &tree.items) {
             let ItemKind::Channel(channel) = &item.kind else { continue };
+            let read = self.schema.catalog.channels.get(channel.name.text.as_str());
+            if read.is_none_or(|channel| channel.team().is_none()) {
+                continue;
+            }
             let team = channel.props.iter().find(|prop| prop.name.text == "team");
             let Some(ast::PropValue::Expr(ast::Expr { kind: ast::ExprKind::Path(path), .. })) =
                 team.map(|prop| &prop.value)
@@ -393,7 +396,7 @@ impl<'a> Declarations<'_, 'a> {
         }
     }
 
-    /// A survey asks something, and its questions are not called like the outcomes of an `ask`.
+    /// A survey asks something, and each question has one value for its answer.
     fn questions(&mut self, name: &Name, fields: &[Field]) {
         if fields.is_empty() && !self.schema.has_mistake(name.span) {
             let message = format!("the survey `{}` asks nothing", name.text);
@@ -408,14 +411,6 @@ impl<'a> Declarations<'_, 'a> {
                 finding(Code::E0103, field.ty.span, message)
                     .label("not a single answer")
                     .help("ask for each by itself: a `yesno` for each choice, say"),
-            );
-        }
-        for field in fields.iter().filter(|field| matches!(field.name.text.as_str(), ANSWERED | "missed")) {
-            let message = format!("every result of an `ask` has `{}` already", field.name.text);
-            self.out.push(
-                finding(Code::E0102, field.name.span, message)
-                    .label("says whether there are answers")
-                    .help("give the question another name"),
             );
         }
     }

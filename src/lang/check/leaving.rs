@@ -13,11 +13,14 @@ use crate::value::{FieldType, Type};
 impl<'a> Journey<'_, 'a> {
     pub(super) fn send(&mut self, stmt: &'a Stmt, send: &'a ast::Send, facts: Facts) {
         for channel in channel_names(&send.channels) {
-            if self.schema.catalog.channels.contains_key(channel.text.as_str()) {
-                self.uses_channel(&channel.text);
-            } else if !self.schema.is_hidden(&channel.text) {
-                let all: Vec<&str> = self.schema.catalog.channels.keys().map(|name| &**name).collect();
-                self.out.push(unknown(Code::E0101, "channel", channel, all));
+            match self.schema.catalog.channels.get(channel.text.as_str()) {
+                Some(declared) => {
+                    if &*declared.class == "task" {
+                        self.spoken(channel);
+                    }
+                    self.uses_channel(&channel.text);
+                }
+                None => self.unknown_channel(channel),
             }
         }
         self.chosen(stmt, send);
@@ -32,6 +35,19 @@ impl<'a> Journey<'_, 'a> {
         if let Some(purpose) = purpose {
             self.purposes.insert(stmt.span, purpose);
         }
+    }
+
+    /// A channel on which people speak with each other takes no message.
+    fn spoken(&mut self, channel: &Name) {
+        let place = self.schema.declared.get(&(Noun::Channel, channel.text.as_str().into())).copied();
+        let message = format!("nothing can be sent on `{}`: people speak there", channel.text);
+        let made = finding(Code::E0103, channel.span, message)
+            .label("of class `task`")
+            .help(format!("write `call TASK by TEAM`, or `ask SURVEY by {}`", channel.text));
+        self.out.push(match place {
+            Some(place) => made.related(place, "declared here"),
+            None => made,
+        });
     }
 
     pub(super) fn uses_channel(&mut self, channel: &str) {
@@ -82,7 +98,11 @@ impl<'a> Journey<'_, 'a> {
         let verb = if call { "call" } else { "assign" };
         let task = Name { text: joined(&work.task), span: work.task.span };
         if !self.schema.has(Noun::Task, &task.text) && !self.schema.is_hidden(&task.text) {
-            self.out.push(unknown(Code::E0101, "task", &task, self.schema.names(Noun::Task)));
+            let made = unknown(Code::E0101, "task", &task, self.schema.names(Noun::Task));
+            self.out.push(match self.schema.has(Noun::Survey, &task.text) {
+                true => made.help(format!("`{0}` is a survey: `ask {0} by CHANNEL up to 7 days`", task.text)),
+                false => made,
+            });
         }
         self.team(stmt.span, &task, work.team.as_ref(), call);
         match &work.limit {

@@ -341,7 +341,12 @@ impl<'a> Scene<'_, 'a> {
         let outcomes = MESSAGE_EVENTS.iter().map(|(_, outcome)| *outcome).chain(["failed"]);
         let all: Vec<&str> = outcomes.collect();
         if !all.contains(&outcome.text.as_str()) {
-            self.out.push(unknown(Code::E0101, "outcome", outcome, all));
+            let made = unknown(Code::E0101, "outcome", outcome, all);
+            self.out.push(match outcome.text.as_str() {
+                "answered" => made.help("write the answers: `ask SURVEY returns { … }`"),
+                word if UNANSWERED.contains(&word) => made.help(format!("write `ask SURVEY returns {word}`")),
+                _ => made,
+            });
             return;
         }
         let fields = ["link", "text"].map(|name| FieldType { name: name.into(), ty: Type::Text.optional() });

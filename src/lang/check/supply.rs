@@ -51,7 +51,9 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
         let before = journey.out.list.len();
         for channel in channel_names(&send.channels) {
             let Some(variants) = channels.get(channel.text.as_str()) else {
-                if journey.schema.has(Noun::Channel, &channel.text) && !misnamed {
+                let declared = journey.schema.catalog.channels.get(channel.text.as_str());
+                // Where nothing can be sent, that is told.
+                if declared.is_some_and(|channel| &*channel.class != "task") && !misnamed {
                     journey.out.push(no_channel(&template, channel));
                 }
                 readable = false;

@@ -96,7 +96,11 @@ impl<'s> Reader<'s> {
             Some(form) if finding.help.is_none() => finding.help(format!("it looks like this: `{form}`")),
             _ => finding,
         };
-        self.tell(with_form(finding, first_word(text), place));
+        // A field may be called like the beginning of another line.
+        let head = first_word(text);
+        let is_field =
+            text.trim_start().strip_prefix(head).is_some_and(|rest| rest.trim_start().starts_with(':'));
+        self.tell(if is_field { finding } else { with_form(finding, head, place) });
     }
 
     fn gap(&mut self, gap: &Gap<'_>) -> Diagnostic {

@@ -157,6 +157,10 @@ impl<'s> Reader<'s> {
         }
         let article = before.rsplit(' ').find(|word| matches!(*word, "a" | "an" | "the"))?;
         let at = article.as_ptr() as usize - gap.text.as_ptr() as usize;
+        // A name may be as short.
+        if before[..at].trim_end().ends_with(" as") {
+            return None;
+        }
         let place = self.place(gap.start + at, gap.start + at + article.len());
         let gone = self.place(gap.start + at, gap.start + at + article.len() + 1);
         Some(

@@ -222,6 +222,8 @@ pub(super) fn longer_form(text: &str) -> Option<&'static str> {
         ("exit", _) if super::gap::is_exit_rule(text) => {
             "exit as REASON on EVENT` or `exit as REASON when CONDITION"
         }
+        ("send", "cheapest") => "send cheapest of [email, sms] TEMPLATE as NAME",
+        ("send", "preferred") => "send preferred of [email, sms] TEMPLATE as NAME",
         ("wait", "forever") => "wait forever for EVENT as NAME",
         ("wait", "until") => {
             "wait until tuesday at 10:00`, `wait until 2026-12-24T10:00` or `wait until 2 days after STEP"
