@@ -193,6 +193,8 @@ fn the_shop_has_no_errors_and_no_warnings() {
             "abandoned_cart",
             "after_sales",
             "birthday",
+            "complaint_care",
+            "fan_portfolio",
             "friends",
             "goodwill",
             "monthly_news",

@@ -19,6 +19,8 @@ const UNSUBSCRIBE: u64 = 12;
 const COME: u64 = 650;
 const STAY: u64 = 850;
 const FRIEND: u64 = 550;
+/// Who answers a survey.
+const ANSWER: u64 = 480;
 
 /// Something a person will do at a moment of journey time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,8 @@ pub(super) struct Deed {
 enum Doing {
     /// Presses the button of a page.
     Press { url: String, body: &'static str },
+    /// Answers the questions of a page.
+    Answer { url: String, form: String },
     /// Follows a link.
     Follow { url: String },
     /// Orders something in the shop.
@@ -109,6 +113,13 @@ impl Plans {
             }
             return;
         }
+        if let Some(url) = link("/s/") {
+            if chance("answer") % 1_000 < ANSWER {
+                let form = answers(template, |question| chance(question));
+                self.push(after("answer when", HOUR, 70 * HOUR), Doing::Answer { url, form });
+            }
+            return;
+        }
         if let Some(url) = link("/u/")
             && chance("unsubscribe") % 1_000 < UNSUBSCRIBE
         {
@@ -146,6 +157,10 @@ impl Deed {
                 let form = stage.client.post(url).header("content-type", "application/x-www-form-urlencoded");
                 form.body(body).send().await.map(drop)
             }
+            Doing::Answer { url, form } => {
+                let page = stage.client.post(url).header("content-type", "application/x-www-form-urlencoded");
+                page.body(form).send().await.map(drop)
+            }
             Doing::Follow { url } => stage.client.get(url).send().await.map(drop),
             Doing::Order { person, number, cents } => {
                 let order = order(&person, number, cents, self.at);
@@ -170,6 +185,21 @@ impl Deed {
             tracing::debug!(error = %error, "a person of the demo found the door shut");
         }
     }
+}
+
+/// What somebody fills in: a mood, and for each question a mark near it.
+fn answers(survey: &str, chance: impl Fn(&str) -> u64) -> String {
+    let questions: &[&str] = match survey {
+        "fan_scan" => &["taste", "service", "fits_me", "would_miss"],
+        _ => &["rating"],
+    };
+    // Of ten people five are content, three so-so, two are not.
+    let mood = [5, 5, 5, 4, 4, 3, 3, 3, 2, 1][usize::try_from(chance("mood") % 10).unwrap_or(0)];
+    let mark = |question: &&str| {
+        let mark: u64 = (mood + chance(question) % 3).clamp(2, 6) - 1;
+        format!("a.{question}={mark}")
+    };
+    questions.iter().map(mark).collect::<Vec<_>>().join("&")
 }
 
 fn order(person: &str, number: u64, cents: u64, at: Timestamp) -> Value {
