@@ -170,6 +170,75 @@ fn of_two_who_race_for_a_task_one_has_it_and_its_outcome_goes_on() {
 }
 
 #[test]
+fn who_lost_the_answer_and_says_the_same_again_is_told_the_same() {
+    on_all(async |database| {
+        let start = machine_now();
+        let store = open(&database, &rules(), &[&calls()], start).await;
+        signs_up(&store, "ada", "+4930123456", start).await;
+        let doors = Open::deployed(store.clone(), Limits::default(), None).await;
+        let (ana, ben) = (key(&store, "Ana", &["sales"]).await, key(&store, "Ben", &["sales"]).await);
+        let id = ids(&doors, &ana, "/v1/tasks").await.remove(0);
+        let tell = async |who: &str, keyed: bool, body: Json| {
+            let body = body.to_string();
+            let keyed = if keyed { "idempotency-key: once\r\n" } else { "" };
+            let head = format!(
+                "POST /v1/tasks/{id}/outcome HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{keyed}\
+                 authorization: Bearer {who}\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            crate::doors::split(&doors.say((head + &body).as_bytes()).await)
+        };
+        let visits = |n: u32| json!({ "outcome": "reached", "answers": { "visits": n } });
+        let first = tell(&ana, true, visits(3)).await;
+        assert_eq!((first.0, &first.1["outcome"]), (200, &json!("reached")), "{first:?}");
+        assert_eq!(tell(&ana, true, visits(3)).await, first);
+        for (who, keyed, body) in [
+            (&ana, false, visits(3)),
+            (&ana, true, visits(4)),
+            (&ana, true, json!({ "outcome": "not_reached" })),
+            (&ben, true, visits(3)),
+        ] {
+            let answer = tell(who, keyed, body.clone()).await;
+            assert_eq!(code(&answer), (409, "settled"), "{keyed} {body}: {answer:?}");
+        }
+    });
+}
+
+#[test]
+fn a_task_is_put_off_to_when_its_team_is_there() {
+    on_all(async |database| {
+        let mut rules = rules();
+        let hours = Hours {
+            days: Days { mask: 0x7f, working: false },
+            from: clock(9, 0),
+            to: clock(18, 0),
+            zone: ZoneRef::Project,
+        };
+        rules.teams.insert("sales".into(), Team { hours: Some(hours) });
+        let start = at("2026-05-04T10:00");
+        let store = open(&database, &rules, &[&calls()], start).await;
+        let ada = signs_up(&store, "ada", "+4930123456", start).await;
+        let mut conn = store.read().await.expect("a connection");
+        let task = tasks::of_contact(&mut conn, ada).await.expect("read").remove(0);
+        drop(conn);
+        let now = tasks::Now { journey: start, machine: start };
+        for (until, again) in [
+            ("2026-05-04T15:30", Some("2026-05-04T15:30")),
+            ("2026-05-05T03:00", Some("2026-05-05T09:00")),
+            ("2026-05-05T18:00", Some("2026-05-06T09:00")),
+            ("2026-05-08T19:00", Some("2026-05-09T09:00")),
+            ("2026-05-08T19:00", Some("2026-05-09T09:00")),
+            ("2026-05-09T11:00", None),
+        ] {
+            let put_off =
+                tasks::postpone(&store, task.work.id, "Ana", at(until), None, now).await.expect("written");
+            let again_at = put_off.ok().and_then(|task| task.hand.again_at);
+            assert_eq!(again_at, again.map(at), "{until}, expires {}", task.work.expires_at);
+        }
+    });
+}
+
+#[test]
 fn who_is_not_reached_twice_takes_the_other_branch() {
     on_all(async |database| {
         let start = machine_now();

@@ -402,6 +402,19 @@ fn who_declines_on_the_phone_owes_no_answer() {
 }
 
 #[test]
+fn a_rehearsal_answers_with_samples() {
+    on_all(async |database| {
+        let store = shop(&database, "nps").await;
+        let cleo = happens(&store, "cleo", 3, "closed").await;
+        let done = fahrplan::store::rehearsal::answer_tasks(&store, machine_now()).await.expect("answered");
+        assert_eq!((done, exit(&store, cleo).await.as_deref()), (1, Some("heard")));
+        let found = answers(&store, "nps").await;
+        let fields = found.iter().map(|line| line.as_json()["fields"].clone()).collect::<Vec<_>>();
+        assert_eq!(fields, [json!({ "score": 1, "why": "sample" })]);
+    });
+}
+
+#[test]
 fn the_page_asks_by_type_and_loses_nothing_that_was_typed() {
     on_all(async |database| {
         let store = shop(&database, "long").await;

@@ -263,7 +263,7 @@ fn outcome_form(
         None => words(&answer.name),
     };
     // Who declines owes no answer, so nothing can be asked for before the outcome is known.
-    let is_survey = *task.work.verb == *tasks::ASK;
+    let is_survey = task.is_survey();
     let chosen = given.get("outcome").map(String::as_str);
     html! {
         h2 { (language.pick("Ergebnis", "Outcome")) }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -208,13 +208,20 @@ struct Told {
 async fn outcome(
     State(doors): State<Doors>,
     OneTask { key, task, now }: OneTask,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Json_>, Problem> {
     let told: Told = read(&body)?;
     let note = short(told.note)?;
     let report =
         Report { who: key.holder(), outcome: &told.outcome, answers: &told.answers, note: note.as_deref() };
-    tasks::outcome(&doors.store, task.work.id, report, now).await?.map_err(refused)?;
+    if let Err(why) = tasks::outcome(&doors.store, task.work.id, report, now).await? {
+        // Who lost the answer says the same again, and is told the same.
+        let asks_again = headers.contains_key("idempotency-key") && matches!(why, Refused::Settled(_));
+        if !asks_again || !tasks::was_told(&mut doors.store.read().await?, task.work.id, report).await? {
+            return Err(refused(why));
+        }
+    }
     Ok(Json(json!({ "id": task.work.id.to_string(), "state": "done", "outcome": told.outcome })))
 }
 

@@ -5,11 +5,12 @@
 //!
 //! - here: what is read
 //! - `segment`: items of the Segment API; `consent`: permissions; `arguments`: those of a journey that is started by hand
-//! - `answers`: what people answer to surveys
+//! - `answers`: what people answer to surveys; `samples`: what they might, for rehearsals
 
 pub mod answers;
 mod arguments;
 mod consent;
+pub mod samples;
 mod segment;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::deliveries::{self, Receipt};
 use super::held::plain;
 use super::names::{self, spelled};
 use super::sql::args;
+use super::tasks::Task;
 use super::timers::{self, Pointer};
 use super::{Arg, Conn, Result, Row, Store, fields, inbox, journeys};
 use crate::engine::program::{Program, Signal, SlotIx, Step, StepKind, Survey, Trigger, WaitEvent, Word};
@@ -216,6 +217,25 @@ pub(super) struct New<'a> {
     pub(super) way: Way,
     pub(super) told_by: Option<&'a str>,
     pub(super) fields: &'a Fields,
+}
+
+impl<'a> New<'a> {
+    /// The answers that somebody got in person.
+    pub(super) fn of_task(task: &'a Task, who: &'a str, fields: &'a Fields) -> New<'a> {
+        New {
+            bucket: task.bucket,
+            contact: task.contact,
+            enrollment: task.work.enrollment,
+            journey: &task.work.journey,
+            step: &task.work.step,
+            round: task.work.round,
+            survey: &task.work.task,
+            of: Of::Task(task.work.id),
+            way: Way::Phone,
+            told_by: Some(who),
+            fields,
+        }
+    }
 }
 
 /// Stores an answer, unless the question has one.

@@ -3,7 +3,6 @@
 
 pub(super) mod gateway;
 pub(super) mod request;
-mod samples;
 
 use std::sync::Arc;
 

@@ -7,12 +7,12 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::{Map, Value as Json};
 
-use super::samples::sample;
 use crate::channels::guard::{Answer, Call, Failed};
 use crate::clock::machine_now;
 use crate::daemon::deliver::{Desk, refused};
 use crate::engine::program::{Catalog, Endpoint};
 use crate::engine::world::Fields;
+use crate::intake::samples::sample;
 use crate::store::deliveries::{self, Claimed, SendResult as Outcome};
 use crate::time::{DAY, Timestamp};
 use crate::value::{self, Type, Value};

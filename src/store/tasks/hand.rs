@@ -1,10 +1,12 @@
 //! Taking a task in hand, postponing it, and giving it back. Each is one change of the row, which says itself whether it may be.
 
 use super::{Now, Refused, Task, find};
+use crate::engine::program::{Catalog, ZoneRef};
+use crate::engine::wait;
 use crate::id::TaskId;
 use crate::store::sql::args;
-use crate::store::{Conn, Result, Store};
-use crate::time::{MINUTE, Timestamp};
+use crate::store::{Conn, Result, Store, journeys};
+use crate::time::{MINUTE, Timestamp, Zone};
 
 /// How long a task is in hand unless it is taken again, by the machine's clock.
 pub const IN_HAND: i64 = 30 * MINUTE;
@@ -22,8 +24,8 @@ pub async fn take(store: &Store, id: TaskId, who: &str, now: Now) -> Result<Resu
     .await
 }
 
-/// Puts a task off, after it was tried in vain: it comes back at that moment of the journey clock, to whoever looks first. Saying the
-/// same again counts as one attempt.
+/// Puts a task off, after it was tried in vain: it comes back at that moment of the journey clock, or when its team is there again, to
+/// whoever looks first. Saying the same again counts as one attempt.
 pub async fn postpone(
     store: &Store,
     id: TaskId,
@@ -37,7 +39,11 @@ pub async fn postpone(
         WHERE bucket = $6 AND id = $7 AND state = 'open' AND expires_at > $8 \
         AND (taken_until IS NULL OR taken_until <= $9 OR taken_by = $10)";
     change(store, id, who, now, async |tx, task| {
-        if until <= now.journey || until >= task.work.expires_at {
+        if until <= now.journey {
+            return Ok(0);
+        }
+        let until = opening(&journeys::deployed(tx).await?.catalog, &task.work.team, until);
+        if until >= task.work.expires_at {
             return Ok(0);
         }
         let mut args = args![until, until, note.map(str::to_owned), who, now.machine];
@@ -45,6 +51,21 @@ pub async fn postpone(
         tx.exec(POSTPONE, args).await
     })
     .await
+}
+
+/// When the team is there next, from that moment on. Hours by the contact's clocks are taken by the project's: the other side of the
+/// line agreed on the time.
+fn opening(catalog: &Catalog, team: &str, from: Timestamp) -> Timestamp {
+    let Some(hours) = catalog.teams.get(team).and_then(|team| team.hours.as_ref()) else { return from };
+    let named = match &hours.zone {
+        ZoneRef::Named(name) => Zone::named(name),
+        ZoneRef::Project | ZoneRef::Contact => None,
+    };
+    let zone = named.or_else(|| Zone::named(&catalog.zone)).unwrap_or_else(Zone::utc);
+    if wait::within(hours.days, hours.from, hours.to, from, &zone, &catalog.holidays) {
+        return from;
+    }
+    wait::next_at(hours.days, hours.from, from, &zone, &catalog.holidays).unwrap_or(from)
 }
 
 /// Gives a task back, so that somebody else may take it at once.

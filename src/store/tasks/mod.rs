@@ -13,7 +13,7 @@ mod outcome;
 mod queue;
 
 pub use self::hand::{IN_HAND, postpone, release, take};
-pub use self::outcome::{ASK, Report, declared, outcome};
+pub use self::outcome::{ASK, Report, declared, outcome, was_told};
 pub use self::queue::{in_hand, list_open, people, queue};
 
 use super::names::{self, spelled};
@@ -68,6 +68,11 @@ impl Now {
 }
 
 impl Task {
+    /// Whether it asks a survey.
+    pub fn is_survey(&self) -> bool {
+        *self.work.verb == *ASK
+    }
+
     /// Who has it in hand at that moment, if it is not free.
     pub fn holder(&self, now: Now) -> Option<&str> {
         self.hand

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::hand::refused;
-use super::{Now, Refused, find};
+use super::{Now, Refused, Task, find};
 use crate::engine::program::{Catalog, Task as Declared};
 use crate::engine::world::{Fields, Input, NewTask, Outcome};
 use crate::id::TaskId;
 use crate::store::sql::args;
-use crate::store::{Result, Store, fields, inbox, journeys, surveys};
+use crate::store::{Conn, Result, Store, fields, inbox, journeys, surveys};
 use crate::value;
 
 /// What somebody tells of a task.
@@ -36,7 +36,7 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
     }
     let deployed = journeys::deployed(&mut tx).await?;
     let declared = declared(&deployed.catalog, &task.work);
-    let owes = *task.work.verb != *ASK || report.outcome == surveys::ANSWERED;
+    let owes = owes_answers(&task, report);
     let fields = match declared.as_ref().map(|declared| check(declared, report, owes)) {
         Some(Ok(fields)) => fields,
         Some(Err(refused)) => return Ok(Err(refused)),
@@ -50,21 +50,8 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
         let why = after.as_ref().and_then(|task| self::refused(task, report.who, now));
         return Ok(Err(why.unwrap_or_else(|| Refused::Settled("done".to_owned()))));
     }
-    if *task.work.verb == *ASK && report.outcome == surveys::ANSWERED {
-        let answer = surveys::New {
-            bucket: task.bucket,
-            contact: task.contact,
-            enrollment: task.work.enrollment,
-            journey: &task.work.journey,
-            step: &task.work.step,
-            round: task.work.round,
-            survey: &task.work.task,
-            of: surveys::Of::Task(id),
-            way: surveys::Way::Phone,
-            told_by: Some(report.who),
-            fields: &fields,
-        };
-        surveys::insert(&mut tx, answer, now.journey).await?;
+    if task.is_survey() && report.outcome == surveys::ANSWERED {
+        surveys::insert(&mut tx, surveys::New::of_task(&task, report.who, &fields), now.journey).await?;
     }
     let told = Outcome {
         enrollment: task.work.enrollment,
@@ -78,6 +65,31 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
     tx.commit().await?;
     store.wake();
     Ok(Ok(()))
+}
+
+/// Whether exactly that was told of a task before, by the same person: then saying it again is no other outcome.
+pub async fn was_told(conn: &mut Conn, id: TaskId, report: Report<'_>) -> Result<bool> {
+    const ANSWERS: &str = "SELECT answers FROM tasks WHERE bucket = $1 AND id = $2";
+    let Some(task) = find(conn, id).await? else { return Ok(false) };
+    let is_same = task.state == "done"
+        && task.outcome.as_deref() == Some(report.outcome)
+        && task.hand.taken_by.as_deref() == Some(report.who);
+    if !is_same {
+        return Ok(false);
+    }
+    let deployed = journeys::deployed(conn).await?;
+    let given = match declared(&deployed.catalog, &task.work) {
+        Some(declared) => check(&declared, report, owes_answers(&task, report)).ok(),
+        None => Some(Fields::new()),
+    };
+    let row = conn.fetch_first(ANSWERS, args![task.bucket, id]).await?;
+    let kept = row.and_then(|row| row.opt_text(0).ok().flatten().map(fields::from_text)).transpose()?;
+    Ok(given == Some(kept.unwrap_or_default()))
+}
+
+/// Whether the answers of a task go with that outcome: who declines a survey owes none.
+fn owes_answers(task: &Task, report: Report<'_>) -> bool {
+    !task.is_survey() || report.outcome == surveys::ANSWERED
 }
 
 /// The verb of tasks that ask a survey; such a task is called like it.

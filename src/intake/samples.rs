@@ -4,7 +4,7 @@ use crate::time::Calendar;
 use crate::value::{self, Type, Value};
 
 /// Some value that the type has.
-pub(super) fn sample(ty: &Type) -> Value {
+pub fn sample(ty: &Type) -> Value {
     let read = |text: &str| value::from_text(ty, text).unwrap_or_default();
     match ty {
         Type::Text | Type::Id => read("sample"),
