@@ -18,6 +18,7 @@ mod keeping;
 mod opening;
 mod outbox;
 mod plans;
+mod queueing;
 mod schema;
 mod upkeep;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Now, Task, names, read, select};
 use crate::engine::world::Fields;
-use crate::id::ContactId;
+use crate::id::{ContactId, TaskId};
 use crate::store::sql::args;
 use crate::store::{Conn, Result, contacts};
 use crate::time::Timestamp;
@@ -24,16 +24,6 @@ pub async fn queue(
     now: Now,
     limit: u32,
 ) -> Result<Vec<Task>> {
-    const OF_TEAM: &str = select!(
-        "tasks WHERE bucket = $1 AND state = 'open' AND expires_at > $2 AND due_at <= $3 \
-        AND (again_at IS NULL OR again_at <= $4) AND (taken_until IS NULL OR taken_until <= $5 OR taken_by = $6) \
-        AND team = $8 ORDER BY expires_at, due_at, id LIMIT $7"
-    );
-    const OF_ALL: &str = select!(
-        "tasks WHERE bucket = $1 AND state = 'open' AND expires_at > $2 AND due_at <= $3 \
-        AND (again_at IS NULL OR again_at <= $4) AND (taken_until IS NULL OR taken_until <= $5 OR taken_by = $6) \
-        ORDER BY expires_at, due_at, id LIMIT $7"
-    );
     let number = match team {
         None => None,
         Some(team) => match names::find(conn, team).await? {
@@ -41,22 +31,77 @@ pub async fn queue(
             None => return Ok(Vec::new()),
         },
     };
-    let mut found = Vec::new();
+    let few = share(limit, conn.core.settings().buckets);
+    let mut found: Vec<(Vec<Task>, bool)> = Vec::new();
     for bucket in 0..conn.core.settings().buckets {
-        let mut args = args![bucket, now.journey, now.journey, now.journey, now.machine, who, limit];
-        let rows = match number {
-            None => conn.fetch(OF_ALL, args).await?,
-            Some(number) => {
-                args.push(number.into());
-                conn.fetch(OF_TEAM, args).await?
-            }
-        };
-        found.extend(rows);
+        let tasks = of_bucket(conn, bucket, number, who, now, few).await?;
+        let may_have_more = few < limit && tasks.len() >= few as usize;
+        found.push((tasks, may_have_more));
     }
-    let mut tasks = read(conn, found).await?;
-    tasks.sort_by_key(|task| (task.work.expires_at, task.work.due_at, task.work.id));
+    // What a bucket has beyond its share comes after its last one: it is wanted only where that one is.
+    let last = last_wanted(found.iter().flat_map(|(tasks, _)| tasks), limit);
+    for (bucket, (tasks, may_have_more)) in (0..).zip(&mut found) {
+        let is_wanted = |task: &Task| last.is_none_or(|last| place(task) <= last);
+        if *may_have_more && tasks.last().is_some_and(is_wanted) {
+            *tasks = of_bucket(conn, bucket, number, who, now, limit).await?;
+        }
+    }
+    let mut tasks: Vec<Task> = found.into_iter().flat_map(|(tasks, _)| tasks).collect();
+    tasks.sort_by_key(place);
     tasks.truncate(limit as usize);
     Ok(tasks)
+}
+
+/// Where a task stands in the queue.
+fn place(task: &Task) -> (Timestamp, Timestamp, TaskId) {
+    (task.work.expires_at, task.work.due_at, task.work.id)
+}
+
+/// So many tasks of each bucket as a queue of that length takes from it, unless one bucket has far more of the first ones than others.
+fn share(limit: u32, buckets: i64) -> u32 {
+    let even = limit.div_ceil(u32::try_from(buckets).unwrap_or(u32::MAX).max(1));
+    even.saturating_mul(2).saturating_add(4).min(limit)
+}
+
+/// The place of the last task in a queue of that length, if there are so many.
+fn last_wanted<'a>(
+    tasks: impl Iterator<Item = &'a Task>,
+    limit: u32,
+) -> Option<(Timestamp, Timestamp, TaskId)> {
+    let mut places: Vec<_> = tasks.map(place).collect();
+    places.sort_unstable();
+    places.get((limit as usize).saturating_sub(1)).copied()
+}
+
+/// The first tasks of a bucket, of that team or of all.
+async fn of_bucket(
+    conn: &mut Conn,
+    bucket: i64,
+    team: Option<i64>,
+    who: &str,
+    now: Now,
+    limit: u32,
+) -> Result<Vec<Task>> {
+    // The team stands in the order as it stands in the index; otherwise those that expire in one moment would all be sorted.
+    const OF_TEAM: &str = select!(
+        "tasks WHERE bucket = $1 AND state = 'open' AND expires_at > $2 AND due_at <= $3 \
+        AND (again_at IS NULL OR again_at <= $4) AND (taken_until IS NULL OR taken_until <= $5 OR taken_by = $6) \
+        AND team = $8 ORDER BY expires_at, due_at, team, id LIMIT $7"
+    );
+    const OF_ALL: &str = select!(
+        "tasks WHERE bucket = $1 AND state = 'open' AND expires_at > $2 AND due_at <= $3 \
+        AND (again_at IS NULL OR again_at <= $4) AND (taken_until IS NULL OR taken_until <= $5 OR taken_by = $6) \
+        ORDER BY expires_at, due_at, team, id LIMIT $7"
+    );
+    let mut args = args![bucket, now.journey, now.journey, now.journey, now.machine, who, limit];
+    let rows = match team {
+        None => conn.fetch(OF_ALL, args).await?,
+        Some(team) => {
+            args.push(team.into());
+            conn.fetch(OF_TEAM, args).await?
+        }
+    };
+    read(conn, rows).await
 }
 
 /// Open tasks that somebody has in hand, and those that they promised to try again later; what comes first, first.
