@@ -99,6 +99,23 @@ impl LinkKey {
         self.seal(using, text).as_bytes().ct_eq(seal.as_bytes()).into()
     }
 
+    /// The code by which a letter is answered: twelve signs that look like no others, the same each time.
+    pub fn response_code(&self, letter: DeliveryId) -> String {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        hmac.update(b"fahrplan response 1\0");
+        hmac.update(&letter.0.to_be_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hmac.finalize().into_bytes()[..16]);
+        let mut rest = u128::from_be_bytes(bytes);
+        let count = SIGNS.len() as u128;
+        let sign = |_| {
+            let at = usize::try_from(rest % count).expect("less than there are signs");
+            rest /= count;
+            char::from(SIGNS[at])
+        };
+        (0..CODE_LEN).map(sign).collect()
+    }
+
     fn mac(&self, payload: &[u8]) -> [u8; MAC_LEN] {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         hmac.update(b"fahrplan link 1\0");
@@ -108,6 +125,33 @@ impl LinkKey {
         short.copy_from_slice(&full[..MAC_LEN]);
         short
     }
+}
+
+/// How many signs a response code has: 59 bits, so nobody finds one by trying.
+const CODE_LEN: usize = 12;
+/// What it is written with: neither 0 nor O, 1 nor I nor L, and no U, which people take for V.
+const SIGNS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// A response code as it is printed: `K7QM-3FXR-9TWP`.
+pub fn printed_code(code: &str) -> String {
+    let mut printed = String::with_capacity(code.len() + 2);
+    for (at, sign) in code.chars().enumerate() {
+        if at > 0 && at % 4 == 0 {
+            printed.push('-');
+        }
+        printed.push(sign);
+    }
+    printed
+}
+
+/// A response code as somebody typed it; `None`: it cannot be one.
+pub fn read_code(text: &str) -> Option<String> {
+    if text.len() > 4 * CODE_LEN {
+        return None;
+    }
+    let signs = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '.' | '_' | '\u{2013}'));
+    let code: String = signs.map(|c| c.to_ascii_uppercase()).collect();
+    (code.len() == CODE_LEN && code.bytes().all(|sign| SIGNS.contains(&sign))).then_some(code)
 }
 
 #[cfg(test)]
@@ -138,6 +182,25 @@ mod tests {
             !LinkKey::new([8; 32]).is_sealed("session", "fp_1.17", &seal)
                 && !key.is_sealed("session", "", "")
         );
+    }
+
+    #[test]
+    fn a_response_code_is_read_however_it_is_typed() {
+        let key = LinkKey::new([7; 32]);
+        let code = key.response_code(DeliveryId(4711));
+        assert_eq!(code, key.response_code(DeliveryId(4711)));
+        assert_ne!(code, key.response_code(DeliveryId(4712)));
+        assert_ne!(code, LinkKey::new([8; 32]).response_code(DeliveryId(4711)));
+        let printed = printed_code(&code);
+        assert_eq!(printed.len(), 14);
+        for typed in [&code, &printed, &printed.to_lowercase(), &format!(" {} ", printed.replace('-', " "))] {
+            assert_eq!(read_code(typed).as_deref(), Some(code.as_str()), "{typed}");
+        }
+        for wrong in
+            ["", "K7QM-3FXR-9TW", "K7QM-3FXR-9TWPA", "K7QM-3FXR-9TW0", "K7QM-3FXR-9TWÜ", &"-".repeat(500)]
+        {
+            assert_eq!(read_code(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

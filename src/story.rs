@@ -276,6 +276,11 @@ impl Teller {
                 Some(paused) => format!("{name} is queued and does not leave: {paused}"),
                 None => format!("{name} is queued, due {}", self.moment(fate.due_at)),
             },
+            "waiting" => match &fate.paused {
+                Some(paused) => format!("{name} waits for its batch, and does not leave: {paused}"),
+                None => format!("{name} waits for the next batch of letters"),
+            },
+            "batched" => format!("{name} is in a batch of letters that is being made"),
             "leased" => format!("{name} is on its way in this moment"),
             "deferred" => format!("{name} is tried again: {result}"),
             "accepted" => {

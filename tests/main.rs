@@ -16,6 +16,7 @@ mod http;
 mod ingest;
 mod journeys;
 mod lang;
+mod letters;
 mod lowering;
 mod mail;
 mod measuring;

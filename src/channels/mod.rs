@@ -19,6 +19,7 @@
 pub mod email;
 pub mod gateway;
 pub mod guard;
+pub mod letter;
 pub mod mailbox;
 pub mod message;
 pub mod script;

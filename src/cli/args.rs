@@ -53,6 +53,8 @@ pub(super) enum Command {
     Resume(BrakeArgs),
     /// Messages that may have left or were refused: look, send again, or count as sent
     Deliveries(DeliveriesArgs),
+    /// Letters: their batches, cut one before its hour, or write the folder of one again
+    Letters(LettersArgs),
     /// Everything we hold on one person
     Contact(ContactArgs),
     /// Why somebody got something or did not: each decision, with its reason
@@ -226,6 +228,8 @@ pub enum ImportWhat {
     Consents,
     /// Single-use codes, for a pool
     Codes,
+    /// Letters that came back: columns `id` or `code`, and `reason`
+    Returns,
 }
 
 #[derive(Debug, Args)]
@@ -374,6 +378,33 @@ pub enum ListedState {
     Failed,
     Deferred,
     Queued,
+    /// Letters that wait for their batch
+    Waiting,
+}
+
+#[derive(Debug, Args)]
+pub struct LettersArgs {
+    #[command(subcommand)]
+    pub command: LettersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LettersCommand {
+    /// The newest batches, and how many letters wait for the next one
+    List {
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        #[arg(long, default_value = "human")]
+        format: OutputFormat,
+    },
+    /// Cut a batch of what waits now, and write its folder; and finish what was left unfinished
+    Cut,
+    /// Write the folder of a batch again, with the same bytes; for thirty days after it was made
+    Again {
+        /// Its name, as `list` shows it
+        batch: String,
+    },
 }
 
 #[derive(Debug, Args)]

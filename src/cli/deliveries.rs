@@ -41,6 +41,7 @@ fn shown(state: ListedState) -> Shown {
         ListedState::Failed => Shown::Failed,
         ListedState::Deferred => Shown::Again,
         ListedState::Queued => Shown::Queued,
+        ListedState::Waiting => Shown::Waiting,
     }
 }
 

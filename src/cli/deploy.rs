@@ -175,10 +175,10 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
     };
     for (name, channel) in catalog.channels.iter().filter(|(name, _)| used(name)) {
         let is_gateway = &*channel.class == "message" && channel.sends.starts_with("secret:");
-        if !is_gateway && &*channel.sends != "smtp" {
+        if !is_gateway && !catalog.is_letter(name) && &*channel.sends != "smtp" {
             let message = "nothing was deployed: a journey sends on a channel on which nothing leaves:";
             return Err(Failure::findings(format!("{message} `{name}`")).help(
-                "channels send by `\"smtp\"`, or by a gateway: `sends \"secret:NAME\"`; letters are not available yet",
+                "channels send by `\"smtp\"`, or by a gateway: `sends \"secret:NAME\"`; those of class `letter` are printed",
             ));
         }
         let url = had(&channel.sends)?;

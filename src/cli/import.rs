@@ -1,4 +1,4 @@
-//! `fahrplan import contacts|events|consents|codes`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
+//! `fahrplan import contacts|events|consents|codes|returns`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
 //!
 //! A bad row is reported by its line and kept in `FILE.rejected`; the others go in. Contacts come as CSV with a header or as JSON lines
 //! of Segment's `identify`; events as JSON lines of `track`. Columns of contacts: `user_id anonymous_id email phone` say who, other
@@ -9,6 +9,7 @@ mod codes;
 mod columns;
 mod consents;
 mod report;
+mod returns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -63,6 +64,14 @@ async fn import(args: &ImportArgs) -> Outcome {
         }
         (ImportWhat::Codes, true) => {
             return Err(Failure::usage("codes come as CSV, a column for each field of the pool"));
+        }
+        (ImportWhat::Returns, false) => {
+            import.returns_csv(reader, &mut report).await?;
+        }
+        (ImportWhat::Returns, true) => {
+            return Err(Failure::usage(
+                "letters that came back are listed as CSV, with a column `id` or `code`",
+            ));
         }
         (ImportWhat::Contacts | ImportWhat::Events, true) => import.items(reader, &mut report).await?,
         (ImportWhat::Consents, true) => {
@@ -131,7 +140,9 @@ impl Import<'_> {
         }
         let columns = match what {
             ImportWhat::Consents => columns_of_consents(&header, map)?,
-            ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes => columns(&catalog, &header, map)?,
+            ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes | ImportWhat::Returns => {
+                columns(&catalog, &header, map)?
+            }
         };
         report.header = Some(header);
         let together = match self.store.dialect() {
@@ -156,7 +167,7 @@ impl Import<'_> {
             let line = record.position().map_or(0, csv::Position::line);
             let read = match what {
                 ImportWhat::Consents => consent(&catalog, &columns, &record, self.now),
-                ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes => {
+                ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes | ImportWhat::Returns => {
                     person(&columns, &record, self.now)
                 }
             };

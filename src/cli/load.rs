@@ -81,6 +81,11 @@ impl Project {
         self.root.join(&self.config.brakes.file)
     }
 
+    /// The folder of the batches of letters.
+    pub fn letters(&self) -> PathBuf {
+        self.root.join(&self.config.letters.folder)
+    }
+
     /// The templates: path below `templates/`, text.
     pub fn templates(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let text = |file: FileId| self.input.sources.text(file).to_owned();

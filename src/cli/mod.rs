@@ -28,6 +28,7 @@ pub mod fmt;
 pub mod import;
 pub mod init;
 pub mod key;
+pub mod letters;
 pub mod load;
 pub mod migrate;
 pub mod pause;
@@ -44,8 +45,8 @@ pub use self::args::{
     BackupArgs, BenchArgs, BrakeArgs, BrakeWhat, CheckArgs, CheckFormat, Cli, CompletionsArgs, ContactArgs,
     ContactCommand, DeliveriesArgs, DeliveriesCommand, DemoArgs, Deny, DeployArgs, DoctorArgs, EnrollArgs,
     EventsArgs, EventsCommand, ExitArgs, Expiry, ExplainArgs, FmtArgs, ImportArgs, ImportWhat, InitArgs,
-    KeyArgs, KeyCommand, ListedState, MigrateArgs, OutputFormat, RetireArgs, Scope, SendTestArgs, ServeArgs,
-    StatusArgs, TestArgs, TestFormat, WhichArgs, WhyArgs,
+    KeyArgs, KeyCommand, LettersArgs, LettersCommand, ListedState, MigrateArgs, OutputFormat, RetireArgs,
+    Scope, SendTestArgs, ServeArgs, StatusArgs, TestArgs, TestFormat, WhichArgs, WhyArgs,
 };
 
 /// How a command ended; the number is an interface.
@@ -148,6 +149,7 @@ fn run(command: Command) -> Outcome {
         Command::Init(args) => init::run(&args),
         Command::Completions(args) => completions(&args),
         Command::Key(args) => key::run(&args),
+        Command::Letters(args) => letters::run(&args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),
         Command::Migrate(args) => migrate::run(&args),

@@ -227,8 +227,8 @@ impl Text {
 
     /// The texts on that channel. A sample that the template cannot write there becomes a link: only that is particular.
     fn render(&mut self, templates: &Templates, template: &str, channel: &str) -> Result<Rendered, Failure> {
-        let [unsubscribe, confirm, survey] =
-            ["u", "c", "s"].map(|page| format!("{}/{page}/test", self.nowhere));
+        let [unsubscribe, confirm, survey, response] =
+            ["u", "c", "s", "a"].map(|page| format!("{}/{page}/test", self.nowhere));
         let mut exchanged = 0;
         loop {
             let context = Json::Object(self.context.clone());
@@ -244,6 +244,8 @@ impl Text {
                     confirm: Some(&confirm),
                     browser: None,
                     survey: Some(&survey),
+                    response: Some(&response),
+                    response_code: Some("TEST-TEST-TEST"),
                 },
                 counted: None,
             });

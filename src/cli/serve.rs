@@ -20,6 +20,7 @@ use crate::channels::message::{Mailbox, read_mailbox};
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
 use crate::config::{Config, Secrets};
+use crate::daemon::letters::Letters;
 use crate::daemon::{self, Brakes, Composer, Daemon, Others, Outlet, Rates, Way};
 use crate::http::{Settings, limits::Limiter, sources::Sources};
 use crate::link::LinkKey;
@@ -39,6 +40,7 @@ async fn serve(args: &ServeArgs) -> Outcome {
     let project = Project::of_config(&args.config)?;
     let mut config = project.config.clone();
     config.brakes.file = project.switch();
+    config.letters.folder = project.letters();
     if !args.rehearse {
         safe_links(&config)?;
     }
@@ -187,37 +189,49 @@ pub(super) fn daemon(
     rehearse: bool,
 ) -> Result<Daemon, Failure> {
     let from = sender_of(config)?;
-    let way = match rehearse {
-        true => Way::Rehearse,
-        false => Way::Channel(Channel::Email(Box::new(Email::new(smtp(config)?, from.clone())))),
-    };
-    let composer = Composer {
-        link_key: LinkKey::new(link_secret(store)?),
-        public_url: config.public_url(),
-        project: config.project.name.clone(),
-    };
-    let sender =
-        config.brand.get("name").cloned().or(from.name).unwrap_or_else(|| config.project.name.clone());
-    let brakes = Brakes::new(config.brakes.file.clone());
-    let parallel = if rehearse { REHEARSED } else { 2 * usize::from(config.smtp.connections) };
+    let name = from.name.clone();
+    let outlet = outlet(store, config, others, from, rehearse)?;
+    let sender = config.brand.get("name").cloned().or(name).unwrap_or_else(|| config.project.name.clone());
     Ok(Daemon {
         store: store.clone(),
         clock,
-        outlet: Arc::new(Outlet {
-            way,
-            composer,
-            shelf: daemon::Shelf::default(),
-            parallel,
-            brakes,
-            rates: Rates::default(),
-            others,
-        }),
+        outlet: Arc::new(outlet),
         confirm_event: CONFIRM_EVENT.into(),
         sender: sender.into(),
         listener,
         pages: None,
         metrics: daemon::metrics(),
         doors: Arc::default(),
+    })
+}
+
+/// Where messages leave, as the project says.
+pub(super) fn outlet(
+    store: &Store,
+    config: &Config,
+    others: Others,
+    from: Mailbox,
+    rehearse: bool,
+) -> Result<Outlet, Failure> {
+    let way = match rehearse {
+        true => Way::Rehearse,
+        false => Way::Channel(Channel::Email(Box::new(Email::new(smtp(config)?, from)))),
+    };
+    let folder = (!rehearse).then(|| config.letters.folder.clone());
+    let letters = Letters { folder, at: config.letters.at };
+    let composer = Composer {
+        link_key: LinkKey::new(link_secret(store)?),
+        public_url: config.public_url(),
+        project: config.project.name.clone(),
+    };
+    Ok(Outlet {
+        way,
+        composer,
+        shelf: daemon::Shelf::default(),
+        parallel: if rehearse { REHEARSED } else { 2 * usize::from(config.smtp.connections) },
+        brakes: Brakes::new(config.brakes.file.clone()),
+        rates: Rates::default(),
+        others: others.with_letters(letters),
     })
 }
 

@@ -28,6 +28,7 @@ pub use self::holidays::holidays;
 pub use self::problem::Problem;
 pub use self::secrets::{NoSecret, Secret, Secrets};
 use self::shapes::SecretFiles;
+use crate::time::TimeOfDay;
 
 /// The name of the file that makes a directory a project.
 pub const FILE: &str = "fahrplan.toml";
@@ -49,6 +50,7 @@ pub struct Config {
     /// Programs that call by themselves, each at a door of its own.
     pub sources: BTreeMap<String, Source>,
     pub requests: Requests,
+    pub letters: Letters,
     /// `crm_file = "keys/crm"` answers `"secret:crm"` in the schema; relative to the project.
     pub secrets: BTreeMap<String, PathBuf>,
     /// Free texts about the sender, which templates write as `{{brand.name}}`.
@@ -166,6 +168,23 @@ pub struct Requests {
     pub allow: Vec<String>,
 }
 
+/// How letters leave: as folders that a print shop takes.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Letters {
+    /// The folder in which each batch gets one of its own, relative to the project.
+    pub folder: PathBuf,
+    /// When the batch of a day is cut, in the project's zone.
+    #[serde(deserialize_with = "shapes::time_of_day")]
+    pub at: TimeOfDay,
+}
+
+impl Default for Letters {
+    fn default() -> Self {
+        Letters { folder: "letters".into(), at: TimeOfDay::new(16, 0, 0).expect("a time of the day") }
+    }
+}
+
 impl Default for Brakes {
     fn default() -> Self {
         Brakes { file: "fahrplan.paused".into() }
@@ -224,6 +243,7 @@ impl Config {
         config.brakes = reader.section("brakes");
         config.sources = reader.section("sources");
         config.requests = reader.section("requests");
+        config.letters = reader.section("letters");
         config.secrets = reader.section::<SecretFiles>("secrets").0;
         config.brand = reader.section("brand");
         let mut problems = reader.end();
@@ -251,9 +271,9 @@ impl Config {
     }
 }
 
-const SECTIONS: [&str; 11] = [
-    "project", "locales", "calendar", "database", "http", "smtp", "brakes", "sources", "requests", "secrets",
-    "brand",
+const SECTIONS: [&str; 12] = [
+    "project", "locales", "calendar", "database", "http", "smtp", "brakes", "sources", "requests", "letters",
+    "secrets", "brand",
 ];
 
 #[cfg(test)]

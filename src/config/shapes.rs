@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::PREFIX;
-use crate::time::Zone;
+use crate::time::{TimeOfDay, Zone};
 
 pub(super) fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
@@ -54,6 +54,11 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sock
     let text = String::deserialize(deserializer)?;
     let wrong = |_| D::Error::custom(format!("`{text}` is no address and port, such as `127.0.0.1:8600`"));
     text.replace("localhost:", "127.0.0.1:").parse().map_err(wrong)
+}
+
+pub(super) fn time_of_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeOfDay, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| D::Error::custom(format!("`{text}` is no time of the day, such as `16:00`")))
 }
 
 pub(super) fn connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {

@@ -34,6 +34,9 @@ fn every_key_is_read() {
         connections = 8
         [requests]
         allow = ["crm.internal:8443", "10.1.0.0/16"]
+        [letters]
+        folder = "/var/spool/letters"
+        at = "09:30"
         [secrets]
         crm_file = "keys/crm"
         [brand]
@@ -45,6 +48,8 @@ fn every_key_is_read() {
     assert_eq!(config.public_url(), "https://mail.example.org");
     assert_eq!((config.smtp.connections, config.http.listen.port()), (8, 80));
     assert_eq!(config.requests.allow, ["crm.internal:8443", "10.1.0.0/16"]);
+    assert_eq!(config.letters.folder, PathBuf::from("/var/spool/letters"));
+    assert_eq!(Some(config.letters.at), crate::time::TimeOfDay::new(9, 30, 0));
     assert_eq!(config.secrets["crm"], PathBuf::from("keys/crm"));
     assert_eq!(config.calendar.region.as_deref(), Some("DE-BE"));
 }

@@ -6,7 +6,7 @@ use super::shelf::Writing;
 use crate::channels::template::{Links, Rendered, Request};
 use crate::channels::{Channel, Outgoing, Prepared};
 use crate::engine::program::Catalog;
-use crate::link::{Kind, Link, LinkKey};
+use crate::link::{Kind, Link, LinkKey, printed_code};
 use crate::store::deliveries::{Claimed, Person};
 use crate::time::{DAY, Timestamp};
 
@@ -27,6 +27,8 @@ struct OwnLinks {
     confirm: String,
     /// Of a message that asks one.
     survey: Option<String>,
+    response: Option<String>,
+    response_code: Option<String>,
 }
 
 /// Why a message cannot be made; trying again would not help.
@@ -114,6 +116,8 @@ impl Composer {
                 confirm: Some(&links.confirm),
                 browser: None,
                 survey: links.survey.as_deref(),
+                response: links.response.as_deref(),
+                response_code: links.response_code.as_deref(),
             },
             // A confirmation mail is free of tracking (case law on double opt-in).
             counted: (counts_clicks && !delivery.transactional).then_some(&click),
@@ -121,8 +125,14 @@ impl Composer {
         writing.templates.render(&request).map_err(Refusal::new)
     }
 
+    /// Where a letter is answered.
+    pub(super) fn response(&self, code: &str) -> String {
+        format!("{}/a/{code}", self.public_url)
+    }
+
     fn links(&self, catalog: &Catalog, claimed: &Claimed) -> OwnLinks {
         let delivery = &claimed.delivery;
+        let code = catalog.is_letter(&delivery.channel).then(|| self.link_key.response_code(delivery.id));
         let purpose = delivery.purpose.to_string();
         let unsubscribe =
             self.token(claimed, Kind::Unsubscribe { purpose, channel: delivery.channel.to_string() });
@@ -133,6 +143,8 @@ impl Composer {
                 .surveys
                 .contains_key(&delivery.template)
                 .then(|| format!("{}/s/{}", self.public_url, self.token(claimed, Kind::Survey))),
+            response: code.as_deref().map(|code| self.response(code)),
+            response_code: code.as_deref().map(printed_code),
         }
     }
 
@@ -166,7 +178,7 @@ fn context(catalog: &Catalog, writing: &Writing, claimed: &Claimed, person: &Per
 
 /// The name for the `To` header, if the contact has attributes that look like one. One that carries a line break is left out: no
 /// name is worth a smuggled header.
-fn display_name(person: &Person) -> Option<String> {
+pub(super) fn display_name(person: &Person) -> Option<String> {
     let part = |name: &str| person.attributes.get(name).and_then(|value| value.as_text()).map(str::to_owned);
     let parts: Vec<String> = ["first_name", "last_name"].into_iter().filter_map(part).collect();
     let name = if parts.is_empty() { part("name")? } else { parts.join(" ") };

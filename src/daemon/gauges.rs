@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::clock::machine_now;
 use crate::store::reconcile::{self, Differences};
-use crate::store::{Result, Store, skew};
+use crate::store::{Result, Store, letters, skew};
 use crate::time::{MINUTE, SECOND, Timestamp};
 
 /// How often it is looked.
@@ -21,13 +21,14 @@ const JUMP_MS: i64 = SECOND;
 const LEAP_MS: i64 = 5 * MINUTE;
 
 /// All counters: name and what it says.
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 11] = [
     ("fahrplan_advance_failures_total", "Times a batch could not be advanced because the database was away"),
     ("fahrplan_clicks_total", "Links in mails that were followed"),
     ("fahrplan_clock_jumps_total", "Times the machine's clock jumped by more than a second"),
     ("fahrplan_deliveries_total", "Tries to send by this process, by channel and result"),
     ("fahrplan_http_requests_total", "Answers of the doors, by status"),
     ("fahrplan_inputs_total", "Inputs and timers that this process took"),
+    ("fahrplan_letter_batches_total", "Batches of letters that this process made"),
     ("fahrplan_stale_results_total", "Results that came after their lease had ended, and were not believed"),
     ("fahrplan_transitions_total", "Steps of enrollments that this process made"),
     ("fahrplan_unsubscribes_total", "Unsubscribe links that were acted on"),
@@ -35,7 +36,7 @@ const COUNTERS: [(&str, &str); 10] = [
 ];
 
 /// All gauges.
-const GAUGES: [(&str, &str); 14] = [
+const GAUGES: [(&str, &str); 15] = [
     (
         "fahrplan_backlog",
         "What waits: inbox, due timers, queued and leased messages, jobs, firings of schedules",
@@ -44,6 +45,7 @@ const GAUGES: [(&str, &str); 14] = [
     ("fahrplan_database_up", "1 while the database answers"),
     ("fahrplan_in_flight", "Messages that this process is sending at this moment"),
     ("fahrplan_journey_time_ms", "The journey clock, in milliseconds since 1970"),
+    ("fahrplan_letters_waiting", "Letters that wait for their batch"),
     ("fahrplan_lateness_seconds", "How late the latest due timer is"),
     ("fahrplan_next_due_ms", "When something falls due next on the journey clock; 0: never"),
     ("fahrplan_oldest_queued_seconds", "For how long the oldest message that may leave has waited"),
@@ -128,6 +130,8 @@ async fn look(store: &Store) -> Result<()> {
             );
         }
     }
+    let waiting = letters::waiting(&mut store.read().await?).await?;
+    metrics::gauge!("fahrplan_letters_waiting").set(as_f64(waiting));
     metrics::gauge!("fahrplan_rejected").set(as_f64(figures.rejected));
     metrics::gauge!("fahrplan_workers_alive").set(as_f64(figures.workers));
     if figures.skew_ms.abs() > skew::MOST_MS {

@@ -4,6 +4,7 @@
 //! advance   due -> lock bucket, load, advance, commit      woken by commits and by the next due time
 //! deliver   outbox -> lease, re-check, render, send, record  woken by queued deliveries
 //! upkeep    schedules, jobs over all contacts, retention, statistics
+//! letters   what waits is cut into batches once a day, and printed
 //! listen    words of other processes, on PostgreSQL
 //! doors     HTTP
 //! ```
@@ -21,6 +22,7 @@ mod brakes;
 mod compose;
 mod deliver;
 mod gauges;
+pub mod letters;
 mod notify;
 mod rates;
 pub mod retention;
@@ -145,8 +147,10 @@ impl Daemon {
         loops.spawn(async move { ("advance", advance.await) });
         let deliver = deliver::run(store.clone(), clock.clone(), self.outlet.clone(), doors_closed.clone());
         loops.spawn(async move { ("deliver", deliver.await) });
+        let letters = letters::run(store.clone(), clock.clone(), self.outlet.clone(), doors_closed.clone());
         let upkeep = upkeep::run(store.clone(), clock.clone(), self.outlet, doors_closed.clone());
         loops.spawn(async move { ("upkeep", upkeep.await) });
+        loops.spawn(async move { ("letters", letters.await) });
         let listen = store::listen::run(store.clone(), doors_closed.clone());
         loops.spawn(async move {
             listen.await;

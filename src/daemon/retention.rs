@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::clock::machine_now;
 use crate::id::{self, ContactId};
-use crate::store::{Result, Store, events, history, inbox, journeys, rejected, surveys, tasks};
+use crate::store::{Result, Store, events, history, inbox, journeys, letters, rejected, surveys, tasks};
 use crate::time::{DAY, Timestamp};
 
 /// How long decisions are kept, on the machine's clock.
@@ -37,6 +37,7 @@ impl Retention {
     pub async fn work(&mut self, store: &Store, now: Timestamp) -> Result<()> {
         rejected::forget(store, now).await?;
         tasks::expire(store, now).await?;
+        letters::forget(store, machine_now()).await?;
         if self.began.is_none_or(|began| began.elapsed() >= PASS) {
             self.began = Some(Instant::now());
             self.places = store.buckets().map(|_| Some(ContactId(0))).collect();

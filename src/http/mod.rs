@@ -19,6 +19,7 @@ pub mod problem;
 pub mod read;
 pub mod receipts;
 pub mod rejected;
+pub mod responses;
 pub mod session;
 pub mod sources;
 pub mod surveys;
@@ -124,6 +125,7 @@ pub fn router(doors: Doors) -> Router {
         .merge(read::routes())
         .merge(receipts::routes())
         .merge(rejected::routes())
+        .merge(responses::routes())
         .merge(session::routes())
         .merge(sources::routes())
         .merge(surveys::routes())

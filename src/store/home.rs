@@ -78,8 +78,9 @@ fn is_home(home: &str, here: Option<&str>) -> bool {
 async fn restored(conn: &mut Conn, home: &str, now: Timestamp) -> Result<Restored> {
     let copied_at = home.strip_prefix(COPY).and_then(|ms| ms.parse().ok()).map(Timestamp);
     let unsent = deliveries::counts(conn).await?;
-    let unsent =
-        unsent.iter().filter(|count| ["queued", "leased", "deferred"].contains(&count.state.as_str()));
+    let unsent = unsent.iter().filter(|count| {
+        ["queued", "leased", "deferred", "waiting", "batched"].contains(&count.state.as_str())
+    });
     let mut restored = Restored { copied_at, unsent: unsent.map(|count| count.count).sum(), due: 0 };
     for bucket in 0..conn.core.settings().buckets {
         restored.due += timers::count_due(conn, bucket, now).await?;

@@ -130,6 +130,21 @@ pub(super) async fn deployed_at(conn: &mut Conn, generation: i64) -> Result<Arc<
     Ok(loaded)
 }
 
+/// What this process has read last, without a look at whether there is something newer.
+pub(super) fn known(conn: &Conn) -> Option<Arc<Deployed>> {
+    conn.core.loaded.0.read().expect(UNPOISONED).clone()
+}
+
+/// The schema and the policies as they were deployed then.
+pub async fn catalog_of(conn: &mut Conn, generation: i64) -> Result<Catalog> {
+    const CATALOG: &str = "SELECT catalogs.catalog FROM deployments \
+        JOIN catalogs ON catalogs.id = deployments.catalog WHERE deployments.generation = $1";
+    match conn.fetch_first(CATALOG, args![generation]).await? {
+        Some(row) => Catalog::from_bytes(row.blob(0)?).map_err(unreadable("catalog")),
+        None => Ok(Catalog::empty()),
+    }
+}
+
 /// Whether the schema says that an e-mail address belongs to one contact alone; so it is before the first deploy.
 pub(super) async fn unique_email(conn: &mut Conn) -> Result<bool> {
     Ok(deployed(conn).await?.catalog.attribute("email").is_none_or(|email| email.unique))

@@ -46,6 +46,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod journeys;
 pub mod keys;
+pub mod letters;
 pub mod listen;
 pub mod memberships;
 mod merge;

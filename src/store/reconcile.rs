@@ -48,7 +48,8 @@ pub async fn differences(conn: &mut Conn) -> Result<Differences> {
         0) AS BIGINT) \
         - (SELECT COUNT(*) FROM deliveries WHERE state = 'unknown') \
         - (SELECT COUNT(*) FROM deliveries WHERE state = 'queued') \
-        - (SELECT COUNT(*) FROM deliveries WHERE again_at IS NOT NULL)";
+        - (SELECT COUNT(*) FROM deliveries WHERE again_at IS NOT NULL) \
+        - (SELECT COUNT(*) FROM deliveries WHERE batch IS NOT NULL AND settled_at IS NULL)";
     Ok(Differences {
         enrollments: conn.fetch_number(ENROLLMENTS, Vec::new()).await?,
         deliveries: conn.fetch_number(DELIVERIES, Vec::new()).await?,

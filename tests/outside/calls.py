@@ -1,15 +1,19 @@
 """Three people race for calls over HTTP, and the daemon is killed (kill -9) in between: nobody is called twice, and nothing told is lost.
 
 usage: calls.py PROGRAM [TASKS]. Who is reached leaves by one way, who is not reached twice by another. A call belongs to whoever has it in
-hand, its outcome is told once, and each outcome that was acknowledged is the one that the journey went on with.
+hand, its outcome is told once, and each outcome that was acknowledged is the one that the journey went on with. Who is not reached twice
+gets a letter, and the folder of the letters is the same, byte for byte, whenever the daemon is killed on the way to it.
 """
 
 import json, random, sqlite3, sys, tempfile, threading, time, urllib.error, urllib.request
 from collections import Counter
 
-from _shop import Shop, rfc3339
+from _letters import add_letters, add_template, print_with_kills
+from _shop import Shop, ms, rfc3339
 
 START = "2026-05-04T10:00:00Z"
+# 16:00 in Berlin: the batch of the day.
+HOUR = "2026-05-04T14:00:01Z"
 SCHEMA = """
 team inside_sales { hours monday to friday 09:00 to 18:00 project time }
 task winback_call "Call somebody who is gone" {
@@ -30,6 +34,10 @@ JOURNEY = """journey winback_calls "Calls, then a letter" {
   if second.outcome is reached {
     exit as reached
   }
+  send letter sorry_to_miss_you as paper
+  if paper.unreachable {
+    exit as nowhere
+  }
   exit as letter
 }
 """
@@ -39,6 +47,8 @@ def open_shop(program, folder):
     shop = Shop(program, folder, START)
     schema = shop.project / "schema.journey"
     schema.write_text(schema.read_text() + SCHEMA)
+    add_letters(shop)
+    add_template(shop, "sorry_to_miss_you", "Schade", "Wir haben dich nicht erreicht. Dein Code: {{links.response_code}}\n")
     (shop.project / "journeys" / "winback_calls.journey").write_text(JOURNEY)
     shop.cli("deploy", "--yes")
     return shop
@@ -122,7 +132,7 @@ def play(shop, tasks):
     people = [f"p{n}" for n in range(tasks)]
     shop.serve()
     at = rfc3339(shop.now)
-    batch = [{"type": "identify", "userId": p, "messageId": f"i{p}", "timestamp": at, "traits": {"phone": f"+49301{n:06}"}} for n, p in enumerate(people)]
+    batch = [{"type": "identify", "userId": p, "messageId": f"i{p}", "timestamp": at, "traits": {"phone": f"+49301{n:06}", "postal": f"Beispielstraße {n}, 10115 Berlin"}} for n, p in enumerate(people)]
     batch += [{"type": "track", "userId": p, "messageId": f"t{p}", "timestamp": at, "event": "went_away", "properties": {}} for p in people]
     shop.deliver(batch)
     callers = [Caller(shop, name) for name in ("Ana", "Ben", "Cleo")]
@@ -145,7 +155,11 @@ def play(shop, tasks):
     for caller in callers:
         caller.join(30)
         assert not caller.wrong, caller.wrong
-    judge(shop, callers, people, kills)
+    unreached = judge(shop, callers, people, kills)
+    folder = print_with_kills(shop, ms(HOUR))
+    streets = [line.split(",")[4] for line in (folder / "addresses.csv").read_text().splitlines()[1:]]
+    assert len(streets) == len(set(streets)) == unreached, (len(streets), unreached)
+    print(f"{unreached} letters to those whom nobody reached, in a folder that 4 kills did not change")
 
 
 def query(shop, sql):
@@ -176,6 +190,7 @@ def judge(shop, callers, people, kills):
     lost = sum(caller.lost for caller in callers)
     shares = ", ".join(f"{caller.name_} {len(caller.told)}" for caller in callers)
     print(f"{len(people)} people, {len(rows)} calls ({shares}), {lost} races lost, {kills} kills: every outcome counts once")
+    return sum(outcomes[-1] == "not_reached" for outcomes in calls.values())
 
 
 if __name__ == "__main__":

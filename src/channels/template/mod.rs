@@ -95,16 +95,21 @@ pub struct Links<'a> {
     pub browser: Option<&'a str>,
     /// The questions of a survey, and the form for the answers.
     pub survey: Option<&'a str>,
+    /// Where a letter is answered, and the code that says which letter it is.
+    pub response: Option<&'a str>,
+    pub response_code: Option<&'a str>,
 }
 
 impl Links<'_> {
-    fn all(&self) -> [(&'static str, Option<&str>); 5] {
-        let Links { unsubscribe, preferences, confirm, browser, survey } = *self;
+    fn all(&self) -> [(&'static str, Option<&str>); 7] {
+        let Links { unsubscribe, preferences, confirm, browser, survey, response, response_code } = *self;
         [
             ("browser", browser),
             ("confirm", confirm),
             ("preferences", preferences),
             ("survey", survey),
+            ("response", response),
+            ("response_code", response_code),
             ("unsubscribe", unsubscribe),
         ]
     }

@@ -332,6 +332,7 @@ fn daemon_for(stage: &Stage, project: &Project, listener: TcpListener) -> Result
     config.smtp.url = stage.mailbox.url();
     config.http.public_url = Some(stage.url.clone());
     config.brakes.file = project.switch();
+    config.letters.folder = project.letters();
     // Whatever secrets are at hand: a demo asks nobody and writes to nobody.
     let mut daemon = super::serve::daemon(
         &stage.store,

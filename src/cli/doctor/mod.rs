@@ -15,7 +15,8 @@ use crate::cli::check::counted;
 use crate::cli::deploy::templates;
 use crate::clock::machine_now;
 use crate::store::checkup::{self, Finding, Level};
-use crate::store::{Access, Store, journeys};
+use crate::store::{Access, Store, journeys, letters};
+use crate::time::HOUR;
 
 /// Runs the command.
 pub fn run(args: &DoctorArgs) -> Outcome {
@@ -31,6 +32,7 @@ async fn examine(args: &DoctorArgs) -> Outcome {
         Ok(store) => {
             findings.extend(checkup::look(&store, machine_now(), !args.quick).await);
             findings.extend(not_deployed(&store, &project).await?);
+            findings.extend(unfinished(&store).await);
             store.close().await;
         }
         Err(Failure { message, help, .. }) => {
@@ -82,6 +84,24 @@ async fn not_deployed(store: &Store, project: &Project) -> Result<Option<Finding
             .means("mail is written as it was deployed")
             .help("`fahrplan status` lists them, `fahrplan deploy` takes them over"),
     ))
+}
+
+/// Batches of letters that should have been done long ago.
+async fn unfinished(store: &Store) -> Vec<Finding> {
+    let batches = match store.read().await {
+        Ok(mut conn) => letters::unfinished(&mut conn).await,
+        Err(error) => Err(error),
+    };
+    // What cannot be read was found already.
+    let late = machine_now().plus_ms(-HOUR);
+    let batches = batches.unwrap_or_default().into_iter().filter(|batch| batch.held_until < late);
+    let told = |batch: letters::Batch| {
+        let name = &batch.name;
+        Finding::warning("letters", format!("the batch `{name}` with {} letters is not done", batch.letters))
+            .means("these letters were cut, and nobody works on their folder")
+            .help("`fahrplan serve` finishes it, or `fahrplan letters cut`; the log says what keeps it")
+    };
+    batches.map(told).collect()
 }
 
 fn in_words(findings: &[Finding]) -> String {

@@ -26,6 +26,7 @@ pub(super) async fn look(project: &Project) -> Vec<Finding> {
     findings.extend(root);
     findings.extend(links(&project.config));
     findings.extend(sender(&project.config));
+    findings.extend(letters(project));
     if findings.is_empty() {
         findings.push(Finding::fine("config", format!("{} and the files it names", config::FILE)));
     }
@@ -151,6 +152,35 @@ fn root() -> Option<Finding> {
             )
             .help("run it as a user of its own: `fahrplan init --systemd` prints a unit that does")
     })
+}
+
+/// Where letters go, if any are sent: people's names and addresses lie there.
+fn letters(project: &Project) -> Option<Finding> {
+    let catalog = project.compile().catalog;
+    if !catalog.channels.keys().any(|name| catalog.is_letter(name)) {
+        return None;
+    }
+    let folder = project.letters();
+    let place = folder.display();
+    match folder.metadata() {
+        Ok(there) if !there.is_dir() => Some(
+            Finding::error("config.letters", format!("{place} is no folder"))
+                .means("no letter can be written")
+                .help("set `folder` under `[letters]`"),
+        ),
+        Ok(_) if mode(&folder).is_some_and(|mode| mode & WORLD != 0) => Some(
+            Finding::warning("config.letters", format!("everybody on this machine may look into {place}"))
+                .means("names and addresses lie there")
+                .help(format!("`chmod o-rwx {place}`")),
+        ),
+        Ok(_) => None,
+        Err(_) if folder.parent().is_some_and(Path::is_dir) => None,
+        Err(error) => Some(
+            Finding::error("config.letters", format!("{place} cannot be made: {error}"))
+                .means("no letter can be written")
+                .help("make the folder above it, or set `folder` under `[letters]`"),
+        ),
+    }
 }
 
 /// Where links in mails lead, and who may come in.

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::channels::guard::Guard;
 use crate::config::Secrets;
+use crate::daemon::letters::Letters;
 
 /// Calls to other programs that are on their way beside the mails.
 const ASIDE: usize = 64;
@@ -20,6 +21,8 @@ pub struct Others {
     pub secrets: Secrets,
     /// Nobody is asked and nothing leaves but mail: for the demo, whose mailbox is its own.
     pub(super) rehearse: bool,
+    /// Where letters go.
+    pub letters: Letters,
     room: Arc<Semaphore>,
 }
 
@@ -32,12 +35,23 @@ impl Default for Others {
 impl Others {
     /// Those that the guard lets through, with the secrets that their addresses are.
     pub fn new(guard: Guard, secrets: Secrets) -> Others {
-        Others { guard, secrets, rehearse: false, room: Arc::new(Semaphore::new(ASIDE)) }
+        Others {
+            guard,
+            secrets,
+            rehearse: false,
+            letters: Letters::default(),
+            room: Arc::new(Semaphore::new(ASIDE)),
+        }
     }
 
     /// Stand-ins: requests are answered with samples, and messages count as accepted.
     pub fn rehearsing() -> Others {
         Others { rehearse: true, ..Others::default() }
+    }
+
+    /// The same, and letters go there.
+    pub fn with_letters(self, letters: Letters) -> Others {
+        Others { letters, ..self }
     }
 
     /// A place beside those of mail, as long as there is one.

@@ -248,6 +248,11 @@ impl Endpoint {
 }
 
 impl Catalog {
+    /// Whether what leaves on that channel is printed.
+    pub fn is_letter(&self, channel: &str) -> bool {
+        self.channels.get(channel).is_some_and(|channel| &*channel.class == "letter")
+    }
+
     /// The declared pools and their fields.
     pub fn pools(&self) -> impl Iterator<Item = (&str, &[FieldType])> {
         self.endpoints.iter().filter_map(|(name, pool)| Some((pool_of(name)?, pool.returns.as_slice())))

@@ -20,6 +20,8 @@ use crate::value::{Type, Value};
 
 /// What stands at `links`.
 const LINKS: [&str; 4] = ["confirm", "preferences", "survey", "unsubscribe"];
+/// The same in a letter: where it is answered, and the code for it.
+const LINKS_OF_LETTERS: [&str; 5] = ["confirm", "preferences", "response", "response_code", "unsubscribe"];
 
 /// Checks every send of the journey. Templates that cannot be read make the journey unsound without another word.
 pub(super) fn check(journey: &mut Journey, templates: &Templates) {
@@ -66,7 +68,7 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
             for variant in variants.values() {
                 readable &= !variant.damaged;
                 used.extend(variant.uses().map(|used| used.path[0].as_str()));
-                supplied(journey, at, send, variant, &mut lacking);
+                supplied(journey, at, send, (&channel.text, variant), &mut lacking);
                 unsubscribe(journey, stmt, send, &channel.text, variant);
                 if let Some(ask) = asked {
                     journey.can_answer(stmt, ask, channel, variant);
@@ -206,7 +208,7 @@ fn supplied<'t>(
     journey: &mut Journey,
     at: At,
     send: &Send,
-    variant: &'t Variant,
+    (channel, variant): (&str, &'t Variant),
     lacking: &mut BTreeMap<&'t str, Vec<Span>>,
 ) {
     for used in variant.uses() {
@@ -219,7 +221,8 @@ fn supplied<'t>(
                 named(journey, used);
             }
             "links" => {
-                listed(journey, used, "links", &LINKS);
+                let is_letter = journey.schema.catalog.is_letter(channel);
+                listed(journey, used, "links", if is_letter { &LINKS_OF_LETTERS } else { &LINKS });
                 named(journey, used);
             }
             "brand" => {

@@ -173,7 +173,7 @@ fn judge_delivery(row: &Row, bucket: i64, facts: &Facts, _: &mut Seen) -> Result
         && row.opt_text(9)?.is_none_or(|frozen| fields::from_text(frozen).is_ok());
     let (again, settled) = (row.opt_i64(10)?.is_some(), row.opt_i64(11)?.is_some());
     let state = match row.text(7)? {
-        "queued" => !again && !settled,
+        "queued" | "waiting" | "batched" => !again && !settled,
         "leased" | "deferred" => again && !settled,
         "accepted" | "refused" | "cancelled" => !again && settled,
         // States that other releases know.

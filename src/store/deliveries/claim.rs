@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Kind;
 use super::facts::{self, Person};
+use crate::engine::program::Catalog;
 use crate::engine::world::{Delivery, Fields};
 use crate::id::{ContactId, DeliveryId, EnrollmentId};
 use crate::store::names::{self, spelled};
@@ -61,6 +62,15 @@ pub struct Claimed {
     pub person: Option<Person>,
 }
 
+impl Claimed {
+    /// Puts the contact beside it as it was frozen, and nothing that is looked at at the send point; whether it still is frozen.
+    pub(in crate::store) fn thaw(&mut self, catalog: &Catalog) -> bool {
+        let Some(attributes) = self.frozen.take() else { return false };
+        self.person = Some(facts::as_frozen(catalog, &self.delivery, attributes));
+        true
+    }
+}
+
 /// Leases the rows that a condition finds, in that order, and returns all that [`claimed`] reads.
 macro_rules! lease {
     ($with:expr, $due:expr, $order:literal) => {
@@ -85,10 +95,12 @@ macro_rules! lease {
     };
 }
 
-// After the macro, which it uses.
+// After the macro, which they use.
 mod closed;
+mod letters;
 
 pub use self::closed::{Closed, Kept};
+pub(in crate::store) use self::letters::{lease_letters, letters_as_cut, letters_of_batch};
 
 /// Takes what is due, oldest first, transactional messages before others. What a worker took and never told of is due again when
 /// its lease has ended.

@@ -65,7 +65,7 @@ pub struct Count {
     /// [`super::REQUEST`] for requests.
     pub channel: Word,
     pub template: Word,
-    /// `queued leased deferred accepted refused cancelled unknown`; `clicked` counts those accepted ones that were clicked.
+    /// `queued leased deferred waiting batched accepted refused cancelled unknown`; `clicked` counts those accepted ones that were clicked.
     pub state: String,
     pub count: i64,
 }
@@ -81,6 +81,8 @@ pub async fn counts(conn: &mut Conn) -> Result<Vec<Count>> {
             GROUP BY journey, channel, template, state \
         UNION ALL SELECT journey, channel, template, state, COUNT(*) FROM deliveries WHERE state = 'unknown' \
             GROUP BY journey, channel, template, state \
+        UNION ALL SELECT journey, channel, template, state, COUNT(*) FROM deliveries \
+            WHERE batch IS NOT NULL AND settled_at IS NULL GROUP BY journey, channel, template, state \
         ) AS counted GROUP BY journey, channel, template, state HAVING SUM(count) <> 0";
     let rows = conn.fetch(COUNTS, Vec::new()).await?;
     let mut words = BTreeSet::new();

@@ -75,7 +75,9 @@ async fn resend(tx: &mut Conn, bucket: i64, list: Rows) -> Result<Vec<Row>> {
     const UNKNOWN: &str = change!("state = 'queued'", "unknown");
     // Nothing of it has arrived: it is made anew.
     const REFUSED: &str = change!(
-        "state = 'queued', attempts = 0, first_tried_at = NULL, generation = NULL, settled_at = NULL",
+        "state = CASE WHEN batch IS NULL THEN 'queued' ELSE 'waiting' END, \
+        batch = CASE WHEN batch IS NULL THEN NULL ELSE 0 END, frozen = NULL, \
+        attempts = 0, first_tried_at = NULL, generation = NULL, settled_at = NULL",
         "refused"
     );
     let mut counts = Counts::default();

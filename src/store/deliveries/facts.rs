@@ -65,12 +65,17 @@ pub(super) async fn look_up(conn: &mut Conn, catalog: &Catalog, claimed: &mut [C
         claimed.iter_mut().partition(|one| one.attempts == 1 && one.person.is_none() && one.frozen.is_some());
     for claimed in &mut first {
         let attributes = claimed.frozen.take().unwrap_or_default();
-        let address = address(catalog, &claimed.delivery, &attributes);
-        claimed.person = Some(Person { attributes, address, ..Person::default() });
+        claimed.person = Some(as_frozen(catalog, &claimed.delivery, attributes));
     }
     look_for(conn, catalog, &mut others).await?;
     load_permissions(conn, catalog, claimed).await?;
     load_suppressions(conn, claimed).await
+}
+
+/// A contact whose attributes are those.
+pub(super) fn as_frozen(catalog: &Catalog, delivery: &Delivery, attributes: Fields) -> Person {
+    let address = address(catalog, delivery, &attributes);
+    Person { attributes, address, ..Person::default() }
 }
 
 /// Looks for the contacts of deliveries that were tried before, or claimed a while ago.

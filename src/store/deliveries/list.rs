@@ -23,7 +23,7 @@ pub struct Line {
     pub purpose: Word,
     /// On the journey clock.
     pub due_at: Timestamp,
-    /// `queued leased deferred accepted refused cancelled unknown`.
+    /// `queued leased deferred waiting batched accepted refused cancelled unknown`.
     pub state: String,
     pub attempts: i64,
     /// It may have left more than once.
@@ -44,6 +44,8 @@ pub enum Shown {
     /// On their way, or to be tried again.
     Again,
     Queued,
+    /// Letters that wait for their batch, or are in one that is not finished.
+    Waiting,
 }
 
 /// A delivery in a list over all contacts.
@@ -69,11 +71,13 @@ pub async fn list(conn: &mut Conn, shown: Shown, limit: u32) -> Result<Vec<Liste
     const FAILED: &str = select!("state = 'refused' ORDER BY id LIMIT $2");
     const AGAIN: &str = select!("again_at IS NOT NULL ORDER BY again_at LIMIT $2");
     const QUEUED: &str = select!("state = 'queued' ORDER BY transactional, due_at LIMIT $2");
+    const WAITING: &str = select!("batch IS NOT NULL AND settled_at IS NULL ORDER BY due_at LIMIT $2");
     let sql = match shown {
         Shown::Unknown => UNKNOWN,
         Shown::Failed => FAILED,
         Shown::Again => AGAIN,
         Shown::Queued => QUEUED,
+        Shown::Waiting => WAITING,
     };
     let mut all = Vec::new();
     for bucket in 0..conn.core.settings().buckets {

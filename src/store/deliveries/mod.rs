@@ -19,6 +19,9 @@
 //! From its first try to its result a message stays what it was: see `claim`. One that may have arrived and would now come out otherwise
 //! (the program or its settings are other ones) is refused and shows, since two different mails must not have one Message-ID.
 //!
+//! A letter does not leave by itself: it is `waiting` from the start, and `batched` from the cut of its batch until the folder of the
+//! batch is there; see `store::letters`.
+//!
 //! Due times are on the journey clock; leases and tries are on the machine's, which may run at another speed.
 //!
 //! - `claim`: leases; `facts`: what the send point looks at; `record`: results
@@ -34,6 +37,7 @@ mod receipt;
 mod record;
 
 pub use self::claim::{Claim, Claimed, Closed, Kept, Next, claim, claim_open, look_again, next, next_open};
+pub(super) use self::claim::{lease_letters, letters_as_cut, letters_of_batch};
 pub use self::counts::{Count, counts, made};
 pub use self::decide::{Decision, decide};
 pub use self::facts::Person;
@@ -42,15 +46,19 @@ pub(super) use self::receipt::{Receipt, newest_to, receipt, receipt_locked};
 pub use self::record::{
     Finished, Recorded, SendResult, Tried, clicked, next_try, record, record_in, release_former,
 };
+pub(super) use self::record::{pass_on, record_all};
 
 use std::sync::Arc;
 
 use self::counts::{Counts, MADE};
 use super::sql::args;
-use super::{Arg, Conn, Result, Rows, fields, names, permissions};
+use super::{Arg, Conn, Result, Rows, fields, journeys, names, permissions};
 use crate::engine::world::{Delivery, NewRequest};
 use crate::id::{ContactId, DeliveryId, EnrollmentId};
 use crate::time::Timestamp;
+
+/// In place of the number of its batch: the letter waits for one.
+const NO_BATCH: i64 = 0;
 
 /// The channel under which requests are counted and shown.
 pub const REQUEST: &str = "request";
@@ -77,19 +85,21 @@ impl Kind {
 }
 
 const INSERT: &str = "INSERT INTO deliveries (id, bucket, contact, enrollment, journey, step, round, arm, kind, \
-    channel, template, purpose, transactional, wants_outcome, given, address, before_at, due_at, \
+    channel, template, purpose, transactional, wants_outcome, given, address, before_at, due_at, batch, \
     state, owner, epoch, attempts, doubtful) \
     WITH n(id, contact, enrollment, journey, step, round, arm, channel, template, purpose, transactional, \
-    wants_outcome, given, address, before_at, due_at) AS ({IIIIIIIIIIIITTII}) \
+    wants_outcome, given, address, before_at, due_at, batch) AS ({IIIIIIIIIIIITTIII}) \
     SELECT n.id, $1, n.contact, n.enrollment, n.journey, n.step, n.round, n.arm, $2, \
-    n.channel, n.template, n.purpose, n.transactional, n.wants_outcome, n.given, n.address, n.before_at, n.due_at, \
-    'queued', 0, 0, 0, 0 FROM n";
+    n.channel, n.template, n.purpose, n.transactional, n.wants_outcome, n.given, n.address, n.before_at, n.due_at, n.batch, \
+    CASE WHEN n.batch IS NULL THEN 'queued' ELSE 'waiting' END, 0, 0, 0, 0 FROM n";
 
 /// Queues messages, inside the transaction that decided to send them. The caller wakes the delivering loop after its commit.
 pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Delivery)]) -> Result<()> {
-    let mut rows = Rows::with_capacity(deliveries.len() * 16);
+    let mut rows = Rows::with_capacity(deliveries.len() * 17);
     let mut counts = Counts::default();
+    let known = journeys::known(tx);
     for (contact, delivery) in deliveries {
+        let is_letter = known.as_ref().is_some_and(|known| known.catalog.is_letter(&delivery.channel));
         let journey = names::intern(tx, &delivery.journey).await?;
         let channel = names::intern(tx, &delivery.channel).await?;
         let template = names::intern(tx, &delivery.template).await?;
@@ -111,6 +121,7 @@ pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Deliv
             delivery.to.clone().into(),
             delivery.before.into(),
             delivery.due_at.into(),
+            if is_letter { Arg::I64(NO_BATCH) } else { Arg::NoI64 },
         ]);
     }
     tx.exec_rows(INSERT, rows, &args![bucket, Kind::Message.number()]).await?;
@@ -127,7 +138,7 @@ pub async fn insert_requests(
         return Ok(());
     }
     let channel = names::intern(tx, &REQUEST.into()).await?;
-    let mut rows = Rows::with_capacity(requests.len() * 16);
+    let mut rows = Rows::with_capacity(requests.len() * 17);
     let mut counts = Counts::default();
     for (contact, request) in requests {
         let journey = names::intern(tx, &request.journey).await?;
@@ -150,6 +161,7 @@ pub async fn insert_requests(
             Arg::NoText,
             Arg::NoI64,
             request.due_at.into(),
+            Arg::NoI64,
         ]);
     }
     tx.exec_rows(INSERT, rows, &args![bucket, Kind::Request.number()]).await?;
@@ -159,7 +171,7 @@ pub async fn insert_requests(
 const CANCEL: &str = "WITH n(contact, enrollment) AS ({II}) \
     UPDATE deliveries SET state = 'cancelled', result = 'left', again_at = NULL, settled_at = $1, frozen = NULL FROM n \
     WHERE deliveries.bucket = $2 AND deliveries.contact = n.contact \
-    AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('queued', 'deferred') \
+    AND deliveries.enrollment = n.enrollment AND deliveries.state IN ('queued', 'deferred', 'waiting') \
     AND (deliveries.transactional = 0 OR deliveries.kind = 1) \
     RETURNING deliveries.id, deliveries.contact, deliveries.journey, deliveries.channel, deliveries.template";
 const CUT_OFF: &str = "WITH n(contact, enrollment) AS ({II}) UPDATE deliveries SET cut_off = 1 FROM n \

@@ -158,11 +158,11 @@ const RECORD: &str = concat!(
     attempts = deliveries.attempts + n.tries, doubtful = deliveries.doubtful + n.doubts, \
     result = COALESCE(n.result, deliveries.result), settled_at = n.settled_at, \
     address = COALESCE(deliveries.address, n.address), hash = COALESCE(deliveries.hash, n.hash), \
-    frozen = CASE WHEN n.settled_at IS NOT NULL OR deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.frozen END, \
+    frozen = CASE WHEN (n.settled_at IS NOT NULL AND COALESCE(deliveries.batch, 0) = 0) OR deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.frozen END, \
     generation = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.generation END, \
     first_tried_at = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.first_tried_at END \
     FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
-    AND deliveries.state = 'leased' \
+    AND deliveries.state IN ('leased', 'batched') \
     RETURNING ",
     told!()
 );
@@ -186,7 +186,7 @@ pub async fn record_in(mut tx: Conn, finished: Vec<Finished>, now: Timestamp) ->
 }
 
 /// Records results bucket by bucket; returns those that fitted no row.
-async fn record_all(
+pub(in crate::store) async fn record_all(
     tx: &mut Conn,
     deployed: &Deployed,
     finished: Vec<Finished>,
@@ -275,7 +275,11 @@ pub(super) async fn spell(tx: &mut Conn, rows: &[Row]) -> Result<HashMap<i64, Ar
 }
 
 /// Gives contacts what they are told, if there is anything.
-pub(super) async fn pass_on(tx: &mut Conn, inputs: Vec<(ContactId, Input)>, now: Timestamp) -> Result<()> {
+pub(in crate::store) async fn pass_on(
+    tx: &mut Conn,
+    inputs: Vec<(ContactId, Input)>,
+    now: Timestamp,
+) -> Result<()> {
     if inputs.is_empty() { Ok(()) } else { inbox::enqueue(tx, inputs, now).await }
 }
 

@@ -53,6 +53,17 @@ impl Closed {
         lease_open!("state = 'queued' AND transactional = 0", "due_at"),
     ];
 
+    /// Leases letters on the channel `$8` that wait and are not closed.
+    pub(super) const LETTERS: &str = lease!(
+        "closed(channel, purpose, journey, step) AS ({IIII}), ",
+        concat!(
+            "bucket = $1 AND batch = 0 AND settled_at IS NULL AND state = 'waiting' \
+            AND due_at <= $6 AND channel = $8 AND ",
+            open!()
+        ),
+        "due_at"
+    );
+
     /// Whether everything may be claimed.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -89,6 +100,11 @@ impl Closed {
             list.push(row.map(Into::into));
         }
         list
+    }
+
+    /// As [`Closed::list`], with a row that closes nothing where there is none.
+    pub(super) fn list_of_any(&self) -> Rows {
+        if self.rows.is_empty() { Closed { rows: vec![[-1; 4]] }.list() } else { self.list() }
     }
 
     pub(super) async fn heads(&self, conn: &mut Conn) -> Result<(Vec<Head>, i64)> {

@@ -1,0 +1,156 @@
+//! `fahrplan letters`: batches for the print shop.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::check::counted;
+use super::load::Project;
+use super::serve::{outlet, sender_of};
+use super::{
+    Exit, Failure, LettersArgs, LettersCommand, Outcome, OutputFormat, block_on, open, print, world,
+};
+use crate::clock::JourneyClock;
+use crate::daemon::letters::{Error, Made, Press};
+use crate::daemon::{Others, Outlet};
+use crate::store::letters::{self, Batch};
+use crate::store::{Access, Store};
+
+/// Runs the command.
+pub fn run(args: &LettersArgs) -> Outcome {
+    block_on(async {
+        let project = Project::of(&[])?;
+        let store = open(&project, Access::Existing).await?;
+        let outcome = match &args.command {
+            LettersCommand::List { limit, format } => list(&store, *limit, *format).await,
+            LettersCommand::Cut => cut(&project, &store).await,
+            LettersCommand::Again { batch } => again(&project, &store, batch).await,
+        };
+        store.close().await;
+        outcome
+    })
+}
+
+/// What machines read.
+#[derive(Serialize)]
+struct Listed<'a> {
+    waiting: i64,
+    batches: Vec<Line<'a>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    channel: &'a str,
+    cut_at: String,
+    letters: i64,
+    state: &'static str,
+}
+
+fn state(batch: &Batch) -> &'static str {
+    match (batch.recorded_at, batch.is_closed) {
+        (Some(_), _) => "done",
+        (None, true) => "to be written",
+        (None, false) => "being cut",
+    }
+}
+
+async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
+    let mut conn = store.read().await.map_err(world)?;
+    let batches = letters::newest(&mut conn, limit).await.map_err(world)?;
+    let waiting = letters::waiting(&mut conn).await.map_err(world)?;
+    drop(conn);
+    let line = |batch| {
+        let Batch { name, channel, cut_at, letters, .. }: &Batch = batch;
+        Line { name, channel, cut_at: cut_at.to_string(), letters: *letters, state: state(batch) }
+    };
+    let listed = Listed { waiting, batches: batches.iter().map(line).collect() };
+    print(&match format {
+        OutputFormat::Human => in_words(&listed),
+        OutputFormat::Json => serde_json::to_string_pretty(&listed).map_err(world)? + "\n",
+    })?;
+    Ok(Exit::Fine)
+}
+
+fn in_words(listed: &Listed<'_>) -> String {
+    let mut text = String::new();
+    for Line { name, cut_at, letters, state, .. } in &listed.batches {
+        let _ = writeln!(text, "{name:<32} {cut_at}  {letters:>7} letters  {state}");
+    }
+    let waiting = usize::try_from(listed.waiting).unwrap_or_default();
+    let _ = match waiting {
+        0 => writeln!(text, "No letter waits for a batch."),
+        1 => writeln!(text, "One letter waits for the next batch."),
+        n => writeln!(text, "{n} letters wait for the next batch."),
+    };
+    text
+}
+
+fn outlet_of(project: &Project, store: &Store) -> Result<Outlet, Failure> {
+    let mut config = project.config.clone();
+    config.brakes.file = project.switch();
+    config.letters.folder = project.letters();
+    outlet(store, &config, Others::default(), sender_of(&config)?, false)
+}
+
+fn failed(error: Error) -> Failure {
+    match error {
+        Error::Store(error) => world(error),
+        error @ Error::Elsewhere => Failure::world(error.to_string())
+            .help("try again when it is done; `fahrplan letters list` shows it"),
+        error => Failure::world(error.to_string()),
+    }
+}
+
+async fn cut(project: &Project, store: &Store) -> Outcome {
+    let outlet = outlet_of(project, store)?;
+    let press = Press { store, clock: &JourneyClock::Machine, outlet: &outlet };
+    if press.is_paused().await.map_err(failed)? {
+        return Err(
+            Failure::usage("sending is paused, and letters with it").help("`fahrplan resume` ends that")
+        );
+    }
+    press.cut().await.map_err(failed)?;
+    let made = press.make_all(&CancellationToken::new()).await.map_err(failed)?;
+    if made.is_empty() {
+        print("No letter is due.\n")?;
+    }
+    for made in &made {
+        print(&told(made))?;
+    }
+    Ok(Exit::Fine)
+}
+
+async fn again(project: &Project, store: &Store, name: &str) -> Outcome {
+    let outlet = outlet_of(project, store)?;
+    let batch = letters::named(&mut store.read().await.map_err(world)?, name).await.map_err(world)?;
+    let Some(batch) = batch else {
+        return Err(
+            Failure::usage(format!("no batch is called `{name}`")).help("`fahrplan letters list` shows them")
+        );
+    };
+    if batch.recorded_at.is_none() {
+        return Err(Failure::usage(format!("`{name}` is not done yet"))
+            .help("the daemon finishes it, or `fahrplan letters cut`"));
+    }
+    let press = Press { store, clock: &JourneyClock::Machine, outlet: &outlet };
+    let written = press.write(&batch, &CancellationToken::new()).await.map_err(failed)?;
+    print(&told(&written.made))?;
+    Ok(Exit::Fine)
+}
+
+fn told(made: &Made) -> String {
+    let Made { name, folder, printed, refused, was_there } = made;
+    let letters = counted(*printed, "letter");
+    let place = match folder {
+        Some(folder) if *was_there => format!(", in {}, as they were", folder.display()),
+        Some(folder) => format!(", in {}", folder.display()),
+        None => String::new(),
+    };
+    let rest = match refused {
+        0 => String::new(),
+        n => format!("; {n} could not be written: `fahrplan deliveries list --state failed` says why"),
+    };
+    format!("{name}: {letters}{place}{rest}\n")
+}
