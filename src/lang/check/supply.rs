@@ -34,12 +34,15 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
             _ => None,
         };
         let template = Name { text: joined(&send.template), span: send.template.span };
+        // A survey that is not known is told by itself.
+        if asked.is_some() && !journey.schema.has(Noun::Survey, &template.text) {
+            journey.unsound = true;
+            continue;
+        }
         let misnamed = templates.misnamed.contains(template.text.as_str());
         journey.unsound |= misnamed;
         let Some(channels) = templates.all.get(template.text.as_str()) else {
-            // A survey that is not known is told by itself.
-            let is_told = asked.is_some() && !journey.schema.has(Noun::Survey, &template.text);
-            if !misnamed && !is_told && missing.insert(template.text.as_str().into()) {
+            if !misnamed && missing.insert(template.text.as_str().into()) {
                 // An `ask` takes the template of its survey, so no other can be meant.
                 let others = templates.all.keys().filter(|_| asked.is_none());
                 let all: Vec<&str> = others.map(|name| &**name).collect();

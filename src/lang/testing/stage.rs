@@ -419,10 +419,10 @@ impl<'s, 't> Stage<'s, 't> {
         let own = self.memory.log().iter().rev().filter(|logged| logged.contact == contact);
         let open = own.filter_map(|logged| match &logged.what {
             Happened::Send(sent) if *sent.template == *survey => {
-                is_open(&sent.journey, &answer_of(&sent.step)).then(|| (&sent.journey, &sent.step, false))
+                is_open(&sent.journey, &answer_of(&sent.step)).then_some((&sent.journey, &sent.step, false))
             }
             Happened::Task(task) if &*task.verb == "ask" && *task.task == *survey => {
-                is_open(&task.journey, &task.step).then(|| (&task.journey, &task.step, true))
+                is_open(&task.journey, &task.step).then_some((&task.journey, &task.step, true))
             }
             _ => None,
         });
