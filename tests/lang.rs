@@ -200,7 +200,8 @@ fn the_shop_has_no_errors_and_no_warnings() {
             "monthly_news",
             "replies",
             "tasting",
-            "welcome"
+            "welcome",
+            "win_back"
         ]
     );
 }
