@@ -188,8 +188,8 @@ async fn standing(store: &Store, delivery: DeliveryId) -> Option<Standing> {
 async fn exit(store: &Store, contact: ContactId) -> Option<String> {
     advance(store, machine_now()).await;
     let story = story(store, contact).await;
-    let exits = story.iter().filter_map(|line| line.split_once("Exited { reason: \""));
-    exits.last().map(|(_, reason)| reason.trim_end_matches("\" }").to_owned())
+    let mut exits = story.iter().filter_map(|line| line.split_once("Exited { reason: \""));
+    exits.next_back().map(|(_, reason)| reason.trim_end_matches("\" }").to_owned())
 }
 
 fn score(line: &Line) -> (&str, Json, ContactId) {
