@@ -16,6 +16,7 @@
 //! A batch is held by the process that works on it, so that two machines do not hand over the same letters.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::deliveries::{
     self, Claim, Claimed, Closed, Finished, SendResult, lease_letters, letters_as_cut, letters_of_batch,
@@ -282,11 +283,11 @@ pub async fn as_cut(
 ) -> Result<Vec<Letter>> {
     let mut all = Vec::with_capacity(letters.len());
     for (mut claimed, addressee) in letters_as_cut(conn, letters).await? {
-        let generation = claimed.generation;
-        if !catalogs.contains_key(&generation) {
-            catalogs.insert(generation, journeys::catalog_of(conn, generation).await?);
-        }
-        let is_thawed = !claimed.thaw(&catalogs[&generation]);
+        let catalog = match catalogs.entry(claimed.generation) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(journeys::catalog_of(conn, claimed.generation).await?),
+        };
+        let is_thawed = !claimed.thaw(catalog);
         let bucket = claimed.bucket;
         claimed.contact = addressee.unwrap_or(claimed.contact);
         claimed.bucket = conn.core.bucket_of(claimed.contact);

@@ -73,7 +73,7 @@ fn report(stage: &Stage, task: &Value) -> (String, Map<String, Value>) {
         [] => "",
         [only] => only,
         // The first of them as often as all the others.
-        [first, ..] if n % 2 == 0 => first,
+        [first, ..] if n.is_multiple_of(2) => first,
         [_, others @ ..] => others[usize::try_from(n / 2).unwrap_or(0) % others.len()],
     };
     let fields = task["answers"].as_array().into_iter().flatten();
@@ -86,7 +86,7 @@ fn report(stage: &Stage, task: &Value) -> (String, Map<String, Value>) {
 
 /// An answer of the type that the field has; `None` where none is given.
 pub(super) fn answer(field: &Value, n: u64) -> Option<Value> {
-    if field["optional"].as_bool() == Some(true) && n % 3 == 0 {
+    if field["optional"].as_bool() == Some(true) && n.is_multiple_of(3) {
         return None;
     }
     let (n, ty) = (n / 3, field["type"].as_str()?);
