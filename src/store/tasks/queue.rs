@@ -107,14 +107,15 @@ async fn of_bucket(
 /// Open tasks that somebody has in hand, and those that they promised to try again later; what comes first, first.
 pub async fn in_hand(conn: &mut Conn, who: &str, now: Now) -> Result<Vec<Task>> {
     const IN_HAND: &str = select!(
-        "tasks WHERE bucket = $1 AND state = 'open' AND taken_by = $2 AND expires_at > $3 \
-        AND (taken_until > $4 OR again_at IS NOT NULL)"
+        "tasks WHERE bucket = $1 AND state = 'open' AND taken_by = $2 AND (taken_until > $3 OR again_at IS NOT NULL)"
     );
     let mut found = Vec::new();
     for bucket in 0..conn.core.settings().buckets {
-        found.extend(conn.fetch(IN_HAND, args![bucket, who, now.journey, now.machine]).await?);
+        found.extend(conn.fetch(IN_HAND, args![bucket, who, now.machine]).await?);
     }
     let mut tasks = read(conn, found).await?;
+    // Not in the statement: SQLite would look for them among all that are open, by when they expire.
+    tasks.retain(|task| task.work.expires_at > now.journey);
     tasks.sort_by_key(|task| (task.hand.again_at, task.work.expires_at, task.work.id));
     Ok(tasks)
 }
