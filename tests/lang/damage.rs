@@ -11,7 +11,7 @@ use fahrplan::lang::{Input, compile, testing};
 use super::{Project, lang, real};
 
 /// At so many places of a project, evenly, unless `FAHRPLAN_DAMAGE` says every how many bytes: each copy is compiled as a whole.
-const PLACES: usize = 24;
+const PLACES: usize = 12;
 
 /// One file of the project is no longer what it was.
 pub(super) struct Damage {

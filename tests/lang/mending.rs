@@ -141,7 +141,7 @@ fn mending_never_makes_anything_worse() {
     }
     for folder in ["journeys", "tests/lang/samples"] {
         let input = real(folder).input;
-        for damage in damages(&input, step(&input, 12)) {
+        for damage in damages(&input, step(&input, 5)) {
             let told = format!("{} {} at {}", input.sources.path(damage.file), damage.kind, damage.at);
             holds(&with(&input, &BTreeMap::from([(damage.file, damage.text)])), &told);
         }
