@@ -271,6 +271,25 @@ fn every_fix_mends_its_finding_and_makes_no_other() {
     }
 }
 
+#[test]
+fn a_range_as_other_languages_write_it_is_mended() {
+    let right = "survey s {\n  score: number from 0 to 10 \"How?\"\n}\n";
+    let wrong = [" 0 to 10", "(0..10)", " between 0 and 10", " 0-10", " 0 10", "(0 to 10)"];
+    for range in wrong {
+        let text = right.replace(" from 0 to 10", range);
+        let mut sources = Sources::new();
+        let file = sources.add("a.journey".into(), text.clone());
+        let findings = parse(file, &text).1;
+        assert_eq!(findings.len(), 1, "{range}: {findings:#?}");
+        assert_eq!(findings[0].message, "a range is written `from 0 to 10`");
+        assert_eq!(apply_fixes(&sources, &findings).texts[&file], right, "{range}");
+    }
+    for other in [" 5", " 0 to", "(x)"] {
+        let text = right.replace(" from 0 to 10", other);
+        assert!(!parse(FileId(0), &text).1[0].message.contains("range"), "{other}");
+    }
+}
+
 // ---------------------------------------------------------------- trees
 
 fn tree(text: &str) -> File {

@@ -52,6 +52,27 @@ const COMPARISONS: [(&str, &str); 12] = [
     ("between", "write two comparisons: `x >= 100 and x <= 200`"),
 ];
 
+/// Two whole or broken numbers at the beginning of a text, with whatever people write around and between them, and where that ends.
+fn two_numbers(text: &str) -> Option<(&str, &str, usize)> {
+    let number = |text: &str| {
+        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let whole = digits(text);
+        let broken = text[whole..].strip_prefix('.').map_or(0, digits);
+        if broken > 0 { whole + 1 + broken } else { whole }
+    };
+    let opened = text.strip_prefix("between ").or_else(|| text.strip_prefix(['(', '['])).unwrap_or(text);
+    let low = &opened[..number(opened)];
+    let (rest, between) = (&opened[low.len()..], [" to ", " and ", " bis ", "..", "-", "\u{2013}", " "]);
+    let rest = between
+        .iter()
+        .find_map(|sign| rest.trim_start_matches(' ').strip_prefix(sign.trim_start()))?
+        .trim_start();
+    let high = &rest[..number(rest)];
+    let rest = &rest[high.len()..];
+    let end = text.len() - rest.strip_prefix([')', ']']).unwrap_or(rest).len();
+    (!low.is_empty() && !high.is_empty()).then_some((low, high, end))
+}
+
 /// What a message can report, as one might forget the point before it.
 const OUTCOMES: [&str; 9] =
     ["sent", "delivered", "opened", "clicked", "bounced", "complained", "replied", "failed", "happened"];
@@ -68,6 +89,23 @@ impl<'s> Reader<'s> {
             .or_else(|| self.two_words(gap, here))
             .or_else(|| self.part_missing(gap, here))
             .or_else(|| self.comparison(gap, here))
+            .or_else(|| self.range(gap))
+    }
+
+    /// `score: number 0 to 10`, `number(0..10)`, `decimal between 1 and 5`.
+    fn range(&self, gap: &Gap<'_>) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        if !matches!(before.rsplit([' ', ':']).next()?, "number" | "decimal") {
+            return None;
+        }
+        let (low, high, length) = two_numbers(&gap.text[gap.at..])?;
+        let place = self.place(gap.start + before.len(), gap.start + gap.at + length);
+        let range = format!("from {low} to {high}");
+        Some(
+            Diagnostic::new(Code::E0001, place, format!("a range is written `{range}`"))
+                .label(format!("write `{range}`"))
+                .fix(format!("write `{range}`"), place, format!(" {range}")),
+        )
     }
 
     /// `wait ten days`, `until one day before …`.
