@@ -92,9 +92,11 @@ const STRAYS: &[Stray] = &[
             AND s.at >= c.at)",
     },
     Stray {
-        message: "of `cap_slots` belong to no message",
+        // A call counts by its task.
+        message: "of `cap_slots` belong to no message and no call",
         sql: "SELECT COUNT(*) FROM cap_slots s WHERE s.bucket = $1 AND NOT EXISTS ( \
-            SELECT 1 FROM deliveries d WHERE d.bucket = $1 AND d.id = s.delivery)",
+            SELECT 1 FROM deliveries d WHERE d.bucket = $1 AND d.id = s.delivery) AND NOT EXISTS ( \
+            SELECT 1 FROM tasks t WHERE t.bucket = $1 AND t.id = s.delivery)",
     },
 ];
 
