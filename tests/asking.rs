@@ -219,7 +219,7 @@ fn who_takes_one_thing_for_another_is_told_what_it_is() {
         &format!("{SCHEMA}\nsurvey nps {{ score: number 0 to 10 \"How?\" }}\n"),
         &journey("exit as done"),
     );
-    assert!(score.contains("`0` is left over") && !score.contains("score NAME"), "{score}");
+    assert!(score.contains("a range is written `from 0 to 10`") && !score.contains("score NAME"), "{score}");
 }
 
 #[test]
