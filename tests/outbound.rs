@@ -410,7 +410,7 @@ fn a_rehearsal_asks_nobody_and_goes_on_with_samples() {
         let running = Running::start(&database, VOUCHER, &secrets, Some(Way::Rehearse)).await;
         let names = ["ada".to_owned()];
         running.send_in(&names).await;
-        assert_eq!(running.all_out(&names).await, [("served".to_owned(), "sample".to_owned())]);
+        assert_eq!(running.all_out(&names).await, [("served".to_owned(), "[code]".to_owned())]);
         assert_eq!(all.lock().expect("whole").len(), 0);
         running.stop().await;
     });

@@ -410,7 +410,7 @@ fn a_rehearsal_answers_with_samples() {
         assert_eq!((done, exit(&store, cleo).await.as_deref()), (1, Some("heard")));
         let found = answers(&store, "nps").await;
         let fields = found.iter().map(|line| line.as_json()["fields"].clone()).collect::<Vec<_>>();
-        assert_eq!(fields, [json!({ "score": 1, "why": "sample" })]);
+        assert_eq!(fields, [json!({ "score": 3, "why": "[why]" })]);
     });
 }
 

@@ -10,6 +10,7 @@ mod columns;
 mod consents;
 mod report;
 mod returns;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,12 +18,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use csv::ByteRecord;
 use serde_json::Value as Json;
 
 use self::columns::{columns, is_json, person, read_map};
 use self::consents::{columns_of_consents, consent};
 use self::report::Report;
+use self::rows::{Row, Rows};
 use super::load::Project;
 use super::{Failure, ImportArgs, ImportWhat, Outcome, block_on, open, progress, world};
 use crate::clock::machine_now;
@@ -129,11 +130,7 @@ impl Import<'_> {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let catalog = self.catalog().await?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-        let header = reader
-            .byte_headers()
-            .map_err(|error| Failure::usage(format!("the header cannot be read: {error}")))?
-            .clone();
+        let (header, mut rows) = Rows::open(file)?;
         if header.is_empty() || header.iter().all(<[u8]>::is_empty) {
             report.note("the file is empty");
             return Ok(());
@@ -149,31 +146,18 @@ impl Import<'_> {
             Dialect::Sqlite => TOGETHER,
             Dialect::Postgres => MANY_TOGETHER,
         };
-        let (mut people, mut record) = (Vec::with_capacity(together), ByteRecord::new());
+        let mut people = Vec::with_capacity(together);
         let mut writing = None;
-        loop {
-            match reader.read_byte_record(&mut record) {
-                Ok(false) => break,
-                Ok(true) => {}
-                Err(error) => {
-                    report.reject_row(
-                        error.position().map_or(0, csv::Position::line),
-                        &record,
-                        &error.to_string(),
-                    )?;
-                    continue;
-                }
-            }
-            let line = record.position().map_or(0, csv::Position::line);
+        while let Some(Row { line, record }) = rows.next(report)? {
             let read = match what {
-                ImportWhat::Consents => consent(&catalog, &columns, &record, self.now),
+                ImportWhat::Consents => consent(&catalog, &columns, record, self.now),
                 ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes | ImportWhat::Returns => {
-                    person(&columns, &record, self.now)
+                    person(&columns, record, self.now)
                 }
             };
             match read {
                 Ok(person) => people.push(person),
-                Err(why) => report.reject_row(line, &record, &why)?,
+                Err(why) => report.reject_row(line, record, &why)?,
             }
             if people.len() >= together {
                 self.written(writing.take(), report).await?;

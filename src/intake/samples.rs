@@ -1,37 +1,38 @@
-//! A value of each type, for what a rehearsal is told.
+//! A value of each type: what a rehearsal is told, and what stands in a test message.
 
 use crate::time::Calendar;
-use crate::value::{self, Type, Value};
+use crate::value::{self, FieldType, Type, Value};
 
-/// Some value that the type has.
-pub fn sample(ty: &Type) -> Value {
+/// Something of that type which a reader takes for a sample: a text says in brackets what stands there.
+pub fn sample(name: &str, ty: &Type) -> Value {
     let read = |text: &str| value::from_text(ty, text).unwrap_or_default();
     match ty {
-        Type::Text | Type::Id => read("sample"),
-        Type::Email => read("sample@example.org"),
-        Type::Phone => read("+4930123456"),
+        Type::Text | Type::Address => read(&format!("[{name}]")),
+        Type::Id => read("sample-1"),
+        Type::Email => read("someone@example.com"),
+        Type::Phone => read("+49301234567"),
         Type::Locale => read("en"),
         Type::Timezone => read("UTC"),
-        Type::Address => read("1 Example Street"),
         Type::Number(range) => {
-            Value::Number(range.map_or(1, |(least, most)| 1.clamp(least, most.max(least))))
+            Value::Number(range.map_or(3, |(least, most)| 3.clamp(least, most.max(least))))
         }
         Type::Decimal(range) => {
-            let one = value::Decimal::from_int(1);
-            Value::Decimal(range.map_or(one, |(least, most)| one.clamp(least, most.max(least))))
+            let usual = value::Decimal(199_000);
+            Value::Decimal(range.map_or(usual, |(least, most)| usual.clamp(least, most.max(least))))
         }
         Type::Percent => read("10%"),
         Type::YesNo => Value::Bool(true),
         Type::Date => read("2030-01-01"),
-        Type::Time => read("12:00"),
-        Type::Moment => read("2030-01-01T12:00:00Z"),
-        Type::Duration => Value::Duration(Calendar::days(1)),
+        Type::Time => read("10:00"),
+        Type::Moment => read("2030-01-01T10:00:00Z"),
+        Type::Duration => Value::Duration(Calendar::days(3)),
         Type::OneOf(words) => words.first().map_or(Value::Unknown, |word| Value::Text(word.clone())),
-        Type::List(inner) => Value::List(vec![sample(inner)]),
+        Type::List(inner) => Value::List(vec![sample(name, inner), sample(name, inner)]),
         Type::Record(fields) => {
-            Value::Record(fields.iter().map(|field| (field.name.clone(), sample(&field.ty))).collect())
+            let of_field = |field: &FieldType| (field.name.clone(), sample(&field.name, &field.ty));
+            Value::Record(fields.iter().map(of_field).collect())
         }
-        Type::Optional(inner) => sample(inner),
+        Type::Optional(inner) => sample(name, inner),
     }
 }
 
@@ -41,6 +42,8 @@ mod tests {
 
     #[test]
     fn a_sample_is_a_value_of_its_type() {
+        let field = |name: &str, ty: Type| FieldType { name: name.into(), ty };
+        let record = Type::Record([field("name", Type::Text), field("price", Type::Decimal(None))].into());
         let one_of = Type::OneOf(["red".into(), "blue".into()].into());
         let all = [
             Type::Text,
@@ -60,11 +63,13 @@ mod tests {
             Type::Time,
             Type::Moment,
             Type::List(Type::Date.into()),
+            Type::List(record.into()),
+            Type::Duration,
             Type::Number(None).optional(),
             one_of,
         ];
         for ty in all {
-            let json = sample(&ty).to_json();
+            let json = sample("thing", &ty).to_json();
             assert!(!json.is_null(), "{ty}");
             assert!(value::from_json(&ty, &json).is_ok(), "{ty}: {json}");
         }

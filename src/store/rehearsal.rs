@@ -33,8 +33,11 @@ async fn answer(tx: &mut Conn, open: &[tasks::Task], now: Timestamp) -> Result<u
     for task in open {
         let Some(declared) = tasks::declared(&deployed.catalog, &task.work) else { continue };
         let Some(outcome) = declared.outcomes.first() else { continue };
-        let answers: Fields =
-            declared.answers.iter().map(|answer| (answer.name.clone(), sample(&answer.ty))).collect();
+        let answers: Fields = declared
+            .answers
+            .iter()
+            .map(|answer| (answer.name.clone(), sample(&answer.name, &answer.ty)))
+            .collect();
         let text = fields::to_text(&answers);
         rows.push([task.bucket.into(), task.work.id.0.into(), outcome.to_string().into(), text.into()]);
         let outcome = Outcome {

@@ -15,15 +15,13 @@ use super::sql::args;
 use super::tasks::Task;
 use super::timers::{self, Pointer};
 use super::{Arg, Conn, Result, Row, Store, fields, inbox, journeys};
+use crate::engine::eval::ANSWERED;
 use crate::engine::program::{Program, Signal, SlotIx, Step, StepKind, Survey, Trigger, WaitEvent, Word};
 use crate::engine::state::{RestKind, State};
 use crate::engine::world::{Fields, Input, Outcome};
 use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use crate::time::Timestamp;
 use crate::value::Value;
-
-/// The outcome of a question that was answered.
-pub const ANSWERED: &str = "answered";
 
 /// The way an answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

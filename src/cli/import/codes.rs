@@ -6,6 +6,7 @@ use std::sync::Arc;
 use csv::ByteRecord;
 
 use super::super::{Failure, world};
+use super::rows::{Row, Rows};
 use super::{Import, Report, TOGETHER};
 use crate::engine::program::{Catalog, pool_endpoint};
 use crate::engine::world::Fields;
@@ -29,30 +30,15 @@ impl Import<'_> {
     ) -> Result<String, Failure> {
         let catalog = self.catalog().await?;
         let (pool, fields) = declared(&catalog, pool)?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-        let header = reader
-            .byte_headers()
-            .map_err(|error| Failure::usage(format!("the header cannot be read: {error}")))?
-            .clone();
+        let (header, mut rows) = Rows::open(file)?;
         let columns = columns(&header, &pool, &fields)?;
         report.header = Some(header);
         let zone = Zone::named(&catalog.zone).unwrap_or_else(Zone::utc);
-        let (mut codes, mut record) = (Vec::with_capacity(TOGETHER), ByteRecord::new());
-        loop {
-            match reader.read_byte_record(&mut record) {
-                Ok(false) => break,
-                Ok(true) => {}
-                Err(error) => {
-                    let line = error.position().map_or(0, csv::Position::line);
-                    report.reject_row(line, &record, &error.to_string())?;
-                    continue;
-                }
-            }
-            match code(&columns, &fields, &record, &zone) {
+        let mut codes = Vec::with_capacity(TOGETHER);
+        while let Some(Row { line, record }) = rows.next(report)? {
+            match code(&columns, &fields, record, &zone) {
                 Ok(code) => codes.push(code),
-                Err(why) => {
-                    report.reject_row(record.position().map_or(0, csv::Position::line), &record, &why)?
-                }
+                Err(why) => report.reject_row(line, record, &why)?,
             }
             if codes.len() >= TOGETHER {
                 self.fill(&pool, std::mem::take(&mut codes), report).await?;

@@ -2,21 +2,16 @@
 
 use std::io::Read;
 
-use csv::ByteRecord;
-
 use super::super::check::counted;
 use super::super::{Failure, world};
+use super::rows::{Row, Rows};
 use super::{Import, Report};
 use crate::store::letters::{self, Told};
 
 impl Import<'_> {
     /// Marks the addresses of the letters in a file.
     pub(super) async fn returns_csv(&self, file: impl Read, report: &mut Report) -> Result<(), Failure> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-        let header = reader
-            .byte_headers()
-            .map_err(|error| Failure::usage(format!("the header cannot be read: {error}")))?
-            .clone();
+        let (header, mut rows) = Rows::open(file)?;
         let place = |names: &[&str]| {
             let is_it = |name: &[u8]| {
                 let name = String::from_utf8_lossy(name);
@@ -30,18 +25,8 @@ impl Import<'_> {
         };
         let reason = place(&["reason"]);
         report.header = Some(header.clone());
-        let (mut record, mut marked) = (ByteRecord::new(), 0);
-        loop {
-            match reader.read_byte_record(&mut record) {
-                Ok(false) => break,
-                Ok(true) => {}
-                Err(error) => {
-                    let line = error.position().map_or(0, csv::Position::line);
-                    report.reject_row(line, &record, &error.to_string())?;
-                    continue;
-                }
-            }
-            let line = record.position().map_or(0, csv::Position::line);
+        let mut marked = 0;
+        while let Some(Row { line, record }) = rows.next(report)? {
             let cell = |at: Option<usize>| {
                 let text = at
                     .and_then(|at| record.get(at))
@@ -52,7 +37,7 @@ impl Import<'_> {
             match letters::returned(self.store, &named, reason.as_deref(), self.now).await.map_err(world)? {
                 Told::Taken => marked += 1,
                 Told::Repeated => report.repeated += 1,
-                Told::Unknown => report.reject_row(line, &record, &format!("no letter is `{named}`"))?,
+                Told::Unknown => report.reject_row(line, record, &format!("no letter is `{named}`"))?,
             }
         }
         report.note(&format!("{} marked as returned", counted(marked, "letter")));

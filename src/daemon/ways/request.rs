@@ -53,7 +53,11 @@ pub(in crate::daemon) async fn hand_over(desk: &Desk, claimed: &Claimed) -> Outc
 /// What a rehearsal gets for an answer.
 pub(in crate::daemon) fn rehearsed(catalog: &Catalog, claimed: &Claimed) -> Outcome {
     let returns = catalog.endpoints.get(&claimed.delivery.template).map(|endpoint| &endpoint.returns);
-    let fields = returns.into_iter().flatten().map(|field| (field.name.clone(), sample(&field.ty))).collect();
+    let fields = returns
+        .into_iter()
+        .flatten()
+        .map(|field| (field.name.clone(), sample(&field.name, &field.ty)))
+        .collect();
     Outcome::Answered { fields }
 }
 

@@ -12,6 +12,7 @@
 
 use super::flow::{Draft, Flow};
 use super::labels::Label;
+use super::sending::purpose;
 use super::{Source, dotted, word, words};
 use crate::diagnostic::Span;
 use crate::engine::eval::ANSWERED;
@@ -81,7 +82,7 @@ impl<'a> Flow<'a> {
             channels,
             every: matches!(ask.channels, ChannelChoice::And(_)),
             with: source.with(ask.with.as_ref()),
-            purpose: super::flow::purpose(stmt.span, source),
+            purpose: purpose(stmt.span, source),
             limit: ask.limit.as_ref().map(calendar).unwrap_or_default(),
         };
         if question.channels.is_empty() {

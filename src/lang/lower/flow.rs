@@ -5,19 +5,18 @@ use std::collections::BTreeSet;
 use super::labels::{Label, Labels, targets};
 use super::names::Names;
 use super::rules::described;
+use super::sending::{lower_send, lower_work, send_words};
 use super::{Lowered, Source, dotted, last, word, words};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::program::{
-    Arm, Expr, Handler, PauseUntil, Program, Send, SlotIx, Step, StepKind, Trigger, Undo, WaitEvent, Word,
-    Work, pool_endpoint,
+    Arm, Expr, Handler, PauseUntil, Program, SlotIx, Step, StepKind, Trigger, Undo, WaitEvent, Word,
+    pool_endpoint,
 };
 use crate::lang::ast::{
     self, ArmWhen, Block, ChannelChoice, JourneyItemKind, Name, Patience, Stmt, StmtKind, Wait,
 };
-use crate::lang::check::PREFERRED;
 use crate::lang::types::calendar;
 use crate::time::Calendar;
-use crate::value::Value;
 
 /// Why an enrollment ends where a value that a `switch` needs has vanished and nothing follows: no path may have a loose end.
 pub const VANISHED: &str = "value_missing";
@@ -184,7 +183,7 @@ impl<'a> Flow<'a> {
                     (word(&variant.name), variant.share.value, first)
                 });
                 let variants = lowered.collect();
-                self.steps[at].kind = StepKind::Split { name: word(name), variants };
+                self.settle(at, StepKind::Split { name: word(name), variants });
             }
             StmtKind::Repeat { .. } => self.repeat(stmt, here, next, source),
             StmtKind::Request(request) => {
@@ -196,7 +195,7 @@ impl<'a> Flow<'a> {
                     None => next,
                 };
                 let (endpoint, with) = (dotted(&request.endpoint), source.with(request.with.as_ref()));
-                self.steps[at].kind = StepKind::Request { endpoint, with, next, failed };
+                self.settle(at, StepKind::Request { endpoint, with, next, failed });
             }
             StmtKind::Take { pool, name, otherwise, .. } => {
                 let id = self.names.id(name.as_ref(), &format!("take {}", pool.text));
@@ -206,7 +205,7 @@ impl<'a> Flow<'a> {
                     None => next,
                 };
                 let endpoint = pool_endpoint(&pool.text);
-                self.steps[at].kind = StepKind::Request { endpoint, with: Vec::new(), next, failed };
+                self.settle(at, StepKind::Request { endpoint, with: Vec::new(), next, failed });
             }
             StmtKind::GoTo(stage) => match self.stages.iter().find(|(name, _)| *name == stage.text) {
                 Some((_, label)) => self.labels.join(here, *label),
@@ -221,35 +220,6 @@ impl<'a> Flow<'a> {
                 None => self.labels.join(here, next),
             },
         }
-    }
-
-    /// A look at the stated preference, and a send for each channel that can be preferred; the one as written bears the name.
-    fn preferred(
-        &mut self,
-        stmt: &'a Stmt,
-        send: &'a ast::Send,
-        here: Label,
-        next: Label,
-        source: &mut Source<'_>,
-    ) {
-        let (place, slot) = (stmt.span, source.slot(stmt.span));
-        let written = lower_send(place, send, next, source);
-        let id = self.names.id(send.name.as_ref(), &send_words(send, &written));
-        let choice = self.names.part(&id, "preferred");
-        let at = self.reserve(here, Draft { place, id: choice, slot: None });
-        let mut cases = Vec::new();
-        for channel in &written.channels[1..] {
-            let (label, id) = (self.labels.open(), self.names.part(&id, &format!("by {channel}")));
-            let others = written.channels.iter().filter(|other| *other != channel);
-            let channels = std::iter::once(channel).chain(others).cloned().collect();
-            let first = Send { channels, ..written.clone() };
-            self.emit(label, Draft { place, id, slot }, StepKind::Send(Box::new(first)));
-            cases.push((vec![Value::Text(channel.clone())], label));
-        }
-        let otherwise = self.labels.open();
-        self.emit(otherwise, Draft { place, id, slot }, StepKind::Send(Box::new(written)));
-        let subject = Expr::Attribute(PREFERRED.into());
-        self.steps[at].kind = StepKind::Switch { subject, cases, otherwise };
     }
 
     /// A statement without blocks: its name, what it does for its identity, and its step.
@@ -345,9 +315,14 @@ impl<'a> Flow<'a> {
     }
 
     /// A step that stands before its blocks in the program though its targets are known only after them.
-    fn reserve(&mut self, here: Label, draft: Draft) -> usize {
+    pub(super) fn reserve(&mut self, here: Label, draft: Draft) -> usize {
         self.emit(here, draft, StepKind::Resume);
         self.steps.len() - 1
+    }
+
+    /// Says what a reserved step is, once its targets are known.
+    pub(super) fn settle(&mut self, at: usize, kind: StepKind) {
+        self.steps[at].kind = kind;
     }
 
     fn choice(
@@ -374,7 +349,7 @@ impl<'a> Flow<'a> {
                 }
             };
             let condition = source.expr(condition.span);
-            self.steps[at].kind = StepKind::Branch { condition, yes, no };
+            self.settle(at, StepKind::Branch { condition, yes, no });
         }
     }
 
@@ -407,7 +382,7 @@ impl<'a> Flow<'a> {
                 next
             }
         };
-        self.steps[at].kind = StepKind::Switch { subject, cases, otherwise };
+        self.settle(at, StepKind::Switch { subject, cases, otherwise });
     }
 
     /// Start, test, body, and `until` after each round.
@@ -458,7 +433,7 @@ impl<'a> Flow<'a> {
                 let at = self.reserve(here, Draft { place, id, slot });
                 let moment = source.moment(moment);
                 let first = body.as_ref().map_or(next, |body| self.inner(body, next, source));
-                self.steps[at].kind = StepKind::WaitUntil { moment, next: first, past: next };
+                self.settle(at, StepKind::WaitUntil { moment, next: first, past: next });
             }
             Wait::Event { patience, event, look_back, then_until } => {
                 let what = format!("wait for {}", described(event));
@@ -483,7 +458,7 @@ impl<'a> Flow<'a> {
                 let at = self.reserve(here, Draft { place, id, slot });
                 let arms = arms.iter().map(|arm| self.arm(arm, next, source)).collect();
                 let timeout = timeout.as_ref().map_or(next, |block| self.inner(block, next, source));
-                self.steps[at].kind = bare_wait(patience, arms, timeout);
+                self.settle(at, bare_wait(patience, arms, timeout));
             }
         }
     }
@@ -544,65 +519,6 @@ fn limit(patience: &Patience) -> Option<Calendar> {
         Patience::UpTo(duration) => Some(calendar(duration)),
         Patience::Forever(_) => None,
     }
-}
-
-/// What a send does, for its identity: the channels as written, whatever they cost.
-fn send_words(send: &ast::Send, kind: &Send) -> String {
-    let how = match &send.channels {
-        ChannelChoice::Cheapest(names) => format!("cheapest of {}", words(names).join(",")),
-        ChannelChoice::Preferred(names) => format!("preferred of {}", words(names).join(",")),
-        _ => kind.channels.join(","),
-    };
-    format!("send {how} {}", kind.template)
-}
-
-fn lower_send(place: Span, send: &ast::Send, next: Label, source: &mut Source<'_>) -> Send {
-    let (channels, every) = match &send.channels {
-        ChannelChoice::One(name) => (vec![word(name)], false),
-        ChannelChoice::And(names) => (words(names), true),
-        ChannelChoice::Else(names) | ChannelChoice::Preferred(names) => (words(names), false),
-        ChannelChoice::Cheapest(names) => (source.cheapest_first(words(names)), false),
-    };
-    Send {
-        channels,
-        every,
-        template: dotted(&send.template),
-        to: source.optional(send.to.as_ref()),
-        with: source.with(send.with.as_ref()),
-        purpose: purpose(place, source),
-        before: send.before.as_ref().map(|moment| source.moment(moment)),
-        next,
-    }
-}
-
-fn lower_work<'a>(
-    verb: &str,
-    place: Span,
-    work: &'a ast::Work,
-    next: Label,
-    source: &mut Source<'_>,
-) -> (Option<&'a Name>, String, StepKind) {
-    let team = match work.team.as_ref().map(|team| &team.kind) {
-        Some(ast::ExprKind::Path(path)) => dotted(path),
-        _ => {
-            source.refuse(place, "work without a team");
-            Word::default()
-        }
-    };
-    let kind = Work {
-        verb: verb.into(),
-        task: dotted(&work.task),
-        team,
-        with: source.with(work.with.as_ref()),
-        limit: work.limit.as_ref().map(calendar).unwrap_or_default(),
-        purpose: purpose(place, source),
-        next,
-    };
-    (work.name.as_ref(), format!("{verb} {}", kind.task), StepKind::Work(Box::new(kind)))
-}
-
-pub(super) fn purpose(place: Span, source: &Source<'_>) -> Word {
-    source.info.purposes.get(&place).unwrap_or(&source.info.purpose).clone()
 }
 
 /// The words of a moment for an identity: enough to tell two apart, and nothing of layout.

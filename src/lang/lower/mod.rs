@@ -15,6 +15,7 @@ mod labels;
 mod moments;
 mod names;
 mod rules;
+mod sending;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::hand::refused;
 use super::{Now, Refused, Task, find};
+use crate::engine::eval::ANSWERED;
 use crate::engine::program::{Catalog, Task as Declared};
 use crate::engine::world::{Fields, Input, NewTask, Outcome};
 use crate::id::TaskId;
@@ -50,7 +51,7 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
         let why = after.as_ref().and_then(|task| self::refused(task, report.who, now));
         return Ok(Err(why.unwrap_or_else(|| Refused::Settled("done".to_owned()))));
     }
-    if task.is_survey() && report.outcome == surveys::ANSWERED {
+    if task.is_survey() && report.outcome == ANSWERED {
         surveys::insert(&mut tx, surveys::New::of_task(&task, report.who, &fields), now.journey).await?;
     }
     let told = Outcome {
@@ -89,7 +90,7 @@ pub async fn was_told(conn: &mut Conn, id: TaskId, report: Report<'_>) -> Result
 
 /// Whether the answers of a task go with that outcome: who declines a survey owes none.
 fn owes_answers(task: &Task, report: Report<'_>) -> bool {
-    !task.is_survey() || report.outcome == surveys::ANSWERED
+    !task.is_survey() || report.outcome == ANSWERED
 }
 
 /// The verb of tasks that ask a survey; such a task is called like it.
@@ -106,7 +107,7 @@ pub fn declared(catalog: &Catalog, work: &NewTask) -> Option<Declared> {
     let survey = catalog.surveys.get(&work.task)?;
     Some(Declared {
         script: None,
-        outcomes: vec![surveys::ANSWERED.into(), DECLINED.into()],
+        outcomes: vec![ANSWERED.into(), DECLINED.into()],
         answers: survey.questions.iter().map(|question| question.field.clone()).collect(),
     })
 }

@@ -82,7 +82,7 @@ async fn of_bucket(
     now: Now,
     limit: u32,
 ) -> Result<Vec<Task>> {
-    // The team stands in the order as it stands in the index; otherwise those that expire in one moment would all be sorted.
+    // Both orders end as their index does, so that the rows come sorted and the limit ends the walk.
     const OF_TEAM: &str = select!(
         "tasks WHERE bucket = $1 AND state = 'open' AND expires_at > $2 AND due_at <= $3 \
         AND (again_at IS NULL OR again_at <= $4) AND (taken_until IS NULL OR taken_until <= $5 OR taken_by = $6) \
