@@ -75,10 +75,11 @@ class Shop:
         return done.stdout
 
     def set_clock(self, at):
+        # First what the sink writes down: the daemon may see the file, and its mail come in, before this thread goes on.
+        self.now = at
         beside = self.folder / "clock.new"
         beside.write_text(rfc3339(at))
         beside.rename(self.clock)
-        self.now = at
 
     def serve(self):
         self.process = subprocess.Popen([self.program, "serve", "--allow-root", "--clock", str(self.clock), "--really-send"], cwd=self.project, env=self.env,
