@@ -6,6 +6,7 @@ use fahrplan::clock::machine_now;
 use fahrplan::engine::program::*;
 use fahrplan::http::connections::Limits;
 use fahrplan::id::ContactId;
+use fahrplan::store::checkup;
 use fahrplan::store::keys::{self, Scope};
 use fahrplan::store::{Store, tasks};
 use fahrplan::time::{DAY, HOUR, MINUTE, Timestamp};
@@ -375,6 +376,9 @@ fn a_call_that_is_never_made_takes_no_slot_of_a_cap() {
         signs_up(&store, "ben", "+4930123457", start).await;
         signs_up(&store, "cleo", "+4930123458", start).await;
         assert_eq!(slots().await, 3);
+        let found = checkup::look(&store, start, true).await;
+        let strays: Vec<_> = found.iter().filter(|one| one.message.contains("cap_slots")).collect();
+        assert!(strays.is_empty(), "a call counts by its task: {strays:?}");
         accept(&store, "ada", event("closed", start, &[]), start).await;
         advance(&store, start).await;
         assert_eq!(slots().await, 2, "her enrollment ended");

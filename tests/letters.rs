@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::build::{fields, text};
 use crate::mail::sender;
-use crate::store::{Database, on_all, on_both, who};
+use crate::store::{Database, assert_in_place, on_all, on_both, who};
 
 const SCHEMA: &str = r#"
 contact { email: email?, first_name: text?, last_name: text?, address: address? }
@@ -483,6 +483,7 @@ fn who_was_merged_after_the_cut_gets_the_letter_that_was_cut() {
 fn a_code_comes_back_once_and_a_returned_letter_marks_its_address() {
     on_all(async |database| {
         let shop = Shop::open(&database).await;
+        let before = shop.store.statements();
         for name in ["ada", "bob", "cyd"] {
             shop.send_to(name, Some(&format!("{name}weg 1\nBonn"))).await;
         }
@@ -504,6 +505,7 @@ fn a_code_comes_back_once_and_a_returned_letter_marks_its_address() {
         assert_eq!(shop.end("ada").await.as_deref(), Some("answered"));
         assert_eq!(shop.end("bob").await.as_deref(), Some("returned"));
         assert_eq!(shop.end("cyd").await, None);
+        assert_in_place(&shop.store, &before).await;
         // Nothing goes there again: not to bob, nor to whoever lives there.
         let mut conn = shop.store.read().await.expect("a connection");
         let sql = "SELECT COUNT(*) FROM suppressions WHERE address = 'bobweg 1\nbonn'";

@@ -19,7 +19,7 @@ use serde_json::{Value as Json, json};
 
 use crate::doors::Open;
 use crate::engine::build::*;
-use crate::store::{Database, advance, event, on_all, open, story, who};
+use crate::store::{Database, advance, assert_in_place, event, on_all, open, story, who};
 
 fn question(name: &str, ty: Type, text: &str) -> Question {
     Question { field: FieldType { name: name.into(), ty }, text: text.into() }
@@ -201,6 +201,7 @@ fn a_page_a_text_and_a_call_land_in_one_table() {
     on_all(async |database| {
         let store = shop(&database, "nps").await;
         let doors = Open::deployed(store.clone(), Limits::default(), None).await;
+        let before = store.statements();
         let ada = happens(&store, "ada", 1, "signed_up").await;
         let ben = happens(&store, "ben", 2, "optin").await;
         let cleo = happens(&store, "cleo", 3, "closed").await;
@@ -222,6 +223,7 @@ fn a_page_a_text_and_a_call_land_in_one_table() {
         let (status, told) =
             doors.send(&outcome, &json!({ "outcome": "answered", "answers": { "score": 3 } })).await;
         assert_eq!(status, 200, "{told}");
+        assert_in_place(&store, &before).await;
 
         let found = answers(&store, "nps").await;
         let ways: Vec<_> = found.iter().rev().map(score).collect();

@@ -299,7 +299,8 @@ pub async fn as_cut(
 /// Records that a batch is done, unless letters of it are not yet; whether it is.
 pub async fn finish(store: &Store, batch: i64, now: Timestamp) -> Result<bool> {
     const LEFT: &str = "WITH n(bucket) AS ({I}) SELECT n.bucket FROM n WHERE EXISTS (SELECT 1 FROM deliveries \
-        WHERE deliveries.bucket = n.bucket AND deliveries.batch = $1 AND deliveries.state = 'batched') LIMIT 1";
+        WHERE deliveries.bucket = n.bucket AND deliveries.batch = $1 AND deliveries.batch > 0 AND deliveries.state = 'batched') \
+        LIMIT 1";
     const FINISH: &str = "UPDATE letter_batches SET recorded_at = $1 WHERE id = $2 AND recorded_at IS NULL";
     let mut tx = store.write().await?;
     let mut rows = Rows::default();
@@ -329,8 +330,7 @@ pub async fn waiting(conn: &mut Conn) -> Result<i64> {
 pub async fn forget(store: &Store, now: Timestamp) -> Result<()> {
     const OLD: &str =
         "SELECT id FROM letter_batches WHERE recorded_at < $1 AND thawed_at IS NULL ORDER BY id LIMIT 10";
-    const THAW: &str =
-        "UPDATE deliveries SET frozen = NULL WHERE bucket = $1 AND batch = $2 AND settled_at IS NOT NULL";
+    const THAW: &str = "UPDATE deliveries SET frozen = NULL WHERE bucket = $1 AND batch = $2 AND batch > 0 AND settled_at IS NOT NULL";
     const THAWED: &str = "UPDATE letter_batches SET thawed_at = $1 WHERE id = $2";
     const EXPIRED: &str = "DELETE FROM response_codes WHERE expires_at < $1";
     let old = store.read().await?.fetch(OLD, args![now.plus_ms(-KEPT)]).await?;

@@ -257,8 +257,9 @@ pub(super) async fn insert(tx: &mut Conn, new: New<'_>, now: Timestamp) -> Resul
 
 /// Whether a question was answered: that of the message, or the same that was asked again for it. With the name of who told it.
 async fn former(conn: &mut Conn, receipt: &Receipt, survey: &Word) -> Result<Option<Option<String>>> {
+    // Without the order SQLite walks the whole bucket by its primary key.
     const FORMER: &str = "SELECT step, round, delivery, at, told_by FROM answers \
-        WHERE bucket = $1 AND enrollment = $2 AND survey = $3";
+        WHERE bucket = $1 AND enrollment = $2 AND survey = $3 ORDER BY step, round";
     let (Some(survey), Some(step)) =
         (names::find(conn, survey).await?, names::find(conn, &receipt.step).await?)
     else {

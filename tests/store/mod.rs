@@ -22,9 +22,10 @@ mod queueing;
 mod schema;
 mod upkeep;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use fahrplan::store::{Options, Store};
+use fahrplan::store::{Dialect, Options, Store};
 
 pub(crate) use self::advancing::{accept, advance, event, open, story, who};
 
@@ -55,6 +56,18 @@ impl Database {
     pub(crate) async fn try_open(&self) -> Result<Store, fahrplan::store::Error> {
         let options = Options { buckets: Some(self.buckets), connections: 4, ..Options::default() };
         Store::open_with(&self.url, options).await
+    }
+}
+
+/// Asserts that what ran since then names one bucket, and finds its rows by a key; plans only where small tables have them too.
+pub(crate) async fn assert_in_place(store: &Store, before: &[Arc<str>]) {
+    let astray = buckets::astray(store, before);
+    assert!(astray.is_empty(), "{}", astray.join("\n"));
+    if store.dialect() == Dialect::Sqlite {
+        let mut statements = store.statements();
+        statements.retain(|sql| !before.contains(sql) && buckets::is_own(sql));
+        let wrong = plans::wrong(store, &statements).await;
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
 

@@ -17,7 +17,7 @@ use super::on_all;
 use crate::engine::build::J;
 
 /// Tables that stay small, and lists that a statement brings along.
-const SMALL: [&str; 16] = [
+const SMALL: [&str; 17] = [
     "n",
     "closed",
     "brakes",
@@ -28,6 +28,7 @@ const SMALL: [&str; 16] = [
     "catalogs",
     "deployments",
     "journeys",
+    "letter_batches",
     "names",
     "pools",
     "programs",
@@ -223,7 +224,7 @@ async fn statements(store: &Store) -> Vec<Arc<str>> {
 }
 
 /// Those that read too much, with the lines of their plans that do.
-async fn wrong(store: &Store, statements: &[Arc<str>]) -> Vec<String> {
+pub(crate) async fn wrong(store: &Store, statements: &[Arc<str>]) -> Vec<String> {
     let mut wrong = Vec::new();
     for sql in statements {
         let found = scans(store, sql).await;

@@ -32,7 +32,7 @@ pub(in crate::store) async fn letters_of_batch(
 ) -> Result<Vec<(DeliveryId, i64)>> {
     // One statement sees one moment: a letter that moves with its contact is somewhere in it, once.
     const OF: &str = "WITH n(bucket) AS ({I}) SELECT deliveries.id, deliveries.bucket \
-        FROM n CROSS JOIN deliveries WHERE deliveries.bucket = n.bucket AND deliveries.batch = $1";
+        FROM n CROSS JOIN deliveries WHERE deliveries.bucket = n.bucket AND deliveries.batch = $1 AND deliveries.batch > 0";
     let mut rows = Rows::default();
     for bucket in 0..conn.core.settings().buckets {
         rows.push([bucket.into()]);
