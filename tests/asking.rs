@@ -403,56 +403,41 @@ const BODY: &str = "  ask fan_scan by email else sms else phone up to 7 days as 
   }
   exit as missed";
 
-#[test]
-fn a_mail_is_answered() {
-    passes(
-        BODY,
-        &format!(
-            "test \"answered\" for j {{
-  {PERSON}
+/// A test in which that contact is asked, and what comes then.
+fn asked(person: &str, then: &str) -> String {
+    format!(
+        "test \"t\" for j {{
+  {person}
   at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}
   expect ask fan_scan
-  expect waiting at a
-  at +2 days ask fan_scan returns {{ satisfaction: 4 }}
-  expect exit as answered
-  expect contact.points is 4
+{then}
 }}"
-        ),
-    );
+    )
+}
+
+#[test]
+fn a_mail_is_answered() {
+    let then = "  expect waiting at a
+  at +2 days ask fan_scan returns { satisfaction: 4 }
+  expect exit as answered
+  expect contact.points is 4";
+    passes(BODY, &asked(PERSON, then));
 }
 
 #[test]
 fn nobody_answers() {
-    passes(
-        BODY,
-        &format!(
-            "test \"missed\" for j {{
-  {PERSON}
-  at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}
-  expect ask fan_scan
-  at +6 days expect no ask
+    let then = "  at +6 days expect no ask
   at +7 days expect exit as missed
-  expect contact.points is 0
-}}"
-        ),
-    );
+  expect contact.points is 0";
+    passes(BODY, &asked(PERSON, then));
 }
 
 #[test]
 fn an_answer_by_text_that_cannot_be_read_is_asked_for_once_more() {
-    let tests = |end: &str| {
-        format!(
-            "test \"again\" for j {{
-  given contact {{ mobile: \"+491700000000\" }}
-  at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}
+    let again = "  at +1 day ask fan_scan returns unreadable
   expect ask fan_scan
-  at +1 day ask fan_scan returns unreadable
-  expect ask fan_scan
-  expect waiting at a
-{end}
-}}"
-        )
-    };
+  expect waiting at a";
+    let tests = |end: &str| asked("given contact { mobile: \"+491700000000\" }", &format!("{again}\n{end}"));
     let answered = "  at +2 days ask fan_scan returns { satisfaction: 5, comment: \"fine\" }
   expect exit as answered
   expect contact.points is 5";
@@ -464,17 +449,8 @@ fn an_answer_by_text_that_cannot_be_read_is_asked_for_once_more() {
 
 #[test]
 fn a_team_asks_whom_no_message_reaches() {
-    let tests = |end: &str| {
-        format!(
-            "test \"phone\" for j {{
-  given contact {{ phone: \"+49301234567\" }}
-  at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}
-  expect ask fan_scan
-  expect waiting at a
-{end}
-}}"
-        )
-    };
+    let person = "given contact { phone: \"+49301234567\" }";
+    let tests = |end: &str| asked(person, &format!("  expect waiting at a\n{end}"));
     passes(
         BODY,
         &tests(
