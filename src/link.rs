@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::id::{ContactId, DeliveryId};
+use crate::id::{ContactId, DeliveryId, from_base32, to_base32};
 use crate::time::Timestamp;
 
 /// Bytes of the MAC that a token carries: 128 bits, which nobody guesses over HTTP.
@@ -101,9 +101,26 @@ impl LinkKey {
 
     /// The code by which a letter is answered: twelve signs that look like no others, the same each time.
     pub fn response_code(&self, letter: DeliveryId) -> String {
+        self.code(b"fahrplan response 1\0", letter)
+    }
+
+    /// What stands behind the `+` of the address that answers to a message go to: its id and our seal, in what every mail server lets
+    /// through and none tells apart by case.
+    pub fn reply_token(&self, delivery: DeliveryId) -> String {
+        format!("{}-{}", to_base32(delivery.0), self.code(b"fahrplan reply 1\0", delivery)).to_lowercase()
+    }
+
+    /// The message of such a token, if we sealed it.
+    pub fn verify_reply_token(&self, token: &str) -> Option<DeliveryId> {
+        let token = token.to_ascii_lowercase();
+        let delivery = DeliveryId(from_base32(token.split_once('-')?.0).ok()?);
+        bool::from(self.reply_token(delivery).as_bytes().ct_eq(token.as_bytes())).then_some(delivery)
+    }
+
+    fn code(&self, using: &'static [u8], delivery: DeliveryId) -> String {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        hmac.update(b"fahrplan response 1\0");
-        hmac.update(&letter.0.to_be_bytes());
+        hmac.update(using);
+        hmac.update(&delivery.0.to_be_bytes());
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hmac.finalize().into_bytes()[..16]);
         let mut rest = u128::from_be_bytes(bytes);
@@ -200,6 +217,27 @@ mod tests {
             ["", "K7QM-3FXR-9TW", "K7QM-3FXR-9TWPA", "K7QM-3FXR-9TW0", "K7QM-3FXR-9TWÜ", &"-".repeat(500)]
         {
             assert_eq!(read_code(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_for_answers_is_known_however_servers_spell_it() {
+        let key = LinkKey::new([7; 32]);
+        let token = key.reply_token(DeliveryId(4711));
+        assert!(
+            token.len() == 26
+                && token.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        );
+        assert_eq!(key.verify_reply_token(&token), Some(DeliveryId(4711)));
+        assert_eq!(key.verify_reply_token(&token.to_uppercase()), Some(DeliveryId(4711)));
+        assert_eq!(LinkKey::new([8; 32]).verify_reply_token(&token), None);
+        assert_ne!(token[14..], key.response_code(DeliveryId(4711)).to_lowercase());
+        for at in 0..token.len() {
+            let mut other = token.clone().into_bytes();
+            other[at] = if other[at] == b'2' { b'3' } else { b'2' };
+            let other = String::from_utf8(other).expect("ASCII");
+            assert_eq!(key.verify_reply_token(&other), None, "{other}");
+            assert_eq!(key.verify_reply_token(&token[..at]), None);
         }
     }
 

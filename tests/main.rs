@@ -25,6 +25,7 @@ mod operating;
 mod outbound;
 mod parse;
 mod reading;
+mod replies;
 mod serving;
 mod store;
 mod surveys;

@@ -33,7 +33,7 @@ pub(super) enum Command {
     Deploy(DeployArgs),
     /// Run: scheduler, deliveries, HTTP
     Serve(ServeArgs),
-    /// Read contacts or events from CSV or JSON lines, quietly: nothing is sent unless asked for
+    /// Read contacts or events from CSV or JSON lines, quietly: nothing is sent unless asked for; or mails that came in
     Import(ImportArgs),
     /// Put one person into a journey that has `enter by start`
     Enroll(EnrollArgs),
@@ -45,6 +45,8 @@ pub(super) enum Command {
     SendTest(SendTestArgs),
     /// What came in, and what of it could not be read
     Events(EventsArgs),
+    /// What people answered that fits no message of ours
+    Replies(RepliesArgs),
     /// What runs: journeys, enrollments, deliveries
     Status(StatusArgs),
     /// Stop sending, within two seconds and at every worker: all of it, or what a journey, a channel or a step sends
@@ -207,7 +209,7 @@ pub struct ServeArgs {
 pub struct ImportArgs {
     #[arg(value_enum)]
     pub what: ImportWhat,
-    /// CSV or JSON lines
+    /// CSV or JSON lines; for replies a mailbox, a Maildir, a folder of messages, or `-` for one on standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// A TOML file that maps columns to attributes
@@ -230,6 +232,8 @@ pub enum ImportWhat {
     Codes,
     /// Letters that came back: columns `id` or `code`, and `reason`
     Returns,
+    /// Mails that came in: answers, bounces, complaints
+    Replies,
 }
 
 #[derive(Debug, Args)]
@@ -299,6 +303,27 @@ pub enum EventsCommand {
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: u32,
         /// Try all of them again, as the schema is now; what is taken is no longer listed
+        #[arg(long)]
+        retry: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RepliesArgs {
+    #[command(subcommand)]
+    pub command: RepliesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RepliesCommand {
+    /// List them, newest first: mails and texts from people whom nobody knows, or that answer none of our messages
+    List {
+        #[arg(long, default_value = "human")]
+        format: OutputFormat,
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        /// Try all of them again; what is taken is no longer listed
         #[arg(long)]
         retry: bool,
     },

@@ -1,4 +1,4 @@
-//! `fahrplan import contacts|events|consents|codes|returns`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
+//! `fahrplan import contacts|events|consents|codes|returns|replies`: CSV or JSON lines into the database, streaming, idempotent, quiet unless `--live`.
 //!
 //! A bad row is reported by its line and kept in `FILE.rejected`; the others go in. Contacts come as CSV with a header or as JSON lines
 //! of Segment's `identify`; events as JSON lines of `track`. Columns of contacts: `user_id anonymous_id email phone` say who, other
@@ -8,6 +8,7 @@
 mod codes;
 mod columns;
 mod consents;
+mod replies;
 mod report;
 mod returns;
 mod rows;
@@ -48,6 +49,12 @@ pub fn run(args: &ImportArgs) -> Outcome {
 
 async fn import(args: &ImportArgs) -> Outcome {
     let project = Project::of(&[])?;
+    if args.what == ImportWhat::Replies {
+        let store = open(&project, Access::Existing).await?;
+        let done = replies::run(&store, &args.file).await;
+        store.close().await;
+        return done;
+    }
     let file = File::open(&args.file)
         .map_err(|error| Failure::usage(format!("{}: {error}", args.file.display())))?;
     let map = args.map.as_deref().map(read_map).transpose()?.unwrap_or_default();
@@ -74,6 +81,7 @@ async fn import(args: &ImportArgs) -> Outcome {
                 "letters that came back are listed as CSV, with a column `id` or `code`",
             ));
         }
+        (ImportWhat::Replies, _) => {}
         (ImportWhat::Contacts | ImportWhat::Events, true) => import.items(reader, &mut report).await?,
         (ImportWhat::Consents, true) => {
             return Err(Failure::usage("consents come as CSV, one a row")
@@ -137,9 +145,11 @@ impl Import<'_> {
         }
         let columns = match what {
             ImportWhat::Consents => columns_of_consents(&header, map)?,
-            ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes | ImportWhat::Returns => {
-                columns(&catalog, &header, map)?
-            }
+            ImportWhat::Contacts
+            | ImportWhat::Events
+            | ImportWhat::Codes
+            | ImportWhat::Returns
+            | ImportWhat::Replies => columns(&catalog, &header, map)?,
         };
         report.header = Some(header);
         let together = match self.store.dialect() {
@@ -151,9 +161,11 @@ impl Import<'_> {
         while let Some(Row { line, record }) = rows.next(report)? {
             let read = match what {
                 ImportWhat::Consents => consent(&catalog, &columns, record, self.now),
-                ImportWhat::Contacts | ImportWhat::Events | ImportWhat::Codes | ImportWhat::Returns => {
-                    person(&columns, record, self.now)
-                }
+                ImportWhat::Contacts
+                | ImportWhat::Events
+                | ImportWhat::Codes
+                | ImportWhat::Returns
+                | ImportWhat::Replies => person(&columns, record, self.now),
             };
             match read {
                 Ok(person) => people.push(person),

@@ -32,6 +32,7 @@ pub mod letters;
 pub mod load;
 pub mod migrate;
 pub mod pause;
+pub mod replies;
 pub mod retire;
 pub mod send_test;
 pub mod serve;
@@ -45,8 +46,9 @@ pub use self::args::{
     BackupArgs, BenchArgs, BrakeArgs, BrakeWhat, CheckArgs, CheckFormat, Cli, CompletionsArgs, ContactArgs,
     ContactCommand, DeliveriesArgs, DeliveriesCommand, DemoArgs, Deny, DeployArgs, DoctorArgs, EnrollArgs,
     EventsArgs, EventsCommand, ExitArgs, Expiry, ExplainArgs, FmtArgs, ImportArgs, ImportWhat, InitArgs,
-    KeyArgs, KeyCommand, LettersArgs, LettersCommand, ListedState, MigrateArgs, OutputFormat, RetireArgs,
-    Scope, SendTestArgs, ServeArgs, StatusArgs, TestArgs, TestFormat, WhichArgs, WhyArgs,
+    KeyArgs, KeyCommand, LettersArgs, LettersCommand, ListedState, MigrateArgs, OutputFormat, RepliesArgs,
+    RepliesCommand, RetireArgs, Scope, SendTestArgs, ServeArgs, StatusArgs, TestArgs, TestFormat, WhichArgs,
+    WhyArgs,
 };
 
 /// How a command ended; the number is an interface.
@@ -142,6 +144,7 @@ fn run(command: Command) -> Outcome {
         Command::Doctor(args) => doctor::run(&args),
         Command::Enroll(args) => enroll::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Replies(args) => replies::run(&args),
         Command::Exit(args) => exit::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Fmt(args) => fmt::run(&args),

@@ -16,7 +16,7 @@ use super::{Exit, Failure, Outcome, ServeArgs, not_open, world};
 use crate::channels::Channel;
 use crate::channels::email::Email;
 use crate::channels::guard::Guard;
-use crate::channels::message::{Mailbox, read_mailbox};
+use crate::channels::message::{Mailbox, read_address, read_mailbox};
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
 use crate::config::{Config, Secrets};
@@ -215,7 +215,12 @@ pub(super) fn outlet(
 ) -> Result<Outlet, Failure> {
     let way = match rehearse {
         true => Way::Rehearse,
-        false => Way::Channel(Channel::Email(Box::new(Email::new(smtp(config)?, from)))),
+        false => {
+            let key = LinkKey::new(link_secret(store)?);
+            let (reply_to, return_path) = ways_back(config)?;
+            let email = Email::new(smtp(config)?, from).with_ways_back(key, reply_to, return_path);
+            Way::Channel(Channel::Email(Box::new(email)))
+        }
     };
     let folder = (!rehearse).then(|| config.letters.folder.clone());
     let letters = Letters { folder, at: config.letters.at };
@@ -242,6 +247,17 @@ pub(super) fn sender_of(config: &Config) -> Result<Mailbox, Failure> {
             .help("set `smtp.from`, such as \"Shop <news@example.org>\"")
     })?;
     read_mailbox(from).map_err(|error| Failure::usage(format!("`smtp.from` cannot be used: {error}")))
+}
+
+/// Where answers go, and where mail servers report.
+fn ways_back(config: &Config) -> Result<(Option<Mailbox>, Option<lettre::Address>), Failure> {
+    let failed = |key: &str, error| Failure::usage(format!("`smtp.{key}` cannot be used: {error}"));
+    let reply_to = config.smtp.reply_to.as_deref().map(read_mailbox).transpose();
+    let return_path = config.smtp.return_path.as_deref().map(read_address).transpose();
+    Ok((
+        reply_to.map_err(|error| failed("reply_to", error))?,
+        return_path.map_err(|error| failed("return_path", error))?,
+    ))
 }
 
 /// Whom requests may ask.

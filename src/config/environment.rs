@@ -123,7 +123,7 @@ fn misspelled_variables(environment: &BTreeMap<String, String>) -> Vec<Problem> 
 }
 
 /// Our variables, without what all begin with; those of `[brand]` and `[secrets]` are named by whoever sets them.
-pub(super) const VARIABLES: [&str; 15] = [
+pub(super) const VARIABLES: [&str; 17] = [
     "CALENDAR_HOLIDAYS",
     "CALENDAR_REGION",
     "DATABASE_URL",
@@ -138,6 +138,8 @@ pub(super) const VARIABLES: [&str; 15] = [
     "REQUESTS_ALLOW",
     "SMTP_CONNECTIONS",
     "SMTP_FROM",
+    "SMTP_REPLY_TO",
+    "SMTP_RETURN_PATH",
     "SMTP_URL",
 ];
 

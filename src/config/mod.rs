@@ -114,6 +114,13 @@ pub struct Smtp {
     pub url: String,
     /// The sender of all mail: `Shop <news@example.org>`. `serve` asks for it as soon as a journey sends mail.
     pub from: Option<String>,
+    /// Where answers go, if not to the sender: each mail gets an address of its own there, `reply+…@example.org`, by which an answer is
+    /// known for sure. The mail server must take such addresses, as most do.
+    #[serde(deserialize_with = "shapes::mailbox")]
+    pub reply_to: Option<String>,
+    /// Where mail servers report what they cannot deliver, if not to the sender; with an address of its own for each mail too.
+    #[serde(deserialize_with = "shapes::bare_address")]
+    pub return_path: Option<String>,
     /// How many connections may be open at once.
     #[serde(deserialize_with = "shapes::connections")]
     pub connections: u16,
@@ -131,6 +138,7 @@ pub struct Brakes {
 /// pointers such as `/data/customer/id`.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[serde(remote = "Source")]
 pub struct Source {
     /// `secret:NAME`: what it signs with.
     #[serde(deserialize_with = "shapes::secret")]
@@ -145,9 +153,18 @@ pub struct Source {
     /// What its names of events mean; others are ignored. Without it they are ours.
     #[serde(default)]
     pub events: BTreeMap<String, String>,
-    /// The place of the user id.
-    #[serde(deserialize_with = "shapes::place")]
-    pub user: String,
+    /// The place of the user id. Of this and the next three, which say who it was, one must be set, and the first that the body has counts.
+    #[serde(default, deserialize_with = "shapes::maybe_place")]
+    pub user: Option<String>,
+    /// The place of an anonymous id.
+    #[serde(default, deserialize_with = "shapes::maybe_place")]
+    pub anonymous: Option<String>,
+    /// The place of an e-mail address.
+    #[serde(default, deserialize_with = "shapes::maybe_place")]
+    pub email: Option<String>,
+    /// The place of a phone number.
+    #[serde(default, deserialize_with = "shapes::maybe_place")]
+    pub phone: Option<String>,
     /// The place of its own id of what happened, by which a repeat is known.
     pub id: Option<String>,
     /// The place of the moment at which it happened.
@@ -157,6 +174,22 @@ pub struct Source {
     /// Fields that stand elsewhere, each with its place.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Source, D::Error> {
+        // The derived one, and then what no field knows by itself.
+        let source = Source::deserialize(deserializer)?;
+        match [&source.user, &source.anonymous, &source.email, &source.phone]
+            .iter()
+            .any(|place| place.is_some())
+        {
+            true => Ok(source),
+            false => Err(serde::de::Error::custom(
+                "it is not said where a body says who it was; write one of `user`, `anonymous`, `email` and `phone`, such as `user = \"/customer/id\"`",
+            )),
+        }
+    }
 }
 
 /// Whom requests may ask.
@@ -212,7 +245,13 @@ impl Default for Http {
 
 impl Default for Smtp {
     fn default() -> Self {
-        Smtp { url: "smtp://127.0.0.1:25".to_owned(), from: None, connections: 4 }
+        Smtp {
+            url: "smtp://127.0.0.1:25".to_owned(),
+            from: None,
+            reply_to: None,
+            return_path: None,
+            connections: 4,
+        }
     }
 }
 

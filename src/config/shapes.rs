@@ -56,6 +56,33 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sock
     text.replace("localhost:", "127.0.0.1:").parse().map_err(wrong)
 }
 
+/// `Shop <reply@example.org>` or an address, with room for what is put behind its name.
+pub(super) fn mailbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let address = text.rsplit_once('<').map_or(&*text, |(_, rest)| rest.trim_end().trim_end_matches('>'));
+    match is_plain_address(address) {
+        true => Ok(Some(text)),
+        false => Err(D::Error::custom(NO_ADDRESS)),
+    }
+}
+
+/// The same without a name.
+pub(super) fn bare_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match is_plain_address(&text) {
+        true => Ok(Some(text)),
+        false => Err(D::Error::custom(NO_ADDRESS)),
+    }
+}
+
+const NO_ADDRESS: &str = "expected an address such as `reply@example.org`, with at most 36 signs before the `@` and no `+` among them";
+
+fn is_plain_address(text: &str) -> bool {
+    let Some((name, domain)) = text.trim().split_once('@') else { return false };
+    let fits = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+    (1..=36).contains(&name.len()) && !domain.is_empty() && name.bytes().chain(domain.bytes()).all(fits)
+}
+
 pub(super) fn time_of_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeOfDay, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| D::Error::custom(format!("`{text}` is no time of the day, such as `16:00`")))
@@ -77,10 +104,10 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strin
     }
 }
 
-pub(super) fn place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn maybe_place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.starts_with('/') {
-        true => Ok(text),
+        true => Ok(Some(text)),
         false => Err(D::Error::custom(format!("`{text}` is no place; write one such as `/customer/id`"))),
     }
 }

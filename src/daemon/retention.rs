@@ -2,7 +2,7 @@
 //!
 //! What holds for how long: events as the schema says (`keep`), decisions 400 days, answers to surveys three years, rejected items and
 //! message ids as their files say.
-//! Open tasks that nobody did in time are taken off the list here too.
+//! Open tasks that nobody did in time are taken off the list here too, and what somebody said who was not known then is tried again.
 
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use crate::clock::machine_now;
 use crate::id::{self, ContactId};
-use crate::store::{Result, Store, events, history, inbox, journeys, letters, rejected, surveys, tasks};
+use crate::store::{
+    Result, Store, events, history, inbox, journeys, letters, rejected, replies, surveys, tasks,
+};
 use crate::time::{DAY, Timestamp};
 
 /// How long decisions are kept, on the machine's clock.
@@ -30,12 +32,16 @@ pub struct Retention {
     /// In each bucket the contact after which the pass goes on; `None` where it is through.
     places: Vec<Option<ContactId>>,
     began: Option<Instant>,
+    /// What people said whom nobody knew is tried again from there on.
+    replies_after: i64,
 }
 
 impl Retention {
     /// Forgets the next part of what is old, at that moment of the journey clock.
     pub async fn work(&mut self, store: &Store, now: Timestamp) -> Result<()> {
         rejected::forget(store, now).await?;
+        replies::forget(store, now).await?;
+        self.replies_after = replies::retry_known(store, self.replies_after, now).await?;
         tasks::expire(store, now).await?;
         letters::forget(store, machine_now()).await?;
         if self.began.is_none_or(|began| began.elapsed() >= PASS) {

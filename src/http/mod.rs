@@ -13,12 +13,14 @@ pub mod health;
 pub mod journeys;
 pub mod limits;
 pub mod links;
+pub mod mail;
 pub mod openapi;
 pub mod pages;
 pub mod problem;
 pub mod read;
 pub mod receipts;
 pub mod rejected;
+pub mod replies;
 pub mod responses;
 pub mod session;
 pub mod sources;
@@ -121,10 +123,12 @@ pub fn router(doors: Doors) -> Router {
         .route("/r/{token}", get(links::click))
         .merge(agents::routes())
         .merge(consents::routes())
+        .merge(mail::routes())
         .merge(openapi::routes())
         .merge(read::routes())
         .merge(receipts::routes())
         .merge(rejected::routes())
+        .merge(replies::routes())
         .merge(responses::routes())
         .merge(session::routes())
         .merge(sources::routes())

@@ -5,11 +5,13 @@
 //!
 //! - here: what is read
 //! - `segment`: items of the Segment API; `consent`: permissions; `arguments`: those of a journey that is started by hand
+//! - `mail`: mails, in answer to ours or to report of them
 //! - `answers`: what people answer to surveys; `samples`: what they might, for rehearsals
 
 pub mod answers;
 mod arguments;
 mod consent;
+pub mod mail;
 pub mod samples;
 mod segment;
 #[cfg(test)]

@@ -53,6 +53,7 @@ const MIGRATIONS: &[Migration] = migrations![
     9 "0009_doors",
     10 "0010_letters",
     11 "0011_surveys",
+    13 "0013_replies",
 ];
 
 /// How long a migration waits on PostgreSQL for a table that is in use, while everybody else waits behind it; then it lets them

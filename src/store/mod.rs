@@ -18,7 +18,8 @@
 //! - `workers`: numbers of processes, for their ids; `skew`: whose clock differs from the database's
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
-//! - `deliveries`, `tasks`: the outbox; `pools`: codes, each for one contact; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read
+//! - `deliveries`, `tasks`: the outbox; `pools`: codes, each for one contact; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read; `receipts`,
+//!   `mail`, `replies`: what comes back of messages, by texts, by mail, and from people whom nobody knows
 
 pub mod audience;
 pub mod backlog;
@@ -48,6 +49,7 @@ pub mod journeys;
 pub mod keys;
 pub mod letters;
 pub mod listen;
+pub mod mail;
 pub mod memberships;
 mod merge;
 pub mod migrate;
@@ -61,6 +63,7 @@ pub mod receipts;
 pub mod reconcile;
 pub mod rehearsal;
 pub mod rejected;
+pub mod replies;
 pub mod schedules;
 pub mod settings;
 pub mod skew;

@@ -5,7 +5,7 @@
 
 use super::deliveries::{self, Receipt};
 use super::inbox::{Incoming, To};
-use super::{Conn, Result, Store, identities, journeys, suppressions, surveys};
+use super::{Conn, Result, Store, identities, journeys, replies, suppressions, surveys};
 use crate::engine::program::Word;
 use crate::engine::world::{ConsentChange, Fields, Input, Outcome, Suppression};
 use crate::id::DeliveryId;
@@ -20,7 +20,7 @@ const ANSWERS_WITHIN: i64 = 30 * DAY;
 const LONGEST: usize = 4_000;
 
 /// The purpose that ends where somebody says stop.
-const STOPPED: &str = "marketing";
+pub(super) const STOPPED: &str = "marketing";
 
 /// Words that end messages when nothing else stands in a text.
 const STOP_WORDS: [&str; 12] = [
@@ -82,7 +82,7 @@ pub enum Told {
     Taken,
     /// It was told before.
     Repeated,
-    /// There is no such message.
+    /// There is no such message; what a person said is kept all the same, see [`replies`].
     Unknown,
 }
 
@@ -130,15 +130,33 @@ pub async fn report(
 /// marketing on that channel, to whoever has the address. What answers a survey is kept as its answer; what does not, though it was
 /// asked for, is told once more to the enrollment as `unreadable`.
 pub async fn reply(store: &Store, reply: Reply<'_>, now: Timestamp) -> Result<Told> {
+    let told = reply_of(store, reply.clone(), now, now).await?;
+    if told == Told::Unknown {
+        let said =
+            replies::Said { name: reply.id, subject: None, why: replies::Why::NoMessage, reply: &reply };
+        replies::keep(store, said, now).await?;
+    }
+    Ok(told)
+}
+
+/// As [`reply`], of something that was said at that moment, and is not kept where it fits no message.
+pub(super) async fn reply_of(
+    store: &Store,
+    reply: Reply<'_>,
+    said_at: Timestamp,
+    now: Timestamp,
+) -> Result<Told> {
     let mut conn = store.read().await?;
     let found = match reply.refers_to {
         Some(delivery) => deliveries::receipt(&mut conn, delivery).await?,
-        None => newest(&mut conn, &reply, now).await?,
+        None => newest(&mut conn, &reply, said_at).await?,
     };
     let Some(receipt) = found else { return Ok(Told::Unknown) };
     let wanted = receipt.wants_outcome || journeys::deployed(&mut conn).await?.hears_of("replied");
     let asked = surveys::open(&mut conn, &receipt, now).await?.filter(|_| !is_stop(reply.text));
-    let zone = journeys::deployed(&mut conn).await?.catalog.zone.clone();
+    let catalog = &journeys::deployed(&mut conn).await?.catalog;
+    let zone = catalog.zone.clone();
+    let by_mail = catalog.channels.get(&receipt.channel).is_some_and(|channel| &*channel.sends == "smtp");
     drop(conn);
     if is_stop(reply.text) {
         let evidence = serde_json::json!({ "delivery": receipt.id.to_string(), "reply": reply.id });
@@ -157,7 +175,11 @@ pub async fn reply(store: &Store, reply: Reply<'_>, now: Timestamp) -> Result<To
     let mut items = Vec::new();
     if let Some(open) = asked {
         let zone = Zone::named(&zone).unwrap_or_else(Zone::utc);
-        let read = answers::read_text(&open.survey, &kept, &zone);
+        let mut read = answers::read_text(&open.survey, &kept, &zone);
+        if by_mail && read.is_none() {
+            // What people put below it, a greeting or their name, is no answer.
+            read = kept.lines().next().and_then(|line| answers::read_text(&open.survey, line, &zone));
+        }
         if let Some(fields) = &read {
             let (way, id) = (surveys::Way::Text, Some(reply.id));
             match surveys::answer(store, receipt.id, way, id, fields.clone(), now).await? {
@@ -181,22 +203,32 @@ pub async fn reply(store: &Store, reply: Reply<'_>, now: Timestamp) -> Result<To
     take(store, &receipt, items, now).await
 }
 
+/// Whether a message went to that address, or to a contact who is reached there.
+pub(super) async fn is_to(conn: &mut Conn, delivery: DeliveryId, address: &str) -> Result<bool> {
+    let Some(receipt) = deliveries::receipt(conn, delivery).await? else { return Ok(false) };
+    let same = |own: &str| replies::normal(own) == replies::normal(address);
+    if receipt.address.as_deref().is_some_and(same) {
+        return Ok(true);
+    }
+    Ok(identities::with_address(conn, address).await?.contains(&receipt.contact))
+}
+
 /// Whether a text says nothing but that no more shall come.
 pub fn is_stop(text: &str) -> bool {
     let said = text.trim().trim_end_matches(['.', '!']).to_lowercase();
     STOP_WORDS.contains(&said.as_str())
 }
 
-/// The newest message to that address. A number may be several people's: it is whoever was written to last.
-async fn newest(conn: &mut Conn, reply: &Reply<'_>, now: Timestamp) -> Result<Option<Receipt>> {
+/// The newest message to that address at that moment. A number may be several people's: it is whoever was written to last.
+async fn newest(conn: &mut Conn, reply: &Reply<'_>, at: Timestamp) -> Result<Option<Receipt>> {
     let mut newest: Option<Receipt> = None;
-    let after = now.plus_ms(-ANSWERS_WITHIN);
+    let within = (at.plus_ms(-ANSWERS_WITHIN), at);
     let mut spellings = vec![reply.from.to_owned()];
     spellings.extend(reply.from.strip_prefix('+').map(|digits| format!("00{digits}")));
     for spelling in spellings {
         for contact in identities::with_address(conn, &spelling).await? {
             for channel in reply.channels {
-                let found = deliveries::newest_to(conn, contact, channel, after).await?;
+                let found = deliveries::newest_to(conn, contact, channel, within).await?;
                 if found.as_ref().is_some_and(|found| newest.as_ref().is_none_or(|n| n.due_at < found.due_at))
                 {
                     newest = found;

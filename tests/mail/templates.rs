@@ -131,7 +131,11 @@ fn a_rendered_mail_written_and_read_again_is_the_same() {
         message_id: "dl_1@shop.example.org",
         text: &rendered.text,
         html: rendered.html.as_deref(),
-        list: Some(List { id: "marketing.shop.example.org", unsubscribe: "https://m.example/u/tok" }),
+        list: Some(List {
+            id: "marketing.shop.example.org",
+            unsubscribe: "https://m.example/u/tok",
+            unsubscribe_by_mail: None,
+        }),
         feedback_id: None,
     };
     let written = message.write().unwrap();

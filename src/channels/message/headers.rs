@@ -47,6 +47,27 @@ impl Headers {
         self.line(header, &[&format!("<{value}>")])
     }
 
+    /// Several things, each in angle brackets.
+    pub(super) fn angled_all<'a>(
+        &mut self,
+        header: &'static str,
+        values: impl Iterator<Item = &'a str>,
+        is_well_formed: fn(&str) -> bool,
+    ) -> Result<(), MessageError> {
+        let mut words: Vec<String> = Vec::new();
+        for value in values {
+            refuse_controls(header, value)?;
+            if !is_well_formed(value) {
+                return Err(MessageError::Malformed { header });
+            }
+            if let Some(before) = words.last_mut() {
+                before.push(',');
+            }
+            words.push(format!("<{value}>"));
+        }
+        self.line(header, &words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// Free text.
     pub(super) fn text(&mut self, header: &'static str, value: &str) -> Result<(), MessageError> {
         refuse_controls(header, value)?;

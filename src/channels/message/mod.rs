@@ -58,6 +58,8 @@ pub struct List<'a> {
     pub id: &'a str,
     /// The link that unsubscribes this recipient by POST.
     pub unsubscribe: &'a str,
+    /// `mailto:…`, for those who know no other way.
+    pub unsubscribe_by_mail: Option<&'a str>,
 }
 
 /// Why a message cannot be written. Final: trying again changes nothing.
@@ -158,7 +160,8 @@ impl Message<'_> {
         headers.angled("Message-ID", self.message_id, is_message_id)?;
         if let Some(list) = &self.list {
             headers.angled("List-Id", list.id, is_list_id)?;
-            headers.angled("List-Unsubscribe", list.unsubscribe, is_link)?;
+            let links = [Some(list.unsubscribe), list.unsubscribe_by_mail];
+            headers.angled_all("List-Unsubscribe", links.into_iter().flatten(), is_link_or_mail)?;
             headers.plain("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")?;
             headers.plain("Precedence", "bulk")?;
         }
@@ -206,6 +209,11 @@ fn is_list_id(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
+fn is_link_or_mail(link: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_graphic() && !b"<>\",".contains(&b);
+    is_link(link) || link.strip_prefix("mailto:").is_some_and(|to| to.contains('@') && to.bytes().all(fits))
+}
+
 fn is_link(link: &str) -> bool {
     let after = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
     after.is_some_and(|rest| {
@@ -235,6 +243,7 @@ mod tests {
             list: Some(List {
                 id: "marketing.shop.example.org",
                 unsubscribe: "https://mail.shop.example.org/u/abc_DEF-123",
+                unsubscribe_by_mail: None,
             }),
             feedback_id: Some(["first", "welcome", "email", "shop"]),
         }
@@ -344,7 +353,8 @@ mod tests {
         for message_id in ["no-at", "a b@c", "a@b>", "a@b\r\n", "@", "a@b@c"] {
             assert!(Message { message_id, ..good.clone() }.write().is_err(), "{message_id:?}");
         }
-        for unsubscribe in ["mailto:a@b", "https://", "https://a b", "https://a>,<https://b", "https://a/ü"]
+        for unsubscribe in
+            ["mailto:a", "mailto:a@b,c@d", "https://", "https://a b", "https://a>,<https://b", "https://a/ü"]
         {
             let list = Some(List { unsubscribe, ..good.list.unwrap() });
             assert!(Message { list, ..good.clone() }.write().is_err(), "{unsubscribe:?}");

@@ -35,6 +35,11 @@ impl Receipt {
         self.fields.get("template")?.as_text()
     }
 
+    /// What it was sent for.
+    pub(in crate::store) fn purpose(&self) -> Word {
+        self.fields.get("purpose").and_then(|name| name.as_text()).unwrap_or_default().into()
+    }
+
     /// The journey that sent it.
     pub(in crate::store) fn journey(&self) -> Word {
         self.fields.get("journey").and_then(|name| name.as_text()).unwrap_or_default().into()
@@ -75,20 +80,20 @@ pub(in crate::store) async fn receipt_locked(tx: &mut Conn, id: DeliveryId) -> R
     Ok(None)
 }
 
-/// The newest message to a contact on a channel that has left, or may have, and was due after that moment.
+/// The newest message to a contact on a channel that has left, or may have, and was due between those moments.
 pub(in crate::store) async fn newest_to(
     conn: &mut Conn,
     contact: ContactId,
     channel: &Word,
-    after: Timestamp,
+    (after, before): (Timestamp, Timestamp),
 ) -> Result<Option<Receipt>> {
     const NEWEST: &str = receipts!(
-        "bucket = $1 AND contact = $2 AND channel = $3 AND kind = 0 AND due_at > $4 AND state IN ('accepted', 'unknown', 'leased') \
+        "bucket = $1 AND contact = $2 AND channel = $3 AND kind = 0 AND due_at > $4 AND due_at <= $5 AND state IN ('accepted', 'unknown', 'leased') \
         ORDER BY due_at DESC, id DESC LIMIT 1"
     );
     let Some(channel) = names::find(conn, channel).await? else { return Ok(None) };
     let bucket = conn.core.bucket_of(contact);
-    match conn.fetch_first(NEWEST, args![bucket, contact, channel, after]).await? {
+    match conn.fetch_first(NEWEST, args![bucket, contact, channel, after, before]).await? {
         Some(row) => read(conn, &row, bucket).await.map(Some),
         None => Ok(None),
     }
