@@ -36,6 +36,7 @@ contact { email: email?, phone: phone?, plan: one of [free, pro] = free, code: t
 channel email { sends "smtp", address contact.email, class message }
 endpoint voucher.issue { method "POST", url "secret:vouchers", timeout 1 second, retries 5, returns { code: text } }
 endpoint crm.note { method "POST", url "secret:crm", timeout 1 second, retries 1 }
+endpoint crm.tell { url "secret:crm", headers ["Authorization: Bearer secret:token", "X-Shop: seven"], retries 0 }
 endpoint crm.look { method "GET", url "secret:crm", timeout 1 second, retries 0, returns { level: number?, name: text } }
 "#;
 
@@ -367,6 +368,54 @@ fn who_asks_for_time_gets_it() {
         assert_eq!((attempts, result.as_str(), all.lock().expect("whole").len()), (1, "it answered 429", 1));
         running.stop().await;
     });
+}
+
+const TELL: &str =
+    "request crm.tell with { plan: contact.plan } as v else { exit as refused }\n  exit as served";
+
+#[test]
+fn an_endpoint_gets_its_headers_and_nobody_else_sees_their_secrets() {
+    on_both(async |database| {
+        let (at, all) = server(|_| async { json("{}") }).await;
+        let secrets = [("crm", format!("http://{at}/")), ("token", "hunter2".to_owned())];
+        let running = Running::start(&database, TELL, &secrets, None).await;
+        let names = ["ada".to_owned()];
+        running.send_in(&names).await;
+        assert_eq!(running.all_out(&names).await[0].0, "served");
+        let seen = all.lock().expect("whole")[0].clone();
+        assert_eq!(
+            (seen.headers["authorization"].as_bytes(), seen.headers["x-shop"].as_bytes()),
+            (&b"Bearer hunter2"[..], &b"seven"[..])
+        );
+        assert_eq!(seen.headers["content-type"], "application/json");
+        // The catalog names the secret, and nothing in the database is it.
+        let mut conn = running.store.read().await.expect("a connection");
+        let catalog = journeys::deployed(&mut conn).await.expect("read").catalog.clone();
+        assert!(catalog.ways_out().any(|text| text == "secret:token"));
+        assert!(!catalog.to_bytes().windows(7).any(|bytes| bytes == b"hunter2"));
+        const ALL: &str = "SELECT COALESCE(result, '') FROM deliveries UNION ALL SELECT notes FROM history";
+        for row in conn.fetch(ALL, Vec::new()).await.expect("read") {
+            assert!(!row.text(0).expect("a text").contains("hunter2"));
+        }
+        drop(conn);
+        running.stop().await;
+    });
+    // One that cannot be had, or that would end the header.
+    for secret in [None, Some("a\r\nHost: b")] {
+        on_both(async |database| {
+            let (at, all) = server(|_| async { json("{}") }).await;
+            let mut secrets = vec![("crm", format!("http://{at}/"))];
+            secrets.extend(secret.map(|secret| ("token", secret.to_owned())));
+            let running = Running::start(&database, TELL, &secrets, None).await;
+            let names = ["ada".to_owned()];
+            running.send_in(&names).await;
+            assert_eq!(running.all_out(&names).await[0].0, "refused");
+            let (_, _, result, _) = running.request().await.expect("a request");
+            assert!(result.contains("the secret of a header cannot be had or sent"), "{result}");
+            assert_eq!(all.lock().expect("whole").len(), 0);
+            running.stop().await;
+        });
+    }
 }
 
 #[test]

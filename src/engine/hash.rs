@@ -62,8 +62,9 @@ impl Catalog {
     /// Reads [`Catalog::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Catalog, UnknownFormat> {
         let read = |bytes: &[u8]| decode(bytes, |catalog: &Catalog| catalog.format);
-        // Written before there were surveys, or before rates and audiences too: what is missing at the end is empty.
-        read(bytes).or_else(|_| read(&[bytes, &[0]].concat())).or_else(|_| read(&[bytes, &[0; 3]].concat()))
+        // Written before there were headers, surveys, or rates and audiences too: what is missing at the end is empty.
+        let padded = |zeros: &[u8]| read(&[bytes, zeros].concat());
+        read(bytes).or_else(|_| padded(&[0])).or_else(|_| padded(&[0; 2])).or_else(|_| padded(&[0; 4]))
     }
 
     /// Names the state of schema and policies.

@@ -62,14 +62,37 @@ async fn came(
     doors.settings.limits.take_items(&format!("source {name}"), 1)?;
     let said: Value = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad("not-json", format!("the body cannot be read as JSON: {error}")))?;
-    let Some(item) = item(source, &name, &said, &signature) else {
+    let who = who(source, &said);
+    let Some(item) = item(source, &name, &said, who.as_ref(), &signature) else {
         return Ok(Json(
             json!({ "success": true, "accepted": 1, "ignored": 1, "duplicates": 0, "rejected": 0 }),
         ));
     };
     let clocks = Clocks { sent_at: None, received_at: doors.clock.now() };
-    let came = Came { text: item.to_string().into(), json: Ok(item) };
-    take(&doors, &[came], Some("track"), clocks).await.map(Json)
+    let came = |item: Value| Came { text: item.to_string().into(), json: Ok(item) };
+    if let Some((field @ ("email" | "phone"), value)) = &who
+        && doors.deployed().await?.catalog.attribute(field).is_some()
+    {
+        // Who is known by an address has it as an attribute too, from the beginning.
+        let known = json!({ "messageId": format!("{} who", item["messageId"]), "traits": { *field: value } });
+        take(&doors, &[came(known)], Some("identify"), clocks).await?;
+    }
+    take(&doors, &[came(item)], Some("track"), clocks).await.map(Json)
+}
+
+/// Who it was, as an item says it: the first of the places that hold something.
+fn who(source: &Source, said: &Value) -> Option<(&'static str, Value)> {
+    let places = [
+        ("userId", &source.user),
+        ("anonymousId", &source.anonymous),
+        ("email", &source.email),
+        ("phone", &source.phone),
+    ];
+    places.into_iter().find_map(|(field, place)| {
+        let value = said.pointer(place.as_ref()?)?;
+        let is_said = !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
+        is_said.then(|| (field, value.clone()))
+    })
 }
 
 /// Checks the signature, and gives it.
@@ -129,7 +152,13 @@ fn moment(text: &str) -> Option<Timestamp> {
 }
 
 /// The `track` item that a body means; `None` if its kind is none of those that the project wants.
-fn item(source: &Source, name: &str, said: &Value, signature: &[u8]) -> Option<Value> {
+fn item(
+    source: &Source,
+    name: &str,
+    said: &Value,
+    who: Option<&(&'static str, Value)>,
+    signature: &[u8],
+) -> Option<Value> {
     let event = match source.event.starts_with('/') {
         true => said.pointer(&source.event).cloned(),
         false => Some(Value::from(source.event.as_str())),
@@ -155,9 +184,8 @@ fn item(source: &Source, name: &str, said: &Value, signature: &[u8]) -> Option<V
     });
     let id = id.unwrap_or_else(|| signature.iter().map(|byte| format!("{byte:02x}")).collect());
     let mut item = json!({ "messageId": format!("source {name} {id}"), "properties": properties });
-    for (field, value) in
-        [("event", event), ("userId", at(&Some(source.user.clone()))), ("timestamp", at(&source.at))]
-    {
+    let who = who.cloned().map_or(("userId", None), |(field, value)| (field, Some(value)));
+    for (field, value) in [("event", event), who, ("timestamp", at(&source.at))] {
         if let Some(value) = value {
             item[field] = value;
         }

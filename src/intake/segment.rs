@@ -211,8 +211,9 @@ fn identities(item: &Map<String, Json>, kind: &str) -> Result<Who, Rejected> {
     Ok(Who {
         user_id: key("userId")?,
         anonymous_id: key("anonymousId")?,
+        email: if kind == "track" { key("email")? } else { None },
+        phone: if kind == "track" { key("phone")? } else { None },
         previous_id: if kind == "alias" { key("previousId")? } else { None },
-        ..Who::default()
     })
 }
 

@@ -47,6 +47,7 @@ fn catalog() -> Catalog {
         transactional_templates: BTreeMap::new(),
         policy: Policy::default(),
         surveys: BTreeMap::new(),
+        headers: BTreeMap::new(),
     }
 }
 

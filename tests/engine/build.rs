@@ -212,6 +212,7 @@ pub(crate) fn catalog() -> Catalog {
         scores: BTreeMap::new(),
         transactional_templates: BTreeMap::new(),
         surveys: Default::default(),
+        headers: BTreeMap::new(),
         policy: Policy {
             consent: [("marketing".into(), vec!["email".into(), "sms".into()])].into(),
             ..Policy::default()

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::channels::guard::{Answer, Call, Failed};
 use crate::clock::machine_now;
 use crate::daemon::deliver::{Desk, refused};
-use crate::engine::program::{Catalog, Endpoint};
+use crate::engine::program::{Catalog, Endpoint, Header};
 use crate::engine::world::Fields;
 use crate::intake::samples::sample;
 use crate::store::deliveries::{self, Claimed, SendResult as Outcome};
@@ -35,7 +35,29 @@ pub(in crate::daemon) async fn hand_over(desk: &Desk, claimed: &Claimed) -> Outc
     };
     // The text is not repeated: it may be a secret.
     let Ok(url) = Url::parse(url.reveal()) else { return refused("its address cannot be read as a URL") };
-    let call = call(claimed, endpoint, url, desk.time_left(claimed));
+    let mut call = call(claimed, endpoint, url, desk.time_left(claimed));
+    for header in desk.catalog().headers.get(name).into_iter().flatten() {
+        let value = match value_of(desk, header) {
+            Ok(value) => value,
+            Err(why) => {
+                tracing::warn!(
+                    endpoint = &**name,
+                    header = &*header.name,
+                    why,
+                    "a header of an endpoint cannot be sent"
+                );
+                return again(
+                    claimed,
+                    endpoint,
+                    "the secret of a header cannot be had or sent".to_owned(),
+                    None,
+                );
+            }
+        };
+        if let Ok(name) = HeaderName::from_bytes(header.name.as_bytes()) {
+            call.headers.insert(name, value);
+        }
+    }
     if let Some(withdrawn) = desk.stopped(claimed).await {
         return withdrawn;
     }
@@ -48,6 +70,21 @@ pub(in crate::daemon) async fn hand_over(desk: &Desk, claimed: &Claimed) -> Outc
         },
         Err(failed @ (Failed::Refused(_) | Failed::TooLarge)) => refused(failed.to_string()),
     }
+}
+
+/// The value of a header, with its secret; marked, so that nobody prints it.
+fn value_of(desk: &Desk, header: &Header) -> Result<HeaderValue, String> {
+    let text = match header.secret() {
+        Some((before, secret)) => {
+            let secret = desk.others().secrets.resolve(secret).map_err(|why| why.to_string())?;
+            format!("{before}{}", secret.reveal())
+        }
+        None => header.value.to_string(),
+    };
+    let mut value =
+        HeaderValue::from_str(&text).map_err(|_| "its secret has signs that no header has".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// What a rehearsal gets for an answer.

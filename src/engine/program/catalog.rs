@@ -34,6 +34,25 @@ pub struct Catalog {
     pub policy: Policy,
     // What came later stands at the end, so that older bytes can be read: see `hash`.
     pub surveys: BTreeMap<Word, Survey>,
+    /// What requests to an endpoint carry beside what all do.
+    pub headers: BTreeMap<Word, Vec<Header>>,
+}
+
+/// A header of the requests to an endpoint: `Authorization: Bearer secret:crm`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    pub name: Arc<str>,
+    /// As written; its last word may name a secret.
+    pub value: Arc<str>,
+}
+
+impl Header {
+    /// What stands before the secret, and `secret:name`, where the value has one.
+    pub fn secret(&self) -> Option<(&str, &str)> {
+        let at = self.value.rfind("secret:")?;
+        let (before, secret) = self.value.split_at(at);
+        (before.is_empty() || before.ends_with(' ')).then_some((before, secret))
+    }
 }
 
 /// What people are asked, and the type of each answer.
@@ -268,10 +287,11 @@ impl Catalog {
         self.endpoints.iter().filter(|(name, _)| pool_of(name).is_none())
     }
 
-    /// By what the channels and the endpoints outside are reached: `smtp`, an address, or `secret:NAME`.
+    /// By what the channels and the endpoints outside are reached, and what they are told: `smtp`, an address, or `secret:NAME`.
     pub fn ways_out(&self) -> impl Iterator<Item = &str> {
         let channels = self.channels.values().map(|channel| &*channel.sends);
-        channels.chain(self.endpoints_outside().map(|(_, endpoint)| &*endpoint.url))
+        let headers = self.headers.values().flatten().filter_map(|header| Some(header.secret()?.1));
+        channels.chain(self.endpoints_outside().map(|(_, endpoint)| &*endpoint.url)).chain(headers)
     }
 
     /// Whether it is `marketing`, `transactional` or declared.
@@ -303,6 +323,7 @@ impl Catalog {
             transactional_templates: BTreeMap::new(),
             policy: Policy::default(),
             surveys: BTreeMap::new(),
+            headers: BTreeMap::new(),
         }
     }
 

@@ -314,6 +314,10 @@ impl<'a> Declarations<'_, 'a> {
             ItemKind::Endpoint { path, props, .. } => {
                 let name = Name { text: joined(path), span: path.span };
                 if self.declare(Noun::Endpoint, &name) {
+                    let headers = Props::new(self, props).headers();
+                    if !headers.is_empty() {
+                        self.schema.catalog.headers.insert(name.text.as_str().into(), headers);
+                    }
                     let read = Props::new(self, props).endpoint(&name);
                     self.schema.catalog.endpoints.insert(name.text.as_str().into(), read);
                 }

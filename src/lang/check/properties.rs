@@ -7,7 +7,7 @@ use super::declarations::Declarations;
 use super::fields::fields_of;
 use super::findings::{finding, twice, unknown};
 use crate::diagnostic::{Code, Span};
-use crate::engine::program::{Channel, Endpoint, Hours, Task, Team, Word, ZoneRef};
+use crate::engine::program::{Channel, Endpoint, Header, Hours, Task, Team, Word, ZoneRef};
 use crate::lang::ast::{self, ExprKind, Name, Prop, PropValue};
 use crate::lang::types::{calendar, days, zone_ref};
 use crate::time::{Calendar, SECOND, TimeOfDay, Zone};
@@ -100,7 +100,7 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
     }
 
     pub(super) fn endpoint(mut self, name: &Name) -> Endpoint {
-        self.known(&["method", "url", "timeout", "retries", "returns"]);
+        self.known(&["method", "url", "headers", "timeout", "retries", "returns"]);
         let url = self.text("url");
         if url.is_none() && self.find("url").is_none() {
             self.all.out.push(
@@ -116,6 +116,41 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
             retries: self.count("retries").unwrap_or(3),
             returns: self.fields("returns"),
         }
+    }
+
+    /// `headers ["Authorization: Bearer secret:crm", "X-Shop: seven"]`
+    pub(super) fn headers(&mut self) -> Vec<Header> {
+        let Some(expr) = self.expr("headers") else { return Vec::new() };
+        let ExprKind::List(items) = &expr.kind else {
+            if !matches!(expr.kind, ExprKind::Error) {
+                self.wrong::<()>(expr.span, "headers", "texts in brackets, such as `[\"X-Shop: seven\"]`");
+            }
+            return Vec::new();
+        };
+        let mut headers: Vec<Header> = Vec::new();
+        for item in items {
+            let text = match &item.kind {
+                ExprKind::Text(text) => text.as_str(),
+                ExprKind::Error => continue,
+                _ => {
+                    self.wrong::<()>(item.span, "headers", "texts, such as `\"X-Shop: seven\"`");
+                    continue;
+                }
+            };
+            match header(text) {
+                Ok(header) if headers.iter().any(|other| other.name.eq_ignore_ascii_case(&header.name)) => {
+                    let message = format!("the header `{}` stands twice", header.name);
+                    self.all.out.push(finding(Code::E0102, item.span, message).label("again"));
+                }
+                Ok(header) => headers.push(header),
+                Err((message, help)) => {
+                    self.all
+                        .out
+                        .push(finding(Code::E0103, item.span, message).label("cannot be sent").help(help));
+                }
+            }
+        }
+        headers
     }
 
     /// Reports properties that are unknown or stand twice.
@@ -316,6 +351,66 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
     }
 }
 
+/// Headers that belong to a connection, and that a program on the way would act upon (RFC 9110, 7.6.1).
+const OF_CONNECTION: [&str; 9] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// Headers that every request has.
+const OWN: [&str; 4] = ["content-length", "content-type", "host", "idempotency-key"];
+/// Headers whose values are secrets.
+const SECRET: [&str; 4] = ["authorization", "cookie", "x-api-key", "x-auth-token"];
+
+/// Reads `Name: value`; what is wrong with it, and the way out.
+fn header(text: &str) -> Result<Header, (String, String)> {
+    let form = || "write `\"Name: value\"`, such as `\"X-Shop: seven\"`".to_owned();
+    let Some((name, value)) = text.split_once(':') else {
+        return Err(("a header has a name, a colon and a value".to_owned(), form()));
+    };
+    let (name, value) = (name.trim_end(), value.trim());
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err((format!("`{name}` is no name of a header"), form()));
+    }
+    let lower = name.to_ascii_lowercase();
+    if OF_CONNECTION.contains(&&*lower) {
+        return Err((
+            format!("`{name}` belongs to the connection, not to the request"),
+            "leave it out".to_owned(),
+        ));
+    }
+    if OWN.contains(&&*lower) {
+        return Err((format!("`{name}` is set for every request"), "leave it out".to_owned()));
+    }
+    if value.is_empty() || value.len() > 4_096 || !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        let message = format!("the value of `{name}` is none: ASCII signs on one line, at most 4,096");
+        return Err((message, form()));
+    }
+    let header = Header { name: name.into(), value: value.into() };
+    let secret = header.secret().map(|(_, secret)| secret.trim_start_matches("secret:"));
+    if secret
+        .is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+    {
+        let message =
+            "nothing stands behind the name of a secret, which has letters, digits and `_`".to_owned();
+        return Err((message, format!("write `\"{name}: Bearer secret:crm\"`, say")));
+    }
+    if secret.is_none() && SECRET.contains(&&*lower) {
+        // The text is not repeated: it may be the secret.
+        let message =
+            format!("the value of `{name}` is a secret, and secrets stand in no file of the project");
+        return Err((message, format!("write `\"{name}: secret:NAME\"`, and set FAHRPLAN_SECRET_NAME")));
+    }
+    Ok(header)
+}
+
 /// All days from the first of one mask to the last of another, over the weekend where need be.
 fn between(from: u8, to: u8) -> u8 {
     let (first, last) = (from.trailing_zeros() % 7, 7u32.saturating_sub(to.leading_zeros()));
@@ -333,7 +428,41 @@ fn between(from: u8, to: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::between;
+    use super::{between, header};
+
+    #[test]
+    fn headers_are_read_and_what_must_not_be_sent_is_refused() {
+        let read = |text| header(text).map(|header| (header.name.to_string(), header.value.to_string()));
+        let same = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(read("X-Shop: seven"), same("X-Shop", "seven"));
+        assert_eq!(read("Authorization:secret:crm"), same("Authorization", "secret:crm"));
+        assert_eq!(read("Accept: text/plain"), same("Accept", "text/plain"));
+        let bearer = header("Authorization: Bearer secret:crm").expect("a header");
+        assert_eq!(bearer.secret(), Some(("Bearer ", "secret:crm")));
+        assert_eq!(header("X-Shop: nosecret:x").expect("a header").secret(), None);
+        for wrong in [
+            "",
+            "X-Shop",
+            ": x",
+            "X Shop: x",
+            "X-Shop:",
+            "X-Shop: a\r\nHost: b",
+            "X-Shop: gr\u{fc}n",
+            "Connection: close",
+            "transfer-encoding: chunked",
+            "Proxy-Authorization: secret:x",
+            "Host: other",
+            "idempotency-key: 1",
+            "Authorization: Bearer geheim",
+            "Cookie: a=b",
+            "X-Shop: secret:",
+            "X-Shop: secret:a b",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let (message, help) = read("Authorization: Bearer geheim").expect_err("refused");
+        assert!(!message.contains("geheim") && !help.contains("geheim"));
+    }
 
     #[test]
     fn days_run_over_the_weekend() {
