@@ -234,7 +234,7 @@ impl Teller {
             },
             "cap" => self.cap(because),
             "late" => "it would have come too late".to_owned(),
-            "budget" => "the budget of the journey is used up".to_owned(),
+            "budget" => budget(because),
             other => other.to_owned(),
         }
     }
@@ -419,4 +419,16 @@ fn get<'b>(because: &'b Because, name: &str) -> Option<&'b Value> {
 
 fn text<'b>(because: &'b Because, name: &str) -> Option<&'b str> {
     get(because, name).and_then(Value::as_text)
+}
+
+fn budget(because: &Because) -> String {
+    let Some(Value::Decimal(most)) = get(because, "most") else {
+        return "the budget of the journey is spent".to_owned();
+    };
+    let window = text(because, "window").map_or_else(String::new, |window| format!(" per {window}"));
+    let cost = match get(because, "cost") {
+        Some(Value::Decimal(cost)) => format!(", and this would cost {cost}"),
+        _ => String::new(),
+    };
+    format!("the budget of the journey is spent: {most}{window}{cost}")
 }

@@ -292,10 +292,17 @@ fn programs_and_catalogs_come_back_from_their_bytes() {
     assert!(Program::from_bytes(&program.to_bytes()[..20]).is_err());
     let catalog = compilation.catalog;
     assert_eq!(Catalog::from_bytes(&catalog.to_bytes()), Ok(catalog.clone()));
-    // As the versions before wrote it: without surveys, and without rates and audiences too.
-    let bare = Catalog { surveys: Default::default(), policy: Default::default(), ..catalog };
+    // As the versions before wrote it: without budgets, headers, surveys, and without rates and audiences too.
+    let bare = Catalog {
+        surveys: Default::default(),
+        policy: Default::default(),
+        costs: Default::default(),
+        headers: Default::default(),
+        task_costs: Default::default(),
+        ..catalog
+    };
     let bytes = bare.to_bytes();
-    for missing in [1, 3] {
+    for missing in [3, 4, 5, 7] {
         assert_eq!(Catalog::from_bytes(&bytes[..bytes.len() - missing]), Ok(bare.clone()), "{missing}");
     }
 }

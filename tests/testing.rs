@@ -543,3 +543,64 @@ fn moments_are_told_as_their_author_writes_them() {
     assert!(human.contains("with { due: 2026-06-03T18:00 }"), "{human}");
     assert!(!human.contains("16:00"), "{human}");
 }
+
+const PAID: &str = r#"
+contact { email: email?, phone: phone? }
+event signed_up { source: text }
+channel email { sends "smtp", address contact.email, cost 0.01 }
+channel sms { sends "secret:sms", address contact.phone, cost 0.30 }
+team desk { hours monday to friday 09:00 to 18:00 project time }
+task ring { outcomes [reached], cost 0.50 }
+"#;
+
+const TWO: &str = "  given contact ada { email: \"a@example.org\", phone: \"+4930123456\" }\n  \
+                   given contact bob { email: \"b@example.org\", phone: \"+4930123457\" }\n  \
+                   at 2026-03-02T10:00 ada event signed_up { source: \"a\" }\n  \
+                   at 2026-03-02T10:00 bob event signed_up { source: \"a\" }\n";
+
+/// A journey with this budget, played with two contacts.
+fn paid(budget: &str, body: &str, expects: &str) -> (Report, String) {
+    let body = format!("  enter on signed_up\n  {budget}\n{body}");
+    let (sources, compilation) =
+        compile_with(PAID, &journey(&body, &format!("test \"t\" for j {{\n{TWO}{expects}}}")));
+    let found = errors(&sources, &compilation);
+    assert!(found.is_empty(), "{found}");
+    let report = testing::run(&compilation, &sources, &|_| true);
+    let human = report.human(&sources, false);
+    (report, human)
+}
+
+#[test]
+fn a_budget_is_one_for_all_contacts_and_what_is_cheaper_still_goes() {
+    let body = "  send sms else email a as first\n  if first.skipped and first.reason is budget { exit as broke }\n  exit as done";
+    let expects = "  expect ada send sms a\n  expect bob send email a\n  expect bob exit as done\n";
+    let (report, human) = paid("budget 0.50", body, expects);
+    assert!(report.passed(), "{human}");
+    let expects = "  expect ada send sms a\n  expect bob no send\n  expect bob exit as broke\n";
+    let (report, human) = paid("budget 0.30 then skip", &body.replace("sms else email", "sms"), expects);
+    assert!(report.passed(), "{human}");
+}
+
+#[test]
+fn a_budget_may_wait_for_its_next_month_or_end_the_journey() {
+    let body = "  send sms a\n  exit as done";
+    let expects = "  expect ada send sms a\n  at 2026-03-31T23:59 expect bob no send\n  \
+                   at 2026-04-01T00:01 expect bob send sms a\n";
+    let (report, human) = paid("budget 0.50 per calendar month then wait", body, expects);
+    assert!(report.passed(), "{human}");
+    let late =
+        "  expect ada send sms a\n  at 2026-04-01T00:01 expect bob no send\n  expect bob exit as done\n";
+    let (report, human) = paid("budget 0.50 per calendar month then wait up to 3 days", body, late);
+    assert!(report.passed(), "{human}");
+    let expects = "  expect ada send sms a\n  expect ada exit as done\n  expect bob exit as budget\n";
+    let (report, human) = paid("budget 0.50 then exit", body, expects);
+    assert!(report.passed(), "{human}");
+}
+
+#[test]
+fn a_call_for_which_there_is_no_money_is_never_made() {
+    let body = "  call ring by desk up to 2 days as talk\n  if talk.outcome is expired { exit as missed }\n  exit as done";
+    let expects = "  expect ada call ring\n  expect bob no call\n  expect bob exit as missed\n";
+    let (report, human) = paid("budget 0.99", body, expects);
+    assert!(report.passed(), "{human}");
+}

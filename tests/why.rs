@@ -21,12 +21,15 @@ const SCHEMA: &str = r#"contact {
 
 event signed_up { source: text }
 
+event moved_house { to: text }
+
 event order_placed { order_id: id dedupe, value: decimal }
 
 channel email {
   sends "smtp"
   address contact.email
   class message
+  cost 0.60
   abilities [clicks]
 }
 "#;
@@ -86,6 +89,16 @@ journey gifts "Gifts" {
   exit as done
 }
 
+journey flowers "Flowers" {
+  purpose transactional because "they asked for it"
+  enter on moved_house
+  reenter never
+  budget 1.10 per calendar month then skip
+
+  send email gift as bunch
+  exit as done
+}
+
 journey party "Party" {
   purpose transactional because "they asked for it"
   enter by start
@@ -129,7 +142,7 @@ impl House {
         let project = Project::at(dir.path().to_path_buf()).expect("a project");
         let compiled = fahrplan::lang::compile(&project.input);
         let found: Vec<_> = compiled.diagnostics.iter().map(|one| one.message.clone()).collect();
-        assert_eq!(compiled.programs.len(), 6, "{found:?}");
+        assert_eq!(compiled.programs.len(), 7, "{found:?}");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let store = runtime.block_on(async {
             let store = Store::open(&project.database_url()).await.expect("opened");
@@ -505,6 +518,21 @@ fn ten_people_who_did_not() {
     assert_eq!(fahrplan(house.dir.path(), &["why", "nobody"]).code, 2);
     // All journeys at once, each with its answer.
     let all = why(house.dir.path(), &["why", "n11"]);
+    // There is no money for a second one this month.
+    for key in ["n11", "n12"] {
+        if key == "n12" {
+            house.person(key, &german());
+        }
+        house.event_of(key, "moved_house", &[("to", Value::text("Graz"))], TUESDAY, TUESDAY, false);
+    }
+    house.tells(
+        "n12",
+        "flowers",
+        "flowers: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n  \
+         Tue 4 Mar 2025, 10:00  entered\n  \
+         Tue 4 Mar 2025, 10:00  `gift` by email was not sent: the budget of the journey is spent: 1.10 per calendar month, and this would cost 0.60\n  \
+         Tue 4 Mar 2025, 10:00  left as `done`\n",
+    );
     for journey in ["gifts", "hello", "news", "party", "receipt", "spring"] {
         assert!(all.lines().any(|line| line.starts_with(&format!("{journey}: never entered"))), "{all}");
     }

@@ -108,6 +108,19 @@ fn journey_in_words(journey: &Journey) -> String {
     let version = journey.version.as_deref().unwrap_or("retired");
     let mut text =
         format!("{}  ({version})  {} inside, {} entered\n", journey.name, journey.active, journey.entered);
+    if let Some(budget) = &journey.budget {
+        let per = budget.per.map_or_else(String::new, |per| format!(" per {per}"));
+        let share = budget.share / 10;
+        let rest = match share {
+            100.. => ": what costs more than is left does not leave",
+            80.. => ": it is nearly spent",
+            _ => "",
+        };
+        text.push_str(&format!(
+            "    budget     {} of {}{per} spent, {share} %{rest}\n",
+            budget.spent, budget.most
+        ));
+    }
     let mut part = |title: &str, counts: &std::collections::BTreeMap<String, i64>| {
         for (name, count) in counts {
             text.push_str(&format!("    {title:<10} {name:<28} {count:>8}\n"));

@@ -156,6 +156,7 @@ codes! {
         W0604 later "incomplete-priorities" "a journey is missing in the priority list"
         W0605 later "short-cap-wait" "the wait for a cap is shorter than its window"
         E0606 later "cyclic-priorities" "the priority list goes in a circle"
+        W0607 now "idle-budget" "a budget does not count what the journey does"
     }
     Splits "07" "splits and goals" {
         E0701 now "shares-not-100" "shares do not sum to 100 %"
@@ -271,11 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn all_103_codes_are_there_with_unique_numbers_and_names() {
-        assert_eq!(Code::ALL.len(), 103);
+    fn all_104_codes_are_there_with_unique_numbers_and_names() {
+        assert_eq!(Code::ALL.len(), 104);
         let numbers: HashSet<_> = Code::ALL.iter().map(|c| &c.as_str()[1..]).collect();
         let names: HashSet<_> = Code::ALL.iter().map(|c| c.name()).collect();
-        assert_eq!((numbers.len(), names.len()), (103, 103));
+        assert_eq!((numbers.len(), names.len()), (104, 104));
         assert!(Code::ALL.is_sorted_by_key(|c| &c.as_str()[1..]));
     }
 

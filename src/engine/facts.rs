@@ -13,7 +13,7 @@ use super::programs::Programs;
 use super::state::State;
 use super::world::{
     ConsentChange, Delivery, Errand, Event, Fields, History, Need, NewRequest, NewTask, Note, Outcome,
-    Permissions, Suppression, World,
+    Permissions, Spend, Suppression, World,
 };
 use crate::id::{DeliveryId, EnrollmentId};
 use crate::time::{Timestamp, Zone};
@@ -125,6 +125,7 @@ pub struct Effects {
     pub suppressions: Vec<Suppression>,
     pub pauses: BTreeMap<Word, Timestamp>,
     pub slots: Vec<(Timestamp, Word, Word, DeliveryId)>,
+    pub spends: Vec<Spend>,
     pub errands: Vec<Errand>,
     pub errands_done: Vec<(Timestamp, EnrollmentId)>,
     pub notes: Vec<Note>,

@@ -26,6 +26,9 @@ impl fmt::Debug for Hash {
     }
 }
 
+/// The lists and maps at the end of a catalog that came later: rates, audiences, surveys, headers, budgets and two of costs.
+const LATER: usize = 7;
+
 /// Stored bytes that are no program or catalog of a format that this engine knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownFormat;
@@ -62,9 +65,10 @@ impl Catalog {
     /// Reads [`Catalog::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Catalog, UnknownFormat> {
         let read = |bytes: &[u8]| decode(bytes, |catalog: &Catalog| catalog.format);
-        // Written before there were headers, surveys, or rates and audiences too: what is missing at the end is empty.
-        let padded = |zeros: &[u8]| read(&[bytes, zeros].concat());
-        read(bytes).or_else(|_| padded(&[0])).or_else(|_| padded(&[0; 2])).or_else(|_| padded(&[0; 4]))
+        // Written before there was this or that at its end: what is missing is empty.
+        (0..=LATER)
+            .find_map(|missing| read(&[bytes, &[0; LATER][..missing]].concat()).ok())
+            .ok_or(UnknownFormat)
     }
 
     /// Names the state of schema and policies.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::advance;
+use super::budget::Purse;
 use super::program::{Catalog, EntryHow, Program, Word};
 use super::programs::Programs;
 use super::schedule;
@@ -38,6 +39,8 @@ pub struct Memory {
     fires: BTreeMap<(Word, u16), Timestamp>,
     last_id: i64,
     log: Vec<Logged>,
+    /// What is left of the budgets of journeys, each with the beginning of its window.
+    purses: BTreeMap<Word, (Timestamp, Purse)>,
     /// Outcomes that every message gets at once.
     reports: Vec<Word>,
     reports_of: BTreeMap<Word, Vec<Word>>,
@@ -84,6 +87,7 @@ impl Memory {
             fires: BTreeMap::new(),
             last_id: 1 << 40,
             log: Vec::new(),
+            purses: BTreeMap::new(),
             reports: vec!["sent".into()],
             reports_of: BTreeMap::new(),
             changes: None,
@@ -366,6 +370,15 @@ impl Memory {
     fn advance(&mut self, contact: ContactId, input: &Input) -> Option<Changes> {
         let person = self.contacts.get_mut(&contact)?;
         let mut changes = Changes::default();
+        for (journey, budget) in &self.catalog.budgets {
+            let since = self.catalog.budget_since(journey, self.now).unwrap_or_default();
+            let whole = (since, Purse { left: budget.most, last: true, ..Purse::default() });
+            let known = self.purses.entry(journey.clone()).or_insert(whole);
+            if known.0 != since {
+                *known = whole;
+            }
+            person.world.budgets.insert(journey.clone(), known.1);
+        }
         loop {
             // A call that is repeated begins with the same ids again.
             let mut last_id = self.last_id;
@@ -378,6 +391,9 @@ impl Memory {
             match done {
                 Ok(()) => {
                     self.last_id = last_id;
+                    for (journey, purse) in std::mem::take(&mut world.budgets) {
+                        self.purses.entry(journey).and_modify(|(_, known)| *known = purse);
+                    }
                     for event in &changes.events {
                         let whole = || History { events: vec![event.clone()], ..whole_history() };
                         world.history.entry(event.name.clone()).or_insert_with(whole);
@@ -477,6 +493,9 @@ fn fill(world: &mut World, need: Need) {
         Need::Errands => world.errands = Some(BTreeMap::new()),
         Need::Ever(name) => {
             world.ever.insert(name, false);
+        }
+        Need::Budget { journey, .. } => {
+            world.budgets.entry(journey).or_default().last = true;
         }
     }
 }

@@ -287,8 +287,18 @@ pub fn next_opening(scope: &Scope, hours: &Hours, now: Timestamp) -> Timestamp {
     wait::next_at(hours.days, hours.from, now, &zone, holidays).unwrap_or(now)
 }
 
+/// The span of a calendar as authors write it.
+pub(super) fn unit_words(unit: CalendarUnit) -> &'static str {
+    match unit {
+        CalendarUnit::Day => "calendar day",
+        CalendarUnit::Week => "calendar week",
+        CalendarUnit::Month => "calendar month",
+        CalendarUnit::Year => "calendar year",
+    }
+}
+
 /// The first instant of the next day, week (from Monday), month or year.
-fn next_unit(unit: CalendarUnit, at: Timestamp, zone: &Zone) -> Timestamp {
+pub(super) fn next_unit(unit: CalendarUnit, at: Timestamp, zone: &Zone) -> Timestamp {
     let today = zone.date(at);
     let first = |year: i16, month: i8| {
         let month = u8::try_from(month).unwrap_or(1);

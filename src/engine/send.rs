@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::budget;
 use super::facts::Caused;
 use super::policy::{self, Ask, Verdict};
 use super::program::{Catalog, Expr, Send, Step, StepIx, StepKind, Word, Work};
@@ -12,7 +13,7 @@ use super::wait::{self, Due};
 use super::world::{Because, Delivery, Fields, Need, NewRequest, NewTask, What};
 use crate::id::{DeliveryId, TaskId};
 use crate::time::{Calendar, DAY, Timestamp};
-use crate::value::Value;
+use crate::value::{Decimal, Value};
 
 /// An answer that has not come by then counts as failed. The daemon gives up long before; this only keeps an enrollment from
 /// resting for ever.
@@ -79,30 +80,35 @@ impl Walk<'_, '_, '_> {
                 true => Verdict::Skip("late"),
                 false => policy::decide(&self.scope(), ask)?,
             };
+            let cost = catalog.cost(channel);
+            let verdict = match verdict {
+                Verdict::Go => budget::afford(&self.scope(), &self.program.journey, cost, held_by)?,
+                other => other,
+            };
             match verdict {
                 Verdict::Go => {
                     self.queue(here, step, send, purpose, arm, before)?;
                     tried.queued = true;
                 }
                 Verdict::Hold { until, .. } if until > before => {
-                    self.skip(here, ask, "late")?;
+                    self.skip(here, ask, "late", cost)?;
                     tried.skipped = tried.skipped.or(Some("late"));
                 }
                 Verdict::Hold { until, by } => {
                     // Of several held channels the first to be free is looked at again first.
                     if tried.hold.is_none_or(|hold| (until, by) < hold) {
                         tried.hold = Some((until, by));
-                        because = policy::because(&self.scope(), ask, by.why())?;
+                        because = self.because(ask, by.why(), cost)?;
                     }
                     if send.every { continue } else { break }
                 }
                 Verdict::Skip(why) => {
-                    self.skip(here, ask, why)?;
+                    self.skip(here, ask, why, cost)?;
                     tried.skipped = tried.skipped.or(Some(why));
                 }
-                Verdict::Unreachable => self.skip(here, ask, "unreachable")?,
+                Verdict::Unreachable => self.skip(here, ask, "unreachable", cost)?,
                 Verdict::Exit(why) => {
-                    self.skip(here, ask, why)?;
+                    self.skip(here, ask, why, cost)?;
                     return Ok(Next::End(why.into()));
                 }
             }
@@ -199,6 +205,8 @@ impl Walk<'_, '_, '_> {
         if policy::is_capped(facts.catalog, purpose, channel) {
             self.turn.effects.slots.push((facts.now, channel.clone(), purpose.clone(), id));
         }
+        let spend = budget::spend(facts.catalog, &self.program.journey, facts.catalog.cost(channel));
+        self.turn.effects.spends.extend(spend);
         if let Some(slot) = step.slot {
             self.keep_more(slot, Fields::new());
         }
@@ -207,8 +215,16 @@ impl Walk<'_, '_, '_> {
         Ok(())
     }
 
-    fn skip(&mut self, here: StepIx, ask: Ask, why: &'static str) -> Result<(), Need> {
-        let because = policy::because(&self.scope(), ask, why)?;
+    /// What a verdict with that reason looked at.
+    fn because(&mut self, ask: Ask, why: &str, cost: Decimal) -> Result<Because, Need> {
+        match why {
+            "budget" => Ok(budget::because(self.turn.facts.catalog, &self.program.journey, cost)),
+            why => policy::because(&self.scope(), ask, why),
+        }
+    }
+
+    fn skip(&mut self, here: StepIx, ask: Ask, why: &'static str, cost: Decimal) -> Result<(), Need> {
+        let because = self.because(ask, why, cost)?;
         let channel = ask.channel.clone();
         self.note(Some(here), What::Skipped { why: why.into(), channel, because });
         Ok(())
@@ -246,29 +262,38 @@ impl Walk<'_, '_, '_> {
     ) -> Result<Next, Need> {
         let facts = self.turn.facts;
         let gate = gate_of(facts.catalog, work);
-        if let Some(phone) = &gate {
-            let address = self.address(phone, None)?;
-            let held_by = held.map(|held| (held.by, held.since));
-            let ask =
-                Ask { channel: phone, purpose: &work.purpose, address: address.as_ref(), held: held_by };
-            let refused = match policy::decide(&self.scope(), ask)? {
-                Verdict::Go => None,
-                Verdict::Hold { until, by } => {
-                    let because = policy::because(&self.scope(), ask, by.why())?;
-                    return Ok(self.hold(here, (until, by), because, 0, held));
-                }
-                Verdict::Skip(why) => Some(why),
-                Verdict::Unreachable => Some("unreachable"),
-                Verdict::Exit(why) => {
-                    self.skip(here, ask, why)?;
-                    return Ok(Next::End(why.into()));
-                }
-            };
-            if let Some(why) = refused {
-                self.skip(here, ask, why)?;
-                return Ok(self.worked(here, step, work.next, word!("expired"), Fields::new()));
+        let cost = facts.catalog.cost_of_work(work, gate.as_ref());
+        let address = gate.as_ref().map_or(Ok(None), |phone| self.address(phone, None))?;
+        let held_by = held.map(|held| (held.by, held.since));
+        // Work that passes no gate is told under its team.
+        let channel = gate.as_ref().unwrap_or(&work.team);
+        let ask = Ask { channel, purpose: &work.purpose, address: address.as_ref(), held: held_by };
+        let verdict = match &gate {
+            Some(_) => policy::decide(&self.scope(), ask)?,
+            None => Verdict::Go,
+        };
+        let verdict = match verdict {
+            Verdict::Go => budget::afford(&self.scope(), &self.program.journey, cost, held_by)?,
+            other => other,
+        };
+        let refused = match verdict {
+            Verdict::Go => None,
+            Verdict::Hold { until, by } => {
+                let because = self.because(ask, by.why(), cost)?;
+                return Ok(self.hold(here, (until, by), because, 0, held));
             }
+            Verdict::Skip(why) => Some(why),
+            Verdict::Unreachable => Some("unreachable"),
+            Verdict::Exit(why) => {
+                self.skip(here, ask, why, cost)?;
+                return Ok(Next::End(why.into()));
+            }
+        };
+        if let Some(why) = refused {
+            self.skip(here, ask, why, cost)?;
+            return Ok(self.worked(here, step, work.next, word!("expired"), Fields::new()));
         }
+        self.turn.effects.spends.extend(budget::spend(facts.catalog, &self.program.journey, cost));
         let with = self.scope().fields(&work.with)?;
         let scope = self.scope();
         let hours = facts.catalog.teams.get(&work.team).and_then(|team| team.hours.as_ref());

@@ -95,6 +95,8 @@ pub enum HeldBy {
     Cap,
     /// The channel's own hours.
     Hours,
+    /// The budget of the journey.
+    Budget,
 }
 
 impl HeldBy {
@@ -103,6 +105,7 @@ impl HeldBy {
         match self {
             HeldBy::Cap => "cap",
             HeldBy::Quiet | HeldBy::Hours => "quiet",
+            HeldBy::Budget => "budget",
         }
     }
 }

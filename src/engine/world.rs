@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Purse;
 use super::program::{SlotIx, StepIx, Word};
 use super::state::State;
 use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use crate::time::Timestamp;
-use crate::value::Value;
+use crate::value::{Decimal, Value};
 
 /// A record of named values.
 pub type Fields = BTreeMap<Word, Value>;
@@ -180,6 +181,8 @@ pub struct World {
     pub errands: Option<BTreeMap<EnrollmentId, Errand>>,
     /// Events that the contact ever had, as far as asked: for `on first`.
     pub ever: BTreeMap<Word, bool>,
+    /// What may be spent of the budgets of journeys. They belong to all contacts together, so that a purse goes from hand to hand.
+    pub budgets: BTreeMap<Word, Purse>,
 }
 
 /// Events of one name.
@@ -257,6 +260,13 @@ pub enum ErrandKind {
     Undo { attribute: Word, value: Value },
 }
 
+/// Money of a journey's budget that something queued costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spend {
+    pub journey: Word,
+    pub amount: Decimal,
+}
+
 /// A fact that is not loaded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
@@ -280,6 +290,11 @@ pub enum Need {
     Errands,
     /// Whether an event of that name ever happened before.
     Ever(Word),
+    /// A [`Purse`] of the budget of that journey with so much in it, or with all that is left.
+    Budget {
+        journey: Word,
+        amount: Decimal,
+    },
 }
 
 // ---------------------------------------------------------------- what comes out

@@ -101,6 +101,9 @@ impl Done {
                 errands.remove(id);
             }
         }
+        for spend in &effects.spends {
+            world.budgets.entry(spend.journey.clone()).or_default().spend(spend.amount);
+        }
         for (key, after) in self.standing {
             let woke_at = match &mut world.standing {
                 Some(standing) => standing.insert(key, after.clone()).map(|before| before.wake_at),

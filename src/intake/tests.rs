@@ -48,6 +48,9 @@ fn catalog() -> Catalog {
         policy: Policy::default(),
         surveys: BTreeMap::new(),
         headers: BTreeMap::new(),
+        budgets: BTreeMap::new(),
+        costs: BTreeMap::new(),
+        task_costs: BTreeMap::new(),
     }
 }
 

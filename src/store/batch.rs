@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::boundary::Point;
+use super::budgets::Purses;
 use super::counts::Counts;
 use super::enrollments::{self, Moved};
 use super::hold::{Hold, Reach};
@@ -61,6 +62,7 @@ pub(super) struct Batch {
     taken: HashSet<(Timestamp, EnrollmentId)>,
     timers: timers::Writes,
     counts: Counts,
+    purses: Purses,
     done: Done,
 }
 
@@ -90,6 +92,8 @@ struct Needs {
     standing: Vec<ContactId>,
     errands: Vec<ContactId>,
     ever: HashSet<(ContactId, Word)>,
+    /// Of each budget what all of them want to spend together.
+    budgets: BTreeMap<Word, i64>,
 }
 
 impl Batch {
@@ -103,6 +107,7 @@ impl Batch {
             taken: HashSet::new(),
             timers: timers::Writes::default(),
             counts: Counts::default(),
+            purses: Purses::default(),
             done: Done { transitions: 0, owed: 0, reach: Reach::Bucket(bucket) },
         }
     }
@@ -150,7 +155,7 @@ impl Batch {
         let core = hold.read().core.clone();
         let mut rounds = 0;
         loop {
-            let (needs, waiting) = self.advance_all(&core);
+            let (mut needs, waiting) = self.advance_all(&core);
             if waiting.is_empty() {
                 break;
             }
@@ -161,6 +166,11 @@ impl Batch {
             }
             if self.has_changes(&waiting) {
                 self.flush(hold.write().await?, &waiting).await?;
+            }
+            let budgets = std::mem::take(&mut needs.budgets);
+            if !budgets.is_empty() {
+                let (place, deployed) = ((self.bucket, core.settings().buckets), self.deployed.clone());
+                self.purses.fill(hold.write().await?, place, budgets, &deployed.catalog, self.now).await?;
             }
             self.load(hold.read(), needs).await?;
         }
@@ -173,6 +183,7 @@ impl Batch {
         let tx = if asks { hold.write().await? } else { hold.note() };
         self.flush(tx, &all).await?;
         std::mem::take(&mut self.counts).write(tx, self.bucket).await?;
+        self.purses.write(tx, self.bucket, &self.deployed.catalog, self.now).await?;
         if !self.merges.is_empty() {
             self.reaches_far();
         }
@@ -206,7 +217,7 @@ impl Batch {
     fn advance_all(&mut self, core: &Core) -> (Needs, Vec<ContactId>) {
         let (mut needs, mut waiting) = (Needs::default(), Vec::new());
         for (contact, member) in &mut self.contacts {
-            if let Some(need) = member.advance(&self.deployed, self.now, core) {
+            if let Some(need) = member.advance(&self.deployed, self.now, core, &mut self.purses) {
                 needs.add(*contact, need);
                 waiting.push(*contact);
             }
@@ -235,6 +246,7 @@ impl Batch {
 
     async fn load(&mut self, tx: &mut Conn, needs: Needs) -> Result<()> {
         let bucket = self.bucket;
+        self.purses.pretend(needs.budgets);
         for ((contact, name), history) in events::histories(tx, bucket, needs.histories).await? {
             self.member(contact).world.history.insert(name, history);
         }
@@ -480,13 +492,23 @@ impl Member {
     }
 
     /// Takes inputs until there are none or a fact is missing.
-    fn advance(&mut self, deployed: &Deployed, now: Timestamp, core: &Core) -> Option<Need> {
+    fn advance(
+        &mut self,
+        deployed: &Deployed,
+        now: Timestamp,
+        core: &Core,
+        purses: &mut Purses,
+    ) -> Option<Need> {
         while let Some(input) = self.inputs.front() {
+            // The purses are those of all contacts of the batch, one after another.
+            std::mem::swap(&mut self.world.budgets, &mut purses.by_journey);
             let (world, changes) = (&mut self.world, &mut self.changes);
             let mut ids = || core.new_id();
             let (catalog, programs) = (&deployed.catalog, &deployed.engine);
             let call = || engine::advance(catalog, programs, world, input, now, &mut ids, changes);
-            match catch_unwind(AssertUnwindSafe(call)) {
+            let ended = catch_unwind(AssertUnwindSafe(call));
+            std::mem::swap(&mut self.world.budgets, &mut purses.by_journey);
+            match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(need)) => return Some(need),
                 // A bug must not stop the others of the bucket: this input is given up, and the log says which.
@@ -568,6 +590,10 @@ impl Needs {
             Need::Standing => self.standing.push(contact),
             Need::Errands => self.errands.push(contact),
             Need::Ever(name) => _ = self.ever.insert((contact, name)),
+            Need::Budget { journey, amount } => {
+                let wanted = self.budgets.entry(journey).or_default();
+                *wanted = wanted.saturating_add(amount.0);
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod backlog;
 mod batch;
 pub mod boundary;
 pub mod brakes;
+mod budgets;
 pub mod checkup;
 pub mod consents;
 pub mod contacts;

@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::backlog::{self, Backlog};
 use super::counts::{self, Counted};
 use super::journeys;
-use super::{Result, Store, audience, brakes, contacts, deliveries, rejected};
-use crate::engine::program::Program;
+use super::{Result, Store, audience, brakes, budgets, contacts, deliveries, rejected};
+use crate::engine::program::{self, Program};
 use crate::time::Timestamp;
+use crate::value::Decimal;
 
 /// Everything at a glance; its JSON is an interface.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -73,6 +74,20 @@ pub struct Journey {
     /// How many left, by reason.
     pub exits: BTreeMap<String, i64>,
     pub goals: BTreeMap<String, i64>,
+    /// Of a journey that has one.
+    pub budget: Option<Budget>,
+}
+
+/// What a journey may spend and has spent, in decimals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Budget {
+    pub most: String,
+    /// In the present window.
+    pub spent: String,
+    /// In thousandths of `most`.
+    pub share: i64,
+    /// `calendar month`; none over the life of the journey.
+    pub per: Option<&'static str>,
 }
 
 /// What is left to do at this moment.
@@ -102,6 +117,11 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
         let journey = journeys.entry(program.journey.to_string()).or_insert_with(|| journey(program, false));
         add(journey, count);
     }
+    for (name, spent) in budgets::spent(&mut conn, &deployed.catalog, now).await? {
+        if let Some(journey) = journeys.get_mut(&*name) {
+            journey.budget = deployed.catalog.budgets.get(&name).map(|budget| of(budget, spent));
+        }
+    }
     let mut status = Status {
         deployment: deployed.generation,
         contacts: contacts::count(&mut conn).await?,
@@ -122,6 +142,16 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
     }
     status.backlog = waiting(backlog::backlog(&mut conn, now).await?, now);
     Ok(status)
+}
+
+fn of(budget: &program::Budget, spent: Decimal) -> Budget {
+    let share = i128::from(spent.0) * 1_000 / i128::from(budget.most.0.max(1));
+    Budget {
+        most: budget.most.to_string(),
+        spent: spent.to_string(),
+        share: i64::try_from(share).unwrap_or(i64::MAX),
+        per: budget.window_words(),
+    }
 }
 
 fn held(firing: audience::HeldFiring) -> Held {

@@ -213,6 +213,9 @@ pub(crate) fn catalog() -> Catalog {
         transactional_templates: BTreeMap::new(),
         surveys: Default::default(),
         headers: BTreeMap::new(),
+        budgets: Default::default(),
+        costs: Default::default(),
+        task_costs: Default::default(),
         policy: Policy {
             consent: [("marketing".into(), vec!["email".into(), "sms".into()])].into(),
             ..Policy::default()

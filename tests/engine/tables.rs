@@ -139,6 +139,10 @@ impl Tables {
                 let ever = self.events.iter().any(|event| event.name == name);
                 world.ever.insert(name, ever);
             }
+            Need::Budget { journey, .. } => {
+                count("budget");
+                world.budgets.entry(journey).or_default().last = true;
+            }
         }
     }
 

@@ -354,3 +354,40 @@ fn consent_is_proved_on_every_way() {
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+#[test]
+fn a_budget_is_an_amount_per_span_of_the_calendar() {
+    let with = |budget: &str| {
+        format!(
+            "journey sample {{\n  purpose transactional because \"a test\"\n  enter on signed_up\n  reenter never\n  lasts up to 9 days\n  {budget}\n\n  call welcome_call by care up to 3 days as talk\n  if talk.outcome is expired {{ exit as missed }}\n  exit as done\n}}\n"
+        )
+    };
+    let cases = [
+        ("budget 500", "W0607"),
+        ("budget 0", "E0113"),
+        ("budget 500.00 per calendar month then wait up to 3 days", "W0607"),
+        ("budget 500.00 then wait", "E0103"),
+        ("budget 500.00 per month", "E0103"),
+        ("budget 500.00 per 7 days then skip", "E0103"),
+        ("budget 500.00 per calendar hour", "E0103"),
+        ("budget 500\n  budget 600", "E0102"),
+        ("budget many", "E0001"),
+        ("budgte 500", "E0006"),
+    ];
+    for (budget, code) in cases {
+        let found = super::Project::case(&with(budget)).compile().diagnostics;
+        let codes: Vec<&str> =
+            found.iter().map(|d| d.code.as_str()).filter(|c| !c.starts_with('I')).collect();
+        assert!(codes.contains(&code), "{budget}: {codes:?}");
+    }
+    // What is meant is clear: the mistake mends itself.
+    let text = with("budget 500.00 per month then skip");
+    let project = super::Project::case(&text);
+    let found = project.compile().diagnostics;
+    let finding = found.iter().find(|d| d.code == fahrplan::diagnostic::Code::E0103).expect("told");
+    assert!(
+        finding.fix.is_some()
+            && finding.help.as_ref().is_some_and(|help| help.contains("per calendar month")),
+        "{finding:?}"
+    );
+}

@@ -10,7 +10,7 @@ use super::on_all;
 use super::plans::{be_busy, shop_with_pool};
 
 /// What may name none or several, each with the reason; `migrations/README.md` tells what that means for a cluster.
-const ALLOWED: [(&str, &str); 9] = [
+const ALLOWED: [(&str, &str); 11] = [
     (
         "SELECT n.bucket, (SELECT MIN(due_at) FROM deliveries",
         "the heads of the outbox: one round trip for all buckets",
@@ -37,6 +37,14 @@ const ALLOWED: [(&str, &str); 9] = [
     (
         "FROM n) AS n CROSS JOIN tasks WHERE tasks.bucket = n.bucket",
         "the same for a task: people know its id alone",
+    ),
+    (
+        "SELECT bucket, free FROM budget_shares WHERE journey = $1 AND since = $2 AND free > 0",
+        "money that other buckets have not spent, when all of a budget is taken",
+    ),
+    (
+        "UPDATE budget_shares SET free = 0 FROM n WHERE budget_shares.bucket = n.bucket",
+        "the same: it is taken back",
     ),
 ];
 

@@ -7,6 +7,7 @@ mod accepting;
 mod advancing;
 mod ahead;
 mod buckets;
+mod budgets;
 mod calling;
 mod caps;
 mod codes;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use fahrplan::clock::machine_now;
-use fahrplan::engine::program::Catalog;
+use fahrplan::engine::program::{Budget, Catalog, Then};
 use fahrplan::engine::world::NewTask;
 use fahrplan::id::{ContactId, EnrollmentId, TaskId};
 use fahrplan::store::deliveries::{self, Claim, Closed, Finished, Kept, SendResult};
 use fahrplan::store::tasks::{self, Now, Report};
 use fahrplan::store::{Dialect, Store, advance_bucket, brakes, pools};
 use fahrplan::time::{DAY, MINUTE, Timestamp};
+use fahrplan::value::Decimal;
 
 use super::advancing::{feed, open, run_to, script, shop};
 use super::codes::{codes, taking, with_pool};
@@ -17,10 +18,12 @@ use super::on_all;
 use crate::engine::build::J;
 
 /// Tables that stay small, and lists that a statement brings along.
-const SMALL: [&str; 17] = [
+const SMALL: [&str; 19] = [
     "n",
     "closed",
     "brakes",
+    "budget_shares",
+    "budgets",
     "rates",
     "due",
     "CONSTANT",
@@ -41,9 +44,12 @@ const SMALL: [&str; 17] = [
 const RARE: [&str; 2] =
     ["kind = 0 AND contact IN (SELECT n.contact FROM n)", "SELECT bucket FROM buckets WHERE bucket = $1"];
 
-/// The shop with a pool of codes, which somebody takes one from.
+/// The shop with a pool of codes, which somebody takes one from, and with a budget for three mails of its welcome.
 pub(super) fn shop_with_pool() -> (Catalog, Vec<J>) {
-    let (catalog, mut programs) = shop();
+    let (mut catalog, mut programs) = shop();
+    catalog.costs.insert("email".into(), Decimal(10));
+    let budget = Budget { most: Decimal(30), window: None, then: Then::Skip };
+    catalog.budgets.insert("welcome".into(), budget);
     programs.push(taking("closed"));
     (with_pool(catalog), programs)
 }

@@ -3,7 +3,7 @@
 
 use super::{Ask, Rules, counts, latest, quiet_for};
 use crate::engine::eval::Scope;
-use crate::engine::program::{CalendarUnit, CapWindow, Word};
+use crate::engine::program::{CapWindow, Word};
 use crate::engine::run::word;
 use crate::engine::wait;
 use crate::engine::world::{Because, Need};
@@ -121,12 +121,7 @@ impl Rules<'_, '_> {
             taken.sort_unstable();
             let window = match cap.window {
                 CapWindow::Rolling(span) => Value::Duration(span),
-                CapWindow::Calendar(unit) => Value::text(match unit {
-                    CalendarUnit::Day => "calendar day",
-                    CalendarUnit::Week => "calendar week",
-                    CalendarUnit::Month => "calendar month",
-                    CalendarUnit::Year => "calendar year",
-                }),
+                CapWindow::Calendar(unit) => Value::text(super::unit_words(unit)),
             };
             let mut because = vec![
                 (word!("number"), Value::Number(i64::from(cap.number))),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Days, Expr, FORMAT, Word, ZoneRef};
 use crate::time::{Calendar, Holidays, TimeOfDay};
-use crate::value::{FieldType, Type, Value};
+use crate::value::{Decimal, FieldType, Type, Value};
 
 /// What all journeys share: the schema and the policies. The newest deployed catalog holds for every version at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,21 @@ pub struct Catalog {
     pub surveys: BTreeMap<Word, Survey>,
     /// What requests to an endpoint carry beside what all do.
     pub headers: BTreeMap<Word, Vec<Header>>,
+    /// What the messages, calls and letters of a journey may cost together.
+    pub budgets: BTreeMap<Word, Budget>,
+    /// What a message on a channel costs, where the channel says it.
+    pub costs: BTreeMap<Word, Decimal>,
+    /// What work of a kind costs, where the task says it.
+    pub task_costs: BTreeMap<Word, Decimal>,
+}
+
+/// `budget 500.00 per calendar month then skip`, of a journey.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    pub most: Decimal,
+    /// Calendar day, week, month or year in the project's zone; `None`: over the life of the journey.
+    pub window: Option<CalendarUnit>,
+    pub then: Then,
 }
 
 /// A header of the requests to an endpoint: `Authorization: Bearer secret:crm`.
@@ -324,6 +339,9 @@ impl Catalog {
             policy: Policy::default(),
             surveys: BTreeMap::new(),
             headers: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            costs: BTreeMap::new(),
+            task_costs: BTreeMap::new(),
         }
     }
 

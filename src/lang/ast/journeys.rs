@@ -1,7 +1,7 @@
 //! What stands directly in a journey.
 
 use super::{
-    Block, Clock, Date, Duration, Expr, Field, Name, Number, Path, Side, Stmt, Text, TimeOfDay, Unit,
+    Block, Clock, Date, Duration, Expr, Field, Name, Number, Path, Side, Stmt, Text, Then, TimeOfDay, Unit,
     Weekday, Zone,
 };
 use crate::diagnostic::Span;
@@ -30,6 +30,7 @@ pub enum JourneyItemKind {
     ExitRule { reason: Name, trigger: ExitTrigger },
     Goal(Box<Goal>),
     Lasts(Duration),
+    Budget(Budget),
     OnDeploy(OnDeploy),
     Handler { event: EventMatch, body: Block },
     Stage { name: Name, body: Block },
@@ -132,6 +133,21 @@ pub struct Goal {
     pub within: Option<Duration>,
     pub target: Option<Number>,
     pub then_exit: Option<Span>,
+}
+
+/// `budget 500.00 per calendar month then skip`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    pub most: Number,
+    pub window: Option<BudgetWindow>,
+    pub then: Option<Then>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum BudgetWindow {
+    Calendar(Unit, Span),
+    /// `7 days`, or `month` alone.
+    Other(Span),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ impl Journey<'_, '_> {
         for name in names {
             let declared = self.schema.declared.get(&(Noun::Channel, name.text.as_str().into()));
             let Some(declared) = declared else { continue };
-            if !self.schema.costs.contains_key(name.text.as_str()) {
+            if !self.schema.catalog.costs.contains_key(name.text.as_str()) {
                 let message = format!("nothing says what a message on `{}` costs", name.text);
                 self.out.push(
                     finding(Code::E0103, name.span, message)

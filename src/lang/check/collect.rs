@@ -43,6 +43,7 @@ impl<'a> Collect<'_, 'a> {
                 }
                 ast::JourneyItemKind::Stmt(stmt) => self.stmt(stmt),
                 ast::JourneyItemKind::Error => self.names.damaged.push(item.span),
+                ast::JourneyItemKind::Budget(_) => self.names.has_budget = true,
                 ast::JourneyItemKind::Purpose { .. }
                 | ast::JourneyItemKind::Runs { .. }
                 | ast::JourneyItemKind::Enter(_)

@@ -294,7 +294,7 @@ impl<'a> Declarations<'_, 'a> {
                 if self.declare(Noun::Channel, &channel.name) {
                     let read = Props::new(self, &channel.props).channel();
                     if let Some(cost) = Props::new(self, &channel.props).cost() {
-                        self.schema.costs.insert(channel.name.text.as_str().into(), cost);
+                        self.schema.catalog.costs.insert(channel.name.text.as_str().into(), cost);
                     }
                     self.schema.catalog.channels.insert(channel.name.text.as_str().into(), read);
                 }
@@ -302,6 +302,9 @@ impl<'a> Declarations<'_, 'a> {
             ItemKind::Task(task) => {
                 if self.declare(Noun::Task, &task.name) {
                     let read = Props::new(self, &task.props).task(&task.name);
+                    if let Some(cost) = Props::new(self, &task.props).cost() {
+                        self.schema.catalog.task_costs.insert(task.name.text.as_str().into(), cost);
+                    }
                     self.schema.catalog.tasks.insert(task.name.text.as_str().into(), read);
                 }
             }

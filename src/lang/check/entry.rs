@@ -33,6 +33,7 @@ impl<'a> Journey<'_, 'a> {
                 }
                 Item::Reenter(reenter) => self.reenter(reenter),
                 Item::Lasts(duration) => self.duration(duration),
+                Item::Budget(budget) => self.budget(budget, item.span),
                 Item::Error if self.schema.input.sources.slice(item.span).starts_with("enter") => {
                     start = Some(Facts::unsure());
                 }
@@ -57,6 +58,7 @@ impl<'a> Journey<'_, 'a> {
                 Item::Runs { .. } => "runs",
                 Item::Reenter(_) => "reenter",
                 Item::Lasts(_) => "lasts",
+                Item::Budget(_) => "budget",
                 Item::OnDeploy(_) => "on deploy",
                 _ => continue,
             };

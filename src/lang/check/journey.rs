@@ -12,7 +12,7 @@ use super::narrow::{Fact, Facts, Place};
 use super::schema::{Noun, Schema};
 use super::templates::Templates;
 use crate::diagnostic::{Code, Span};
-use crate::engine::program::{Signal, SlotIx, Word};
+use crate::engine::program::{Budget, Signal, SlotIx, Word};
 use crate::lang::Typed;
 use crate::lang::ast::{self, JourneyItemKind, Path};
 use crate::lang::types;
@@ -41,6 +41,8 @@ pub(super) struct Journey<'c, 'a> {
     pub(super) signals: HashMap<Span, Signal>,
     pub(super) purposes: HashMap<Span, Word>,
     pub(super) channels: Vec<Word>,
+    /// What it may spend, and where that is said.
+    pub(super) budget: Option<(Budget, Span)>,
     /// Something that it needs is broken elsewhere.
     pub(super) unsound: bool,
 }
@@ -71,6 +73,7 @@ pub(super) fn check<'a>(
         signals: HashMap::new(),
         purposes: HashMap::new(),
         channels: Vec::new(),
+        budget: None,
         unsound: false,
     };
     journey.whole(templates);
@@ -96,6 +99,7 @@ impl<'a> Journey<'_, 'a> {
         super::validity::check(self);
         super::order::check(self);
         super::split::check(self);
+        super::budget::check(self);
         super::supply::check(self, templates);
     }
 
@@ -115,6 +119,7 @@ impl<'a> Journey<'_, 'a> {
             signals: self.signals,
             purposes: self.purposes,
             channels: self.channels,
+            budget: self.budget.map(|(budget, _)| budget),
             reasons: signature.reasons.clone(),
         }
     }

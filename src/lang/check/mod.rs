@@ -10,11 +10,12 @@
 //! - `collect` gives each name of a journey its slot (`names`), `graph` draws the ways through it
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
 //! - `steps`, `leaving`, `asking`, `choosing` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
-//! - `flow` with `durations`, `consent`, `sending`, `time`, `validity`, `order`, `split` judge the whole; `ways` finds the way that is told
+//! - `flow` with `durations`, `consent`, `sending`, `time`, `validity`, `order`, `split`, `budget` judge the whole; `ways` finds the way that is told
 //! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
 
 mod allow;
 mod asking;
+mod budget;
 mod choosing;
 mod circles;
 mod collect;
@@ -64,8 +65,8 @@ use std::sync::Arc;
 
 use super::{Input, ast};
 use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
-use crate::engine::program::{Catalog, Expr, Signal, Slot, SlotIx, Word};
-use crate::value::{Decimal, FieldType, Type};
+use crate::engine::program::{Budget, Catalog, Expr, Signal, Slot, SlotIx, Word};
+use crate::value::{FieldType, Type};
 
 use declarations::Declarations;
 use findings::Findings;
@@ -89,8 +90,6 @@ pub struct Checked {
     pub exprs: HashMap<Span, Typed>,
     /// The journeys by name. Of two with one name the first.
     pub journeys: BTreeMap<Word, JourneyInfo>,
-    /// What a message costs, of the channels that say it.
-    pub costs: BTreeMap<Word, Decimal>,
 }
 
 /// An expression with its type. Numbers have been turned into decimals where the place wants one.
@@ -130,6 +129,8 @@ pub struct JourneyInfo {
     pub purposes: HashMap<Span, Word>,
     /// Channels on which it sends, calls or asks, in order of appearance.
     pub channels: Vec<Word>,
+    /// What it may spend.
+    pub budget: Option<Budget>,
     /// All reasons with which an enrollment can end: written ones first, then `expired`, `consent_withdrawn`, …
     pub reasons: Vec<Word>,
 }
@@ -159,11 +160,12 @@ pub fn check(
     let broken = out.errors() > 0 || unread.iter().any(|place| place.is_none());
     let mut templates = Templates::scan(&schema);
     let mut journeys = BTreeMap::new();
-    let mut sent = Vec::new();
+    let (mut sent, mut budgets) = (Vec::new(), BTreeMap::new());
     for (name, signature) in &schema.journeys {
         let mut info = journey::check(&schema, signature.journey, &templates, &mut exprs, &mut out);
         sent.extend(supply::sent(signature.journey));
         info.sound &= !broken && !unread.contains(&Some(signature.journey.span));
+        budgets.extend(info.budget.clone().map(|budget| (name.clone(), budget)));
         journeys.insert(name.clone(), info);
     }
     circles::journeys(&schema, &mut out);
@@ -173,7 +175,8 @@ pub fn check(
     scenarios::check(&schema, &templates, &journeys, files, &mut exprs, &mut out);
     templates.compare_languages(&sent);
     templates.findings.into_iter().for_each(|finding| out.push(finding));
-    (Checked { catalog: schema.catalog, exprs, journeys, costs: schema.costs }, out.list)
+    let catalog = Catalog { budgets, ..schema.catalog };
+    (Checked { catalog, exprs, journeys }, out.list)
 }
 
 fn errors_of(parsed: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {

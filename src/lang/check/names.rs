@@ -76,6 +76,8 @@ pub(super) struct Names<'a> {
     pub(super) goals: BTreeMap<Word, Span>,
     /// Statements that could not be read.
     pub(super) damaged: Vec<Span>,
+    /// The journey has a budget, so that a message may be skipped for it.
+    pub(super) has_budget: bool,
 }
 
 impl<'a> Names<'a> {
@@ -89,6 +91,7 @@ impl<'a> Names<'a> {
             splits: BTreeMap::new(),
             goals: BTreeMap::new(),
             damaged: Vec::new(),
+            has_budget: false,
         }
     }
 

@@ -433,9 +433,11 @@ impl Reader<'_, '_> {
             Form::Message { .. } => {
                 let all: Vec<&str> = MESSAGE.into_iter().chain(["reason"]).collect();
                 let skipped = self.facts.unsure || truth("skipped") == Some(true);
+                let budget = self.names.has_budget.then_some("budget");
+                let reasons: Vec<&str> = SKIPPED.into_iter().chain(budget).collect();
                 self.outcome(&name, field, &all, |word| match word {
-                    "reason" if skipped => types::one_of(SKIPPED),
-                    "reason" => types::one_of(SKIPPED).optional(),
+                    "reason" if skipped => types::one_of(reasons.iter().copied()),
+                    "reason" => types::one_of(reasons.iter().copied()).optional(),
                     _ => Type::YesNo,
                 })
                 .and_then(|ty| self.has_ability(slot, field).then_some(ty))

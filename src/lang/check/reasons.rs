@@ -27,6 +27,7 @@ pub(super) fn of(journey: &ast::Journey, marketing: bool) -> Vec<Word> {
     for item in &journey.items {
         match &item.kind {
             JourneyItemKind::Lasts(_) => add("expired"),
+            JourneyItemKind::Budget(budget) if budget.then == Some(ast::Then::Exit) => add("budget"),
             JourneyItemKind::Reenter(Reenter::Restart) => add("restarted"),
             JourneyItemKind::Enter(enter) if matches!(enter.how, EnterHow::While(_)) => add("left_segment"),
             _ => {}

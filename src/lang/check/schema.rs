@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diagnostic::{Code, FileId, Span};
 use crate::engine::program::{Catalog, Word, pool_endpoint};
 use crate::lang::{Input, ast, types};
-use crate::value::{Decimal, FieldType, Type};
+use crate::value::{FieldType, Type};
 
 /// What a declared name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,8 +70,6 @@ pub(super) struct Schema<'a> {
     pub(super) segments: BTreeMap<Word, &'a ast::ExprDecl>,
     pub(super) scores: BTreeMap<Word, &'a ast::ExprDecl>,
     pub(super) journeys: BTreeMap<Word, Signature<'a>>,
-    /// What a message costs, of the channels that say it.
-    pub(super) costs: BTreeMap<Word, Decimal>,
     /// Names of templates that have files.
     pub(super) templates: BTreeSet<Word>,
     /// Where each consent line of the policies stands.
@@ -119,7 +117,6 @@ impl<'a> Schema<'a> {
             segments: BTreeMap::new(),
             scores: BTreeMap::new(),
             journeys: BTreeMap::new(),
-            costs: BTreeMap::new(),
             templates: templates.collect(),
             consent_lines: BTreeMap::new(),
             consent_unread: false,

@@ -284,7 +284,7 @@ impl Printer<'_> {
         })
     }
 
-    fn then(&self, then: &Then) -> String {
+    pub(super) fn then(&self, then: &Then) -> String {
         match then {
             Then::Wait(None) => "wait".to_owned(),
             Then::Wait(Some(limit)) => format!("wait up to {}", self.duration(limit)),

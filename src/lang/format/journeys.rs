@@ -6,8 +6,8 @@ use super::layout::{Doc, text};
 use super::printer::{Element, Printer};
 use crate::diagnostic::Span;
 use crate::lang::ast::{
-    Enter, EnterHow, ExitTrigger, Goal, JourneyItem, JourneyItemKind, MigrateKind, MigrateLine, OnDeploy,
-    Reenter,
+    Budget, BudgetWindow, Enter, EnterHow, ExitTrigger, Goal, JourneyItem, JourneyItemKind, MigrateKind,
+    MigrateLine, OnDeploy, Reenter,
 };
 
 impl Printer<'_> {
@@ -121,6 +121,16 @@ impl Printer<'_> {
             }
             JourneyItemKind::Goal(goal) => self.goal(goal),
             JourneyItemKind::Lasts(duration) => text(format!("lasts up to {}", self.duration(duration))),
+            JourneyItemKind::Budget(Budget { most, window, then }) => {
+                let window = match window {
+                    Some(BudgetWindow::Calendar(window, _)) => format!(" per calendar {}", unit(*window)),
+                    Some(BudgetWindow::Other(window)) => format!(" per {}", self.source(*window)),
+                    None => String::new(),
+                };
+                let then =
+                    then.as_ref().map_or_else(String::new, |then| format!(" then {}", self.then(then)));
+                text(format!("budget {}{window}{then}", self.source(most.span)))
+            }
             JourneyItemKind::OnDeploy(OnDeploy::Migrate) => text("on deploy migrate"),
             JourneyItemKind::OnDeploy(OnDeploy::FinishOld) => text("on deploy finish old"),
             JourneyItemKind::Handler { event, body } => {

@@ -98,7 +98,7 @@ impl<'a> Source<'a> {
 
     /// The channels by what a message costs; of those that cost the same as written.
     fn cheapest_first(&self, mut channels: Vec<Word>) -> Vec<Word> {
-        channels.sort_by_key(|channel| self.checked.costs.get(channel).copied());
+        channels.sort_by_key(|channel| self.checked.catalog.costs.get(channel).copied());
         channels
     }
 

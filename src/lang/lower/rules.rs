@@ -78,8 +78,9 @@ fn rule(item: &JourneyItemKind, source: &mut Source<'_>, program: &mut Program) 
             then_exit: goal.then_exit.is_some(),
         }),
         JourneyItemKind::OnDeploy(how) => program.pinned = *how == ast::OnDeploy::FinishOld,
-        // The checker refuses `migrate` by name; purpose, handlers, stages and statements are lowered elsewhere.
-        JourneyItemKind::Error
+        // The checker refuses `migrate` by name; the budget lies in the catalog; purpose, handlers, stages and statements are lowered elsewhere.
+        JourneyItemKind::Budget(_)
+        | JourneyItemKind::Error
         | JourneyItemKind::Handler { .. }
         | JourneyItemKind::Migrate { .. }
         | JourneyItemKind::Purpose { .. }

@@ -328,7 +328,7 @@ impl<'s> Reader<'s> {
         part(p, Rule::duration).map(|d| CapWindow::Rolling(self.duration(&d)))
     }
 
-    fn effect(&mut self, p: &P<'s>) -> Option<Then> {
+    pub(super) fn effect(&mut self, p: &P<'s>) -> Option<Then> {
         let effect = part(p, Rule::effect)?;
         effect.clone().into_inner().find_map(|c| match c.as_rule() {
             Rule::k_wait => Some(Then::Wait(self.inner_duration(&effect))),

@@ -8,8 +8,8 @@ use super::steps::part_name;
 use super::words::Place;
 use super::{P, Reader, bounds, part, parts};
 use crate::lang::ast::{
-    Enter, EnterHow, ExitTrigger, Goal, ItemKind, Journey, JourneyItem, JourneyItemKind, MigrateKind,
-    MigrateLine, Name, OnDeploy, Ramp, Reenter, Side, Stmt, StmtKind,
+    Budget, BudgetWindow, Enter, EnterHow, ExitTrigger, Goal, ItemKind, Journey, JourneyItem,
+    JourneyItemKind, MigrateKind, MigrateLine, Name, OnDeploy, Ramp, Reenter, Side, Stmt, StmtKind,
 };
 
 impl<'s> Reader<'s> {
@@ -70,6 +70,7 @@ impl<'s> Reader<'s> {
             Rule::exit_rule => self.exit_rule(p)?,
             Rule::goal => JourneyItemKind::Goal(Box::new(self.goal(p)?)),
             Rule::lasts => JourneyItemKind::Lasts(self.inner_duration(p)?),
+            Rule::budget => JourneyItemKind::Budget(self.budget(p)?),
             Rule::on_deploy => JourneyItemKind::OnDeploy(match part(p, Rule::k_finish) {
                 Some(_) => OnDeploy::FinishOld,
                 None => OnDeploy::Migrate,
@@ -81,6 +82,19 @@ impl<'s> Reader<'s> {
             Rule::stage => JourneyItemKind::Stage { name: part_name(self, p)?, body: self.inner_block(p)? },
             Rule::migrate => self.migrate(p)?,
             _ => return None,
+        })
+    }
+
+    fn budget(&mut self, p: &P<'s>) -> Option<Budget> {
+        let calendar = part(p, Rule::calendar).and_then(|calendar| {
+            let unit = part(&calendar, Rule::unit).map(|u| unit(u.as_str()))?;
+            Some(BudgetWindow::Calendar(unit, self.span(&calendar)))
+        });
+        let other = part(p, Rule::wrong_window).map(|other| BudgetWindow::Other(self.span(&other)));
+        Some(Budget {
+            most: part(p, Rule::number).map(|n| self.number(&n))?,
+            window: calendar.or(other),
+            then: self.effect(p),
         })
     }
 
@@ -315,7 +329,7 @@ impl<'s> Reader<'s> {
 fn is_head(text: &str) -> bool {
     let mut words = text.split_whitespace();
     match words.next() {
-        Some("enter" | "goal" | "lasts" | "purpose" | "reenter" | "runs") => true,
+        Some("budget" | "enter" | "goal" | "lasts" | "purpose" | "reenter" | "runs") => true,
         Some("exit") => words.any(|word| word == "on" || word == "when"),
         _ => false,
     }

@@ -375,6 +375,7 @@ pub(super) fn is_line(rule: Rule) -> bool {
                 | Rule::exit_rule
                 | Rule::goal
                 | Rule::lasts
+                | Rule::budget
                 | Rule::on_deploy
                 | Rule::handler
                 | Rule::stage

@@ -38,7 +38,7 @@ pub(super) const STATEMENTS: &[&str] = &[
 
 /// What may stand directly in a journey besides statements.
 pub(super) const RULES: &[&str] =
-    &["enter", "exit", "goal", "lasts", "migrate", "on", "purpose", "reenter", "runs", "stage"];
+    &["enter", "exit", "goal", "lasts", "migrate", "on", "purpose", "reenter", "runs", "stage", "budget"];
 
 /// The list of lines that a line stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,7 @@ pub(super) fn form(head: &str, place: Place) -> Option<&'static str> {
         ("assign", _) => "assign TASK to TEAM up to 5 working days as NAME",
         ("at", _) => "at +2 days expect send email TEMPLATE",
         ("audience", _) => "audience NAME { sends \"secret:ads_export\" }",
+        ("budget", _) => "budget 500.00 per calendar month then skip",
         ("call", _) => "call TASK by TEAM up to 5 working days as NAME",
         ("cap", _) => "cap email marketing at 3 per 7 days then skip",
         ("case", _) => "case VALUE, VALUE { … }",
@@ -355,7 +356,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
     words! {
         k_add "add"  k_after "after"  k_and "and"  k_anniversary "anniversary"  k_always "always"
         k_as "as"  k_ask "ask"  k_assign "assign"  k_at "at"  k_audience "audience"  k_because "because"
-        k_before "before"  k_between "between"  k_by "by"  k_calendar "calendar"  k_call "call"
+        k_before "before"  k_between "between"  k_budget "budget"  k_by "by"  k_calendar "calendar"  k_call "call"
         k_cap "cap"  k_case "case"  k_change "change"  k_channel "channel"  k_consent "consent"
         k_contact "contact"  k_cron "cron"  k_deploy "deploy"  k_each "each"  k_else "else"
         k_empty "empty"  k_endpoint "endpoint"  k_enter "enter"  k_entry "entry"  k_event "event"
