@@ -33,7 +33,7 @@ async fn the_document_and_the_doors_say_the_same() {
     let listed: BTreeSet<String> = written.keys().cloned().collect();
     let there = paths(&doors.router);
     assert!(there.contains("/v1/batch"), "the router shows its paths: {}", doors.router);
-    assert_eq!(there, listed, "left: the doors; right: openapi.json");
+    assert_eq!(there, listed, "left: the doors; right: src/http/openapi.json");
 
     let mut keys = Vec::new();
     for scope in [Scope::Ingest, Scope::Read, Scope::Tasks] {

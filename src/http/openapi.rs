@@ -1,4 +1,4 @@
-//! What the doors are, for programs: `/openapi.json`, kept by hand beside the code.
+//! What the doors are, for programs: `/openapi.json`, kept by hand beside this file.
 
 use axum::Router;
 use axum::http::header;
@@ -7,7 +7,7 @@ use axum::routing::get;
 use super::Doors;
 
 /// The document.
-pub const DOCUMENT: &str = include_str!("../../openapi.json");
+pub const DOCUMENT: &str = include_str!("openapi.json");
 
 /// The table of routes.
 pub fn routes() -> Router<Doors> {
