@@ -510,9 +510,15 @@ fn somebody_logs_in_with_a_key_does_a_task_and_logs_out() {
         };
         assert_eq!(send("/take", &[]).await.header("location"), Some(at("").as_str()));
         assert!(browser.get(&at("")).await.body.contains("/release"), "it is in hand");
-        let refused = send("/outcome", &[("outcome", "reached"), ("answer.visits", "many")]).await;
+        let typed =
+            [("outcome", "reached"), ("answer.visits", "11"), ("answer.mood", "bad"), ("note", "rang twice")];
+        let refused = send("/outcome", &typed).await;
         assert!(refused.status == 422 && refused.body.contains("visits: "), "{}", refused.body);
-        assert!(refused.body.contains(r#"value="many""#), "what was typed is still there: {}", refused.body);
+        for kept in
+            [r#"value="reached" required checked"#, r#"value="bad" checked"#, ">rang twice</textarea>"]
+        {
+            assert!(refused.body.contains(kept), "{kept} was given, and is gone: {}", refused.body);
+        }
         assert_eq!(send("/postpone", &[("until", "2000-01-01T10:00")]).await.status, 422);
         assert_eq!(browser.get(&at(".ics")).await.status, 404, "nothing was agreed on");
         let tomorrow = start.plus_ms(DAY).to_string()[..16].to_owned();
@@ -542,6 +548,97 @@ fn somebody_logs_in_with_a_key_does_a_task_and_logs_out() {
         let out = browser.post("/logout", &[("token", &token)]).await;
         assert_eq!(out.header("location"), Some("/login"));
         assert!(out.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")), "{}", out.head);
+    });
+}
+
+#[test]
+fn what_can_be_chosen_is_chosen_and_what_cannot_is_typed() {
+    on_all(async |database| {
+        let mut rules = rules();
+        let answer = |name: &str, ty: Type| FieldType { name: name.into(), ty };
+        let task = rules.tasks.get_mut("winback_call").expect("it is declared");
+        task.answers = vec![
+            answer("visits", Type::Number(Some((0, 10)))),
+            answer("grade", Type::Number(Some((1, 6))).optional()),
+            answer("pieces", Type::Number(Some((0, 11)))),
+            answer("mood", Type::OneOf(["very_good".into(), "bad".into()].into())),
+            answer("again", Type::YesNo.optional()),
+        ];
+        let start = machine_now();
+        let store = open(&database, &rules, &[&calls()], start).await;
+        signs_up(&store, "ada", "+4930123456", start).await;
+        let doors = Open::deployed(store.clone(), Limits::default(), None).await;
+        let ana = key(&store, "Ana", &["sales"]).await;
+        let id = ids(&doors, &ana, "/v1/tasks").await.remove(0);
+        let body = Browser::log_in(&doors, &ana).await.get(&format!("/agent/{id}")).await.body;
+        let times = |part: &str| body.matches(part).count();
+        // Whoever owes no answer can take one back.
+        for (name, choices) in [
+            ("outcome", 2),
+            ("answer.visits", 11),
+            ("answer.grade", 7),
+            ("answer.mood", 2),
+            ("answer.again", 3),
+        ] {
+            assert_eq!(times(&format!(r#"type="radio" name="{name}""#)), choices, "{name}: {body}");
+        }
+        for (part, expected) in [
+            (r#"name="answer.visits" value="0" required"#, 1),
+            (r#"name="answer.grade" value="" checked"#, 1),
+            (r#"<input id="answer.pieces" name="answer.pieces" type="number""#, 1),
+            ("<legend>visits</legend>", 1),
+            (r#"<legend class="title">Outcome</legend>"#, 1),
+            ("<span>very good</span>", 1),
+            ("<select", 0),
+        ] {
+            assert_eq!(times(part), expected, "{part}: {body}");
+        }
+    });
+}
+
+#[test]
+fn all_that_was_noted_of_a_task_stands_on_its_page() {
+    on_all(async |database| {
+        let start = machine_now();
+        let store = open(&database, &rules(), &[&calls()], start).await;
+        signs_up(&store, "ada", "+4930123456", start).await;
+        let doors = Open::deployed(store.clone(), Limits::default(), None).await;
+        let (ana, ben) = (key(&store, "Ana", &["sales"]).await, key(&store, "Ben", &["sales"]).await);
+        let id = ids(&doors, &ana, "/v1/tasks").await.remove(0);
+        let put_off = async |who: &str, hours: i64, note: Json| {
+            let body = json!({ "until": start.plus_ms(hours * HOUR).to_string(), "note": note });
+            ask(&doors, who, &format!("POST /v1/tasks/{id}/postpone"), body).await
+        };
+        for (who, hours, note) in [
+            (&ana, 2, json!("the <line> was\nengaged")),
+            (&ana, 2, json!("the <line> was\nengaged")),
+            (&ben, 4, Json::Null),
+            (&ben, 4, json!("her son: try at noon")),
+            (&ana, 6, json!("away until Monday")),
+        ] {
+            let answer = put_off(who, hours, note).await;
+            assert_eq!(answer.0, 200, "{answer:?}");
+        }
+        let shown = ask(&doors, &ana, &format!("GET /v1/tasks/{id}"), Json::Null).await.1;
+        let told = shown["told"].as_array().expect("a list");
+        let of = |name: &str| told.iter().map(|one| one[name].as_str().unwrap_or("-")).collect::<Vec<_>>();
+        assert_eq!(of("who"), ["Ana", "Ben", "Ben", "Ana"], "{told:?}");
+        assert_eq!(of("note"), ["the <line> was\nengaged", "-", "her son: try at noon", "away until Monday"]);
+        assert_eq!((&shown["attempts"], &shown["note"]), (&json!(3), &json!("away until Monday")));
+
+        let body = Browser::log_in(&doors, &ben).await.get(&format!("/agent/{id}")).await.body;
+        let at = |part: &str| body.find(part).unwrap_or_else(|| panic!("{part} is missing: {body}"));
+        assert!(at("away until Monday") < at("her son: try at noon"), "the newest comes first");
+        assert!(at("her son: try at noon") < at("the &lt;line&gt; was\nengaged"));
+        assert!(body.matches(" · Ben<").count() == 2 && body.matches(" · Ana<").count() == 2, "{body}");
+
+        let tell = format!("POST /v1/tasks/{id}/outcome");
+        let answer = ask(&doors, &ana, &tell, json!({ "outcome": "reached", "note": "comes back" })).await;
+        assert_eq!(answer.0, 200, "{answer:?}");
+        let body = Browser::log_in(&doors, &ben).await.get(&format!("/agent/{id}")).await.body;
+        assert!(body.contains("comes back") && body.contains("her son"), "what is done can be read: {body}");
+        let person = doors.get("/v1/contacts/ada").await.1;
+        assert_eq!(person["tasks"][0]["told"].as_array().map(Vec::len), Some(5), "{person}");
     });
 }
 

@@ -13,15 +13,17 @@ use serde_json::Value as Json;
 
 use super::Doors;
 use super::calendar::Appointment;
+use super::fields::field;
 use super::frame::Frame;
 use super::pages::Language;
 use super::problem::Problem;
 use super::session::{Agent, SignedIn};
+use super::shown::{in_words, local, words, zone};
 use super::tasks::{Beside, Person, beside, queue, refused, seen};
 use crate::engine::program::Catalog;
 use crate::engine::world::Event;
 use crate::store::held::plain;
-use crate::store::tasks::{self, Now, Refused, Report, Task};
+use crate::store::tasks::{self, Attempt, Hand, Now, Refused, Report, Task};
 use crate::time::{Date, TimeOfDay, Timestamp, Zone};
 use crate::value::{FieldType, Type};
 
@@ -113,19 +115,6 @@ fn when(catalog: &Catalog, task: &Task, language: Language) -> String {
     text
 }
 
-fn zone(catalog: &Catalog) -> Zone {
-    Zone::named(&catalog.zone).unwrap_or_else(Zone::utc)
-}
-
-/// `Mo 04.05. 10:00`, `Mon 2026-05-04 10:00`.
-fn local(zone: &Zone, at: Timestamp, language: Language) -> String {
-    const DE: [&str; 7] = ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"];
-    const EN: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    let (date, time) = zone.local(at);
-    let day = usize::from(date.weekday()).saturating_sub(1).min(6);
-    format!("{} {date} {:02}:{:02}", language.pick(DE[day], EN[day]), time.hour(), time.minute())
-}
-
 // ---------------------------------------------------------------- one task
 
 /// What a page about a task says beside the task.
@@ -161,7 +150,7 @@ async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) ->
         @if let Some(wrong) = &telling.wrong { p.wrong role="alert" { (wrong) } }
         @if let Some(phone) = &person.phone { a.phone href={ "tel:" (dialed(phone)) } { (phone) } }
         @if let Some(address) = &person.address { p { (address) } }
-        @if let Some(note) = &task.hand.note { p.said { (note) } }
+        (tried(&zone(catalog), task, language))
         @if let Some(script) = &script { section.script { (PreEscaped(script)) } }
         (values(task, language))
         (happened(&zone(catalog), &events, language))
@@ -184,6 +173,36 @@ async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) ->
 /// A number as phones dial it.
 fn dialed(phone: &str) -> String {
     phone.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect()
+}
+
+/// What was told of the task so far, newest first.
+fn tried(zone: &Zone, task: &Task, language: Language) -> Markup {
+    let Hand { told, note, .. } = &task.hand;
+    let what = |attempt: &Attempt| match (&attempt.until, &attempt.outcome) {
+        (Some(until), _) => {
+            format!(
+                "{} {}",
+                language.pick("auf später gelegt:", "put off until"),
+                local(zone, *until, language)
+            )
+        }
+        (None, Some(outcome)) => words(outcome),
+        (None, None) => String::new(),
+    };
+    html! {
+        @if told.is_empty() {
+            @if let Some(note) = note { p.said { (note) } }
+        } @else {
+            h2 { (language.pick("Bisher versucht", "Tried so far")) }
+            ol.told reversed[told.len() > 1] {
+                @for attempt in told.iter().rev() { li {
+                    time datetime=(attempt.at) { (local(zone, attempt.at, language)) } " · " (attempt.who)
+                    div.dim { (what(attempt)) }
+                    @if let Some(note) = &attempt.note { p.note { (note) } }
+                } }
+            }
+        }
+    }
 }
 
 fn settled(task: &Task, language: Language) -> String {
@@ -219,24 +238,6 @@ fn happened(zone: &Zone, newest: &[Event], language: Language) -> Markup {
     } }
 }
 
-/// A name of the schema as people read it.
-fn words(name: &str) -> String {
-    name.replace('_', " ")
-}
-
-fn in_words(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        Json::Array(list) => list.iter().map(in_words).collect::<Vec<_>>().join(", "),
-        Json::Object(map) => {
-            let fields: Vec<String> =
-                map.iter().map(|(k, v)| format!("{}: {}", words(k), in_words(v))).collect();
-            fields.join(" · ")
-        }
-        other => other.to_string(),
-    }
-}
-
 // ---------------------------------------------------------------- forms
 
 fn hand(agent: &SignedIn, task: &Task, is_mine: bool) -> Markup {
@@ -266,10 +267,10 @@ fn outcome_form(
     let is_survey = task.is_survey();
     let chosen = given.get("outcome").map(String::as_str);
     html! {
-        h2 { (language.pick("Ergebnis", "Outcome")) }
-        form method="post" action={ "/agent/" (task.work.id) "/outcome" } {
+        form.outcome method="post" action={ "/agent/" (task.work.id) "/outcome" } {
             (agent.token())
             fieldset {
+                legend.title { (language.pick("Ergebnis", "Outcome")) }
                 @for outcome in &declared.outcomes {
                     label.choice {
                         input type="radio" name="outcome" value=(outcome) required checked[chosen == Some(&**outcome)];
@@ -288,48 +289,6 @@ fn note_field(id: &str, given: &BTreeMap<String, String>, language: Language) ->
     html! { div.part {
         label.field for=(id) { (language.pick("Notiz", "Note")) }
         textarea id=(id) name="note" rows="2" maxlength="1000" { (given.get("note").map_or("", String::as_str)) }
-    } }
-}
-
-/// The field of an answer, by its type. The name has a prefix, so that no answer can be taken for a field of ours.
-fn field(
-    answer: &FieldType,
-    label: &str,
-    must: bool,
-    given: &BTreeMap<String, String>,
-    language: Language,
-) -> Markup {
-    let name = format!("answer.{}", answer.name);
-    let value = given.get(&name).map_or("", String::as_str);
-    let needed = must && !answer.ty.is_optional();
-    let choice = |key: &str, shown: &str| {
-        html! { option value=(key) selected[value == key] { (shown) } }
-    };
-    let input = |kind: &str, mode: &str| {
-        html! { input id=(name) name=(name) type=(kind) inputmode=(mode) value=(value) required[needed]; }
-    };
-    html! { div.part {
-        label.field for=(name) { (label) }
-        @match answer.ty.required() {
-            Type::OneOf(values) => select id=(name) name=(name) required[needed] {
-                option value="" { "–" }
-                @for one in values.iter() { (choice(one, &words(one))) }
-            },
-            Type::YesNo => select id=(name) name=(name) required[needed] {
-                option value="" { "–" }
-                (choice("true", language.pick("ja", "yes")))
-                (choice("false", language.pick("nein", "no")))
-            },
-            Type::Number(range) => input id=(name) name=(name) type="number" inputmode="numeric" step="1"
-                min=[range.map(|(low, _)| low)] max=[range.map(|(_, high)| high)] value=(value) required[needed];,
-            Type::Decimal(_) => (input("text", "decimal")),
-            Type::Date => (input("date", "text")),
-            Type::Time => (input("time", "text")),
-            Type::Email => (input("email", "email")),
-            Type::Phone => (input("tel", "tel")),
-            Type::Text => textarea id=(name) name=(name) rows="3" required[needed] { (value) },
-            _ => (input("text", "text")),
-        }
     } }
 }
 

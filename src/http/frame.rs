@@ -101,6 +101,16 @@ fieldset{border:0;margin:0 0 1rem;padding:0}legend,label.field{display:block;fon
 label.choice{display:flex;align-items:center;gap:.75rem;min-height:2.75rem;padding:.25rem .75rem;margin:0 0 .4rem;border:1px solid #8886;border-radius:.6rem}\
 input,select,textarea{font:inherit;width:100%;max-width:100%;min-width:0;padding:.6rem;border:1px solid #888;border-radius:.5rem;background:Field;color:FieldText}\
 input[type=radio]{width:1.25rem;height:1.25rem;flex:none}\
+.scale{display:grid;grid-template-columns:repeat(auto-fit,minmax(2.75rem,1fr));gap:.4rem}\
+label.step{position:relative;display:flex;align-items:center;justify-content:center;min-height:2.75rem;border:1px solid #888;border-radius:.5rem}\
+label.step input{position:absolute;inset:0;width:100%;height:100%;margin:0;padding:0;opacity:0;cursor:pointer}\
+label.choice{cursor:pointer}\
+label.step:has(:checked),label.choice:has(:checked){border-color:#1f5fbf;box-shadow:inset 0 0 0 1px #1f5fbf;background:#1f5fbf22;font-weight:600}\
+label.step:has(:focus-visible){outline:3px solid #9ec5ff;outline-offset:2px}\
+.heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}\
+legend.title{font-size:1.05rem;margin:0 0 .5rem}form.outcome{margin-top:1.75rem}\
+ol.told{margin:0;padding:0;list-style:none}ol.told li{padding:.5rem 0;border-top:1px solid #8884}\
+.note{margin:.25rem 0 0;white-space:pre-line}\
 .script{border-left:4px solid #1f5fbf66;padding:.1rem 0 .1rem 1rem;margin:1rem 0}\
 .script table{display:block;overflow-x:auto}.script pre{white-space:pre-wrap}\
 .part{margin:0 0 1rem}\

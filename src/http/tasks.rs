@@ -356,6 +356,7 @@ fn as_json(catalog: &Catalog, task: &Task, person: &Person, now: Now) -> Json_ {
         "overdue": task.is_overdue(now), "attempts": hand.attempts, "again_at": moment(hand.again_at),
         "taken_by": match &*task.state { "open" => task.holder(now), _ => hand.taken_by.as_deref() },
         "taken_until": moment(hand.taken_until.filter(|_| task.holder(now).is_some())), "note": hand.note,
+        "told": hand.told.iter().map(tasks::Attempt::as_json).collect::<Vec<_>>(),
         "outcomes": declared.map(|declared: &Declared| &declared.outcomes),
         "answers": answers.iter().map(answer).collect::<Vec<_>>(),
     })

@@ -1,6 +1,6 @@
 //! Taking a task in hand, postponing it, and giving it back. Each is one change of the row, which says itself whether it may be.
 
-use super::{Now, Refused, Task, find};
+use super::{Attempt, Now, Refused, Task, find};
 use crate::engine::program::{Catalog, ZoneRef};
 use crate::engine::wait;
 use crate::id::TaskId;
@@ -35,9 +35,11 @@ pub async fn postpone(
     now: Now,
 ) -> Result<Result<Task, Refused>> {
     const POSTPONE: &str = "UPDATE tasks SET attempts = attempts + CASE WHEN again_at = $1 THEN 0 ELSE 1 END, \
-        again_at = $2, note = COALESCE($3, note), taken_by = $4, taken_at = $5, taken_until = NULL \
-        WHERE bucket = $6 AND id = $7 AND state = 'open' AND expires_at > $8 \
-        AND (taken_until IS NULL OR taken_until <= $9 OR taken_by = $10)";
+        again_at = $2, note = COALESCE($3, note), taken_by = $4, taken_at = $5, taken_until = NULL, \
+        told = CASE WHEN again_at = $1 AND COALESCE($3, note, '') = COALESCE(note, '') THEN told \
+            ELSE COALESCE(told, '') || $6 END \
+        WHERE bucket = $7 AND id = $8 AND state = 'open' AND expires_at > $9 \
+        AND (taken_until IS NULL OR taken_until <= $10 OR taken_by = $11)";
     change(store, id, who, now, async |tx, task| {
         if until <= now.journey {
             return Ok(0);
@@ -46,7 +48,14 @@ pub async fn postpone(
         if until >= task.work.expires_at {
             return Ok(0);
         }
-        let mut args = args![until, until, note.map(str::to_owned), who, now.machine];
+        let attempt = Attempt {
+            at: now.journey,
+            who: who.to_owned(),
+            until: Some(until),
+            outcome: None,
+            note: note.map(str::to_owned),
+        };
+        let mut args = args![until, until, note.map(str::to_owned), who, now.machine, attempt.to_line()];
         args.extend(args![task.bucket, id, now.journey, now.machine, who]);
         tx.exec(POSTPONE, args).await
     })

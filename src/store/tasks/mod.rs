@@ -6,12 +6,15 @@
 //! An open task is in the hands of one person at a time, for half an hour unless it is taken again. When it is due, expires or is
 //! tried again is told by the journey's clock; how long it is in hand, by the machine's.
 //!
-//! - `queue`: what is to be done; `hand`: taking, postponing and giving back; `outcome`: what came of it
+//! - `queue`: what is to be done; `hand`: taking, postponing and giving back; `outcome`: what came of it;
+//!   `attempts`: what was told of it on the way
 
+mod attempts;
 mod hand;
 mod outcome;
 mod queue;
 
+pub use self::attempts::Attempt;
 pub use self::hand::{IN_HAND, postpone, release, take};
 pub use self::outcome::{ASK, Report, declared, outcome, was_told};
 pub use self::queue::{in_hand, list_open, people, queue};
@@ -48,7 +51,10 @@ pub struct Hand {
     pub attempts: u32,
     /// When it is tried again.
     pub again_at: Option<Timestamp>,
+    /// The newest note.
     pub note: Option<String>,
+    /// Each attempt as it was told, oldest first.
+    pub told: Vec<Attempt>,
 }
 
 /// A moment by both clocks.
@@ -202,7 +208,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, tasks.bucket, contact, enrollment, journey, step, round, verb, task, team, given, \
-            due_at, expires_at, state, outcome, taken_by, taken_until, attempts, again_at, note FROM ",
+            due_at, expires_at, state, outcome, taken_by, taken_until, attempts, again_at, note, told FROM ",
             $rest
         )
     };
@@ -266,6 +272,7 @@ async fn read(conn: &mut Conn, rows: Vec<Row>) -> Result<Vec<Task>> {
                 attempts: u32::try_from(row.i64(17)?).unwrap_or(u32::MAX),
                 again_at: row.opt_at(18)?,
                 note: row.opt_text(19)?.map(str::to_owned),
+                told: attempts::from_text(row.opt_text(20)?.unwrap_or_default())?,
             },
         })
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::hand::refused;
-use super::{Now, Refused, Task, find};
+use super::{Attempt, Now, Refused, Task, find};
 use crate::engine::eval::ANSWERED;
 use crate::engine::program::{Catalog, Task as Declared};
 use crate::engine::world::{Fields, Input, NewTask, Outcome};
@@ -27,9 +27,9 @@ pub struct Report<'a> {
 /// Takes the outcome that somebody reports, and tells the enrollment. A task has one outcome: a second report changes nothing.
 pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) -> Result<Result<(), Refused>> {
     const SETTLE: &str = "UPDATE tasks SET state = 'done', outcome = $1, answers = $2, settled_at = $3, \
-        attempts = attempts + 1, taken_by = $4, note = COALESCE($5, note) \
-        WHERE bucket = $6 AND id = $7 AND state = 'open' \
-        AND (taken_until IS NULL OR taken_until <= $8 OR taken_by = $9)";
+        attempts = attempts + 1, taken_by = $4, note = COALESCE($5, note), told = COALESCE(told, '') || $6 \
+        WHERE bucket = $7 AND id = $8 AND state = 'open' \
+        AND (taken_until IS NULL OR taken_until <= $9 OR taken_by = $10)";
     let mut tx = store.write().await?;
     let Some(task) = find(&mut tx, id).await? else { return Ok(Err(Refused::Unknown)) };
     if let Some(refused) = refused(&task, report.who, now) {
@@ -44,7 +44,21 @@ pub async fn outcome(store: &Store, id: TaskId, report: Report<'_>, now: Now) ->
         None => Fields::new(),
     };
     let mut args = args![report.outcome, fields::to_text(&fields), now.journey, report.who];
-    args.extend(args![report.note.map(str::to_owned), task.bucket, id, now.machine, report.who]);
+    let attempt = Attempt {
+        at: now.journey,
+        who: report.who.to_owned(),
+        until: None,
+        outcome: Some(report.outcome.to_owned()),
+        note: report.note.map(str::to_owned),
+    };
+    args.extend(args![
+        report.note.map(str::to_owned),
+        attempt.to_line(),
+        task.bucket,
+        id,
+        now.machine,
+        report.who
+    ]);
     if tx.exec(SETTLE, args).await? == 0 {
         // Somebody else was faster, on another connection.
         let after = find(&mut tx, id).await?;
