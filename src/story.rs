@@ -4,6 +4,9 @@
 //! Nothing is decided or looked up here. A reason that a note carries (`because`) is told with its inputs; one from the time
 //! before notes carried any is told by its name alone.
 
+pub mod standing;
+pub mod steps;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

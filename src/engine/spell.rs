@@ -152,7 +152,8 @@ fn operator(op: BinaryOp) -> (&'static str, u8) {
     }
 }
 
-fn days(days: Days) -> String {
+/// Days of the week by their names.
+pub fn days(days: Days) -> String {
     const NAMES: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     match (days.mask & 0x7f, days.working) {
         (0x1f, true) => "working day".to_owned(),

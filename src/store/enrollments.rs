@@ -117,6 +117,8 @@ fn read_past(row: &Row) -> Result<Past> {
 pub struct Line {
     pub id: EnrollmentId,
     pub journey: Word,
+    /// The number of the program that it runs through.
+    pub program: i64,
     pub key: String,
     pub entered_at: Timestamp,
     pub ended_at: Option<Timestamp>,
@@ -126,7 +128,7 @@ pub struct Line {
 
 /// All enrollments of a contact, oldest first.
 pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Line>> {
-    const OF: &str = "SELECT id, journey, key, entered_at, ended_at, reason FROM enrollments \
+    const OF: &str = "SELECT id, journey, key, entered_at, ended_at, reason, program FROM enrollments \
         WHERE bucket = $1 AND contact = $2 ORDER BY id";
     let bucket = conn.core.bucket_of(contact);
     let rows = conn.fetch(OF, args![bucket, contact]).await?;
@@ -144,6 +146,7 @@ pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Line>
             entered_at: row.at(3)?,
             ended_at: row.opt_at(4)?,
             reason: row.opt_i64(5)?.map(|reason| names::spelled(&words, reason)).transpose()?,
+            program: row.i64(6)?,
         })
     };
     rows.iter().map(line).collect()

@@ -25,7 +25,7 @@ use super::sql::args;
 use super::{Conn, Dialect, Result, Row, Rows, Store, journeys, receipts};
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{Input, Outcome};
-use crate::id::DeliveryId;
+use crate::id::{ContactId, DeliveryId};
 use crate::link::read_code;
 use crate::time::{DAY, Timestamp};
 use crate::value::Value;
@@ -294,6 +294,41 @@ pub async fn as_cut(
         all.push(Letter { claimed, bucket, is_thawed });
     }
     Ok(all)
+}
+
+/// A letter of a contact, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub delivery: DeliveryId,
+    /// On the journey clock.
+    pub due_at: Timestamp,
+    /// The name of its batch, once it is in one.
+    pub batch: Option<String>,
+    /// The code by which it can be answered, as long as it can be.
+    pub code: Option<String>,
+    /// When it was answered by its code, on the machine's clock.
+    pub answered_at: Option<Timestamp>,
+}
+
+/// The letters of a contact, oldest first.
+pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Line>> {
+    const OF: &str = "SELECT deliveries.id, deliveries.due_at, letter_batches.name, response_codes.code, \
+        response_codes.used_at FROM deliveries \
+        LEFT JOIN letter_batches ON letter_batches.id = deliveries.batch \
+        LEFT JOIN response_codes ON response_codes.delivery = deliveries.id \
+        WHERE deliveries.bucket = $1 AND deliveries.contact = $2 AND deliveries.batch IS NOT NULL \
+        ORDER BY deliveries.id";
+    let bucket = conn.core.bucket_of(contact);
+    let line = |row: &Row| {
+        Ok(Line {
+            delivery: DeliveryId(row.i64(0)?),
+            due_at: row.at(1)?,
+            batch: row.opt_text(2)?.map(str::to_owned),
+            code: row.opt_text(3)?.map(str::to_owned),
+            answered_at: row.opt_at(4)?,
+        })
+    };
+    conn.fetch(OF, args![bucket, contact]).await?.iter().map(line).collect()
 }
 
 /// Records that a batch is done, unless letters of it are not yet; whether it is.

@@ -8,7 +8,7 @@ use fahrplan::engine::world::NewTask;
 use fahrplan::id::{ContactId, EnrollmentId, TaskId};
 use fahrplan::store::deliveries::{self, Claim, Closed, Finished, Kept, SendResult};
 use fahrplan::store::tasks::{self, Now, Report};
-use fahrplan::store::{Dialect, Store, advance_bucket, brakes, pools};
+use fahrplan::store::{Dialect, Store, advance_bucket, brakes, letters, pools};
 use fahrplan::time::{DAY, MINUTE, Timestamp};
 use fahrplan::value::Decimal;
 
@@ -96,6 +96,7 @@ pub(super) async fn be_busy(store: &Store) {
     deliveries::record(store, finished, end).await.expect("recorded");
     let mut conn = store.read().await.expect("a connection");
     pools::of_contact(&mut conn, contact).await.expect("read");
+    letters::of_contact(&mut conn, contact).await.expect("read");
     drop(conn);
     work(store, contact, end).await;
 }

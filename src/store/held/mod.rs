@@ -1,18 +1,24 @@
-//! Everything that is held on one contact, read at once: what `contact show` and `GET /v1/contacts/…` show.
+//! Everything that is held on one contact, read at once: what `contact show`, `GET /v1/contacts/…` and the page of a person show.
+
+mod lines;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+pub use self::lines::{Line, Part};
 use super::contacts::{self, Contact};
+use super::journeys::Deployed;
 use super::permissions::LedgerLine;
 use super::{
-    Conn, Result, brakes, deliveries, enrollments, events, history, journeys, permissions, suppressions,
-    surveys, tasks,
+    Conn, Result, brakes, deliveries, enrollments, events, history, journeys, letters, permissions, pools,
+    suppressions, surveys, tasks,
 };
 use crate::engine::program::Word;
 use crate::engine::world::{Event, Fields, Note};
+use crate::id::EnrollmentId;
+use crate::story::standing::Standing;
 use crate::story::{Fate, Teller};
 use crate::time::Timestamp;
 
@@ -24,10 +30,15 @@ pub struct Held {
     pub contact: Contact,
     pub consents: Vec<LedgerLine>,
     pub enrollments: Vec<enrollments::Line>,
+    /// Where the enrollments stand.
+    pub places: BTreeMap<EnrollmentId, Place>,
     pub deliveries: Vec<deliveries::Line>,
+    pub letters: Vec<letters::Line>,
     pub tasks: Vec<tasks::Task>,
     /// To surveys.
     pub answers: Vec<surveys::Line>,
+    /// From pools.
+    pub codes: Vec<pools::Taken>,
     /// Oldest first, as all the others.
     pub events: Vec<Event>,
     pub history: Vec<Note>,
@@ -37,6 +48,15 @@ pub struct Held {
     pub slots: Vec<(Timestamp, Word, Word)>,
     /// Tells what happened in words.
     pub teller: Teller,
+}
+
+/// Where an enrollment stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The beginning of the content hash of the journey's version.
+    pub version: String,
+    /// Where it rests; nothing once it has ended, or where what was decided is kept no longer.
+    pub standing: Option<Standing>,
 }
 
 impl Held {
@@ -66,19 +86,25 @@ impl Held {
         let deliveries = deliveries::of_contact(conn, id).await?;
         let standing = brakes::standing(conn).await?;
         let fates = deliveries.iter().map(|line| (line.id, fate(line, &standing))).collect();
+        let enrollments = enrollments::of_contact(conn, id).await?;
+        let history = history::of_contact(conn, id).await?;
+        let teller = Teller {
+            suppressed: suppressions::of_contact(conn, &catalog, &contact.attributes).await?,
+            catalog,
+            programs: deployed.programs().map(Arc::clone).collect(),
+            deliveries: fates,
+        };
         Ok(Held {
             consents: permissions::ledger(conn, id).await?,
-            enrollments: enrollments::of_contact(conn, id).await?,
-            history: history::of_contact(conn, id).await?,
+            places: places(&deployed, &teller, &enrollments, &history),
+            enrollments,
+            history,
+            letters: letters::of_contact(conn, id).await?,
             answers: surveys::of_contact(conn, id).await?,
+            codes: pools::of_contact(conn, id).await?,
             pauses: permitted.pauses.into_iter().collect(),
             slots: permitted.slots,
-            teller: Teller {
-                suppressed: suppressions::of_contact(conn, &catalog, &contact.attributes).await?,
-                catalog,
-                programs: deployed.programs().map(Arc::clone).collect(),
-                deliveries: fates,
-            },
+            teller,
             deliveries,
             contact,
             tasks,
@@ -98,7 +124,12 @@ impl Held {
             })
         };
         let enrollment = |line: &enrollments::Line| {
+            let place = self.places.get(&line.id);
+            let standing = place.and_then(|place| place.standing.as_ref());
             json!({
+                "version": place.map(|place| &place.version), "step": standing.map(|at| &at.step),
+                "since": moment(standing.map(|at| at.since)), "until": moment(standing.and_then(|at| at.until)),
+                "waits_for": standing.and_then(|at| at.waits_for.as_deref()),
                 "id": line.id.to_string(), "journey": line.journey, "key": line.key,
                 "entered_at": line.entered_at.to_string(), "ended_at": moment(line.ended_at),
                 "reason": line.reason,
@@ -120,8 +151,16 @@ impl Held {
                 "verb": work.verb, "task": work.task, "team": work.team, "with": plain(&work.with),
                 "state": task.state, "outcome": task.outcome,
                 "due_at": work.due_at.to_string(), "expires_at": work.expires_at.to_string(),
+                "told": task.hand.told.iter().map(tasks::Attempt::as_json).collect::<Vec<_>>(),
             })
         };
+        let letter = |letter: &letters::Line| {
+            json!({
+                "id": letter.delivery.to_string(), "batch": letter.batch, "code": letter.code,
+                "answered_at": moment(letter.answered_at),
+            })
+        };
+        let code = |code: &pools::Taken| json!({ "pool": code.pool, "fields": plain(&code.fields), "at": code.at.to_string() });
         let event = |event: &Event| {
             json!({
                 "name": event.name, "at": event.occurred_at.to_string(),
@@ -146,12 +185,30 @@ impl Held {
             "slots": self.slots.iter().map(|(at, channel, purpose)| json!({ "at": at.to_string(), "channel": channel, "purpose": purpose })).collect::<Vec<_>>(),
             "enrollments": self.enrollments.iter().map(enrollment).collect::<Vec<_>>(),
             "deliveries": self.deliveries.iter().map(delivery).collect::<Vec<_>>(),
+            "letters": self.letters.iter().map(letter).collect::<Vec<_>>(),
+            "codes": self.codes.iter().map(code).collect::<Vec<_>>(),
             "tasks": self.tasks.iter().map(task).collect::<Vec<_>>(),
             "answers": self.answers.iter().map(surveys::Line::as_json).collect::<Vec<_>>(),
             "events": self.events.iter().map(event).collect::<Vec<_>>(),
             "history": self.history.iter().map(note).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Where each enrollment stands.
+fn places(
+    deployed: &Deployed,
+    teller: &Teller,
+    enrollments: &[enrollments::Line],
+    history: &[Note],
+) -> BTreeMap<EnrollmentId, Place> {
+    let place = |line: &enrollments::Line| {
+        let program = deployed.program(line.program)?;
+        let own = || history.iter().filter(|note| note.enrollment == Some(line.id)).collect::<Vec<_>>();
+        let standing = if line.ended_at.is_none() { teller.standing(program, &own()) } else { None };
+        Some((line.id, Place { version: program.hash().to_string().chars().take(12).collect(), standing }))
+    };
+    enrollments.iter().filter_map(place).collect()
 }
 
 /// What became of a delivery, as a story tells it.
