@@ -397,33 +397,38 @@ fn a_call_that_is_never_made_takes_no_slot_of_a_cap() {
 // ---------------------------------------------------------------- the pages
 
 /// A browser: it keeps its cookie and sends its forms as browsers do.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     doors: &'a Open,
     cookie: String,
     origin: &'static str,
+    pub(crate) language: &'static str,
 }
 
-struct Page {
-    status: u16,
+pub(crate) struct Page {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Page {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         let (_, rest) = self.body.split_once(r#"name="token" value=""#).expect("a form");
         rest.split('"').next().expect("an end")
     }
 }
 
 impl<'a> Browser<'a> {
-    async fn log_in(doors: &'a Open, key: &str) -> Browser<'a> {
-        let mut browser = Browser { doors, cookie: String::new(), origin: "http://localhost" };
+    pub(crate) fn nobody(doors: &'a Open) -> Browser<'a> {
+        Browser { doors, cookie: String::new(), origin: "http://localhost", language: "en" }
+    }
+
+    pub(crate) async fn log_in(doors: &'a Open, key: &str) -> Browser<'a> {
+        let mut browser = Browser::nobody(doors);
         let page = browser.post("/login", &[("key", key), ("next", "/agent")]).await;
         assert_eq!((page.status, page.header("location")), (303, Some("/agent")), "{}", page.body);
         let cookie = page.header("set-cookie").expect("a cookie");
@@ -431,11 +436,11 @@ impl<'a> Browser<'a> {
         browser
     }
 
-    async fn get(&self, path: &str) -> Page {
+    pub(crate) async fn get(&self, path: &str) -> Page {
         self.send(&format!("GET {path} HTTP/1.1\r\n"), "").await
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let coded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let pairs: Vec<String> =
             fields.iter().map(|(name, value)| format!("{name}={}", coded(value))).collect();
@@ -450,8 +455,10 @@ impl<'a> Browser<'a> {
         let cookie =
             if self.cookie.is_empty() { String::new() } else { format!("cookie: a=b; {}\r\n", self.cookie) };
         let length = body.len();
-        let head =
-            format!("{head}host: x\r\n{cookie}connection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        let head = format!(
+            "{head}host: x\r\naccept-language: {}\r\n{cookie}connection: close\r\ncontent-length: {length}\r\n\r\n{body}",
+            self.language
+        );
         let answer = self.doors.say(head.as_bytes()).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -467,7 +474,7 @@ fn somebody_logs_in_with_a_key_does_a_task_and_logs_out() {
         let ada = signs_up(&store, "ada", "+49 30 123456", start).await;
         let doors = Open::deployed(store.clone(), Limits::default(), None).await;
         let ana = key(&store, "Ana", &["sales"]).await;
-        let nobody = Browser { doors: &doors, cookie: String::new(), origin: "http://localhost" };
+        let nobody = Browser::nobody(&doors);
         let away = nobody.get("/agent").await;
         assert_eq!((away.status, away.header("location")), (303, Some("/login?next=/agent")));
         assert_eq!(nobody.post("/login", &[("key", "fp_00000000_x")]).await.status, 403);
@@ -659,7 +666,7 @@ async fn nobody_else_uses_a_session() {
     assert_ne!(others, token, "each session has its own");
     assert_eq!(browser.post("/logout", &[("token", &others)]).await.status, 403);
     for origin in ["https://evil.example", "null", "http://localhost.evil.example", "http://x:1"] {
-        let evil = Browser { doors: &doors, cookie: browser.cookie.clone(), origin };
+        let evil = Browser { cookie: browser.cookie.clone(), origin, ..Browser::nobody(&doors) };
         assert_eq!(evil.post("/logout", &[("token", &token)]).await.status, 403, "{origin}");
         assert_eq!(evil.post("/login", &[("key", &ana)]).await.status, 403, "{origin}");
     }
@@ -669,7 +676,7 @@ async fn nobody_else_uses_a_session() {
         let mut bytes = value.as_bytes().to_vec();
         bytes[at] = if bytes[at] == b'7' { b'8' } else { b'7' };
         let cookie = format!("{name}={}", String::from_utf8(bytes).expect("ASCII"));
-        let forged = Browser { doors: &doors, cookie, origin: "http://localhost" };
+        let forged = Browser { cookie, ..Browser::nobody(&doors) };
         assert_eq!(forged.get("/agent").await.status, 303, "{at}");
     }
     // A key without the scope opens the log-in, and no tasks.
@@ -692,7 +699,7 @@ async fn a_cookie_is_for_this_host_alone_and_over_encryption_where_there_is_some
         let store = Store::open(&path).await.expect("the database opens");
         let doors = Open::reached_at(url, store.clone(), Limits::default(), Some(directory)).await;
         let ana = key(&store, "Ana", &[]).await;
-        let mut browser = Browser { doors: &doors, cookie: String::new(), origin: url };
+        let mut browser = Browser { origin: url, ..Browser::nobody(&doors) };
         let page = browser.post("/login", &[("key", &ana)]).await;
         let cookie = page.header("set-cookie").expect("a cookie").to_owned();
         assert!(

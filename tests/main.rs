@@ -24,6 +24,7 @@ mod openapi;
 mod operating;
 mod outbound;
 mod parse;
+mod people;
 mod reading;
 mod replies;
 mod serving;

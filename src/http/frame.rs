@@ -11,6 +11,24 @@ use sha2::Digest as _;
 
 use super::pages::Language;
 use super::session::SignedIn;
+use crate::store::keys::Scope;
+
+/// The pages that somebody's key opens; nothing where it is one alone.
+fn ways(signed_in: &SignedIn, language: Language) -> Markup {
+    let scopes = &signed_in.key.scopes;
+    let mut ways = Vec::new();
+    if scopes.contains(&Scope::Tasks) {
+        ways.push(("/agent", language.pick("Aufgaben", "Tasks")));
+    }
+    if scopes.contains(&Scope::Read) {
+        ways.extend([("/people", language.pick("Personen", "People")), ("/journeys", "Journeys")]);
+    }
+    html! { @if ways.len() > 1 {
+        nav.ways aria-label=(language.pick("Bereiche", "Areas")) {
+            @for (to, name) in ways { a href=(to) { (name) } }
+        }
+    } }
+}
 
 /// A page.
 pub struct Frame<'a> {
@@ -21,7 +39,18 @@ pub struct Frame<'a> {
     pub body: Markup,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// A page that says one thing, and where to go on.
+    pub fn notice(signed_in: &'a SignedIn, title: &'a str, text: &str, back: &str) -> Frame<'a> {
+        let language = signed_in.language;
+        let body = html! {
+            h1 { (title) }
+            p { (text) }
+            p { a href=(back) { "← " (language.pick("Zurück", "Back")) } }
+        };
+        Frame { language, title, signed_in: Some(signed_in), body }
+    }
+
     /// The page as an answer. No script, no foreign source, no frame, no referrer, and no copy is kept: it is about somebody.
     pub fn answer(self, status: StatusCode) -> Response {
         let mut response = (status, Html(self.markup().into_string())).into_response();
@@ -54,6 +83,7 @@ impl Frame<'_> {
                 body {
                     @if let Some(signed_in) = self.signed_in {
                         header {
+                            (ways(signed_in, self.language))
                             span.who { (signed_in.key.holder()) }
                             form method="post" action="/logout" {
                                 (signed_in.token())
@@ -83,8 +113,9 @@ const STYLE: &str = "\
 *{box-sizing:border-box}\
 body{margin:0;font:17px/1.45 system-ui,sans-serif;background:Canvas;color:CanvasText;overflow-wrap:anywhere}\
 header{display:flex;justify-content:space-between;align-items:center;gap:1rem;padding:.5rem 1rem;border-bottom:1px solid #8884}\
-header form{margin:0}.who{color:GrayText}\
-main{max-width:40rem;margin:0 auto;padding:1rem 1rem 3rem}\
+header form{margin:0}.who{color:GrayText;margin-left:auto}\
+.ways{display:flex;flex-wrap:wrap;gap:.25rem 1rem}.ways a{padding:.4rem 0;font-weight:600;text-decoration:none}\
+main{max-width:46rem;margin:0 auto;padding:1rem 1rem 3rem}\
 h1{font-size:1.4rem;line-height:1.25;margin:.25rem 0 .75rem}\
 h2{font-size:1.05rem;margin:1.75rem 0 .5rem}\
 p{margin:.5rem 0}a{color:#1f5fbf}.dim{color:GrayText}\
@@ -109,6 +140,19 @@ label.step:has(:checked),label.choice:has(:checked){border-color:#1f5fbf;box-sha
 label.step:has(:focus-visible){outline:3px solid #9ec5ff;outline-offset:2px}\
 .heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}\
 legend.title{font-size:1.05rem;margin:0 0 .5rem}form.outcome{margin-top:1.75rem}\
+.badge{display:inline-block;font-size:.8rem;font-weight:600;padding:.1rem .55rem;margin:0 .5rem .25rem 0;border:1px solid #8886;border-radius:1rem}\
+.badge.open{background:#1a7f3722}.badge.paused,.badge.held{background:#b3261e22}\
+ul.cards .badge{float:right;margin:0 0 0 .5rem}\
+ol.lines,ol.steps,ul.bars{list-style:none;margin:0;padding:0}\
+ol.lines li{padding:.4rem 0;border-top:1px solid #8884}ol.lines time{display:block;font-size:.85rem;color:GrayText}\
+details{padding:.4rem 0;border-top:1px solid #8884}summary{cursor:pointer;padding:.25rem 0}\
+.turn{display:flex;justify-content:space-between;gap:1rem;padding:1rem 0}\
+ul.bars li{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:0 1rem;padding:.25rem 0}\
+ul.bars meter{grid-column:1/-1;width:100%;height:.5rem}\
+ol.steps li{display:grid;grid-template-columns:3.5rem minmax(0,1fr);gap:.75rem;padding:.4rem 0;border-top:1px solid #8884}\
+ol.steps .count{text-align:right}ol.steps li.busy{background:#1f5fbf18}ol.steps li:target{outline:2px solid #1f5fbf}\
+.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem .3rem 0;border-top:1px solid #8884}\
+.number{text-align:right}td.number{font-variant-numeric:tabular-nums}\
 ol.told{margin:0;padding:0;list-style:none}ol.told li{padding:.5rem 0;border-top:1px solid #8884}\
 .note{margin:.25rem 0 0;white-space:pre-line}\
 .script{border-left:4px solid #1f5fbf66;padding:.1rem 0 .1rem 1rem;margin:1rem 0}\

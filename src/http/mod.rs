@@ -16,7 +16,9 @@ pub mod limits;
 pub mod links;
 pub mod mail;
 pub mod openapi;
+pub mod overview;
 pub mod pages;
+pub mod people;
 pub mod problem;
 pub mod read;
 pub mod receipts;
@@ -127,6 +129,8 @@ pub fn router(doors: Doors) -> Router {
         .merge(consents::routes())
         .merge(mail::routes())
         .merge(openapi::routes())
+        .merge(overview::routes())
+        .merge(people::routes())
         .merge(read::routes())
         .merge(receipts::routes())
         .merge(rejected::routes())

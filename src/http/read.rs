@@ -30,8 +30,13 @@ pub fn routes() -> Router<Doors> {
         .route("/v1/journeys/{name}", get(journey))
 }
 
+/// Whether somebody may be known by that.
+pub(super) fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.len() <= LONGEST_KEY && !key.chars().any(char::is_control)
+}
+
 async fn held(doors: &Doors, key: &str) -> Result<Held, Problem> {
-    if key.len() > LONGEST_KEY || key.chars().any(char::is_control) {
+    if !is_key(key) {
         return Err(Problem::not_found("contact"));
     }
     let mut conn = doors.store.read().await?;
@@ -98,7 +103,7 @@ async fn timeline(
 
 /// All journeys with their people, as `status` shows them.
 async fn journeys(_key: MayRead, State(doors): State<Doors>) -> Result<Json<Json_>, Problem> {
-    let status = status::read(&doors.store, doors.clock.now()).await?;
+    let status = status::overview(&mut doors.store.read().await?, doors.clock.now()).await?;
     Ok(Json(json!({ "deployment": status.deployment, "paused": status.paused, "journeys": status.journeys })))
 }
 
@@ -108,7 +113,7 @@ async fn journey(
     State(doors): State<Doors>,
     Path(name): Path<String>,
 ) -> Result<Json<Json_>, Problem> {
-    let status = status::read(&doors.store, doors.clock.now()).await?;
+    let status = status::overview(&mut doors.store.read().await?, doors.clock.now()).await?;
     let found = status.journeys.into_iter().find(|journey| journey.name == name);
     let mut json = json!(found.ok_or_else(|| Problem::not_found("journey"))?);
     if let (Some(program), Some(fields)) =

@@ -45,6 +45,10 @@ pub struct SignedIn {
 #[derive(Clone, Debug)]
 pub struct Agent(pub SignedIn);
 
+/// Somebody who has logged in and may look at people and journeys.
+#[derive(Clone, Debug)]
+pub struct Reader(pub SignedIn);
+
 impl SignedIn {
     /// The field that every form must have.
     pub fn token(&self) -> Markup {
@@ -140,8 +144,10 @@ impl FromRequestParts<Doors> for SignedIn {
         match session(doors, &parts.headers).await {
             Ok(Some(signed_in)) => Ok(signed_in),
             Ok(None) => {
+                // What a path may hold, and a query may not or means otherwise.
                 let path = parts.uri.path();
-                let to = if is_path(path) { format!("/login?next={path}") } else { "/login".to_owned() };
+                let next = path.replace('%', "%25").replace('+', "%2B");
+                let to = if is_path(path) { format!("/login?next={next}") } else { "/login".to_owned() };
                 Err(Redirect::to(&to).into_response())
             }
             Err(problem) => Err(problem.into_response()),
@@ -153,17 +159,37 @@ impl FromRequestParts<Doors> for Agent {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, doors: &Doors) -> Result<Agent, Response> {
-        let signed_in = SignedIn::from_request_parts(parts, doors).await?;
-        if signed_in.key.scopes.contains(&Scope::Tasks) {
-            return Ok(Agent(signed_in));
-        }
-        let problem = Problem::new(
-            StatusCode::FORBIDDEN,
-            "wrong-scope",
-            "the key that you logged in with does not have the scope `tasks`",
-        );
-        Err(problem.into_response())
+        with_scope(parts, doors, Scope::Tasks).await.map(Agent)
     }
+}
+
+impl FromRequestParts<Doors> for Reader {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, doors: &Doors) -> Result<Reader, Response> {
+        with_scope(parts, doors, Scope::Read).await.map(Reader)
+    }
+}
+
+/// Who has logged in with a key of that scope; whoever has another one is told so.
+async fn with_scope(parts: &mut Parts, doors: &Doors, scope: Scope) -> Result<SignedIn, Response> {
+    let signed_in = SignedIn::from_request_parts(parts, doors).await?;
+    if signed_in.key.scopes.contains(&scope) {
+        return Ok(signed_in);
+    }
+    let language = signed_in.language;
+    let title = language.pick("Das darf dieser Schlüssel nicht", "This key does not open that");
+    let text = language.pick(
+        "Der Schlüssel, mit dem du angemeldet bist, öffnet diese Seite nicht. Nötig ist der Scope",
+        "The key that you logged in with does not open this page. It needs the scope",
+    );
+    let text = format!("{text} {}.", scope.as_str());
+    Err(Frame::notice(&signed_in, title, &text, home(&signed_in.key)).answer(StatusCode::FORBIDDEN))
+}
+
+/// Where somebody begins.
+fn home(key: &Key) -> &'static str {
+    if key.scopes.contains(&Scope::Tasks) { "/agent" } else { "/people" }
 }
 
 // ---------------------------------------------------------------- the log-in
@@ -175,7 +201,7 @@ struct Next {
 
 /// Whether it is the path of a page of ours, and nothing that a browser would take for another host.
 fn is_path(path: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.@".contains(&byte);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.@%+".contains(&byte);
     path.len() < 200 && path.starts_with('/') && !path.starts_with("//") && path.bytes().all(is_plain)
 }
 
@@ -229,7 +255,7 @@ async fn log_in(
         return Ok(form(language, given.next.as_deref(), Some(wrong)).answer(StatusCode::FORBIDDEN));
     };
     keys::touch(&doors.store, &key, now).await?;
-    let next = given.next.filter(|next| is_path(next)).unwrap_or_else(|| "/agent".to_owned());
+    let next = given.next.filter(|next| is_path(next)).unwrap_or_else(|| home(&key).to_owned());
     let value = begin(&doors, &key, now)?;
     Ok(([(header::SET_COOKIE, cookie(&doors, &value, LASTS / 1_000))], Redirect::to(&next)).into_response())
 }
@@ -266,7 +292,7 @@ mod tests {
 
     #[test]
     fn only_pages_of_ours_come_next() {
-        for path in ["/agent", "/agent/tk_01", "/people/ada@example.org"] {
+        for path in ["/agent", "/agent/tk_01", "/people/ada@example.org", "/people/+49301", "/people/a%20b"] {
             assert!(is_path(path), "{path}");
         }
         for path in

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::backlog::{self, Backlog};
 use super::counts::{self, Counted};
 use super::journeys;
-use super::{Result, Store, audience, brakes, budgets, contacts, deliveries, rejected};
+use super::{Conn, Result, Store, audience, brakes, budgets, contacts, deliveries, rejected};
 use crate::engine::program::{self, Program};
 use crate::time::Timestamp;
 use crate::value::Decimal;
@@ -67,6 +67,7 @@ pub struct Journey {
     pub title: Option<String>,
     /// The beginning of the content hash of the version that takes people in; none once retired.
     pub version: Option<String>,
+    pub state: State,
     pub active: i64,
     pub entered: i64,
     /// How many rest at each step.
@@ -76,6 +77,8 @@ pub struct Journey {
     pub goals: BTreeMap<String, i64>,
     /// Of a journey that has one.
     pub budget: Option<Budget>,
+    /// Its messages by channel and what came of them; `open`: nothing yet. Requests stand under `request`.
+    pub deliveries: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
 /// What a journey may spend and has spent, in decimals.
@@ -88,6 +91,20 @@ pub struct Budget {
     pub share: i64,
     /// `calendar month`; none over the life of the journey.
     pub per: Option<&'static str>,
+}
+
+/// Whether a journey takes people in, and lets its messages leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    #[default]
+    Open,
+    /// A firing would take in more people than are allowed, and waits for somebody.
+    Held,
+    /// Nothing of it leaves until somebody resumes it.
+    Paused,
+    /// It takes nobody in any more.
+    Retired,
 }
 
 /// What is left to do at this moment.
@@ -106,31 +123,9 @@ pub struct Waiting {
 /// Reads it at that moment of the journey clock.
 pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
     let mut conn = store.read().await?;
-    let deployed = journeys::deployed(&mut conn).await?;
-    let mut journeys: BTreeMap<String, Journey> = deployed
-        .current
-        .values()
-        .map(|program| (program.journey.to_string(), journey(program, true)))
-        .collect();
-    for count in counts::all(&mut conn).await? {
-        let Some(program) = deployed.program(count.program) else { continue };
-        let journey = journeys.entry(program.journey.to_string()).or_insert_with(|| journey(program, false));
-        add(journey, count);
-    }
-    for (name, spent) in budgets::spent(&mut conn, &deployed.catalog, now).await? {
-        if let Some(journey) = journeys.get_mut(&*name) {
-            journey.budget = deployed.catalog.budgets.get(&name).map(|budget| of(budget, spent));
-        }
-    }
-    let mut status = Status {
-        deployment: deployed.generation,
-        contacts: contacts::count(&mut conn).await?,
-        journeys: journeys.into_values().map(settled).collect(),
-        rejected: rejected::count(&mut conn).await?,
-        held: audience::held(&mut conn).await?.into_iter().map(held).collect(),
-        paused: brakes::standing(&mut conn).await?.into_iter().map(paused).collect(),
-        ..Status::default()
-    };
+    let mut status = overview(&mut conn, now).await?;
+    status.contacts = contacts::count(&mut conn).await?;
+    status.rejected = rejected::count(&mut conn).await?;
     for count in deliveries::counts(&mut conn).await? {
         if count.state == "accepted" {
             *status.sent.entry(count.template.to_string()).or_default() += count.count;
@@ -140,7 +135,6 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
             _ => *status.deliveries.entry(count.state).or_default() += count.count,
         }
     }
-    status.backlog = waiting(backlog::backlog(&mut conn, now).await?, now);
     Ok(status)
 }
 
@@ -151,6 +145,65 @@ fn of(budget: &program::Budget, spent: Decimal) -> Budget {
         spent: spent.to_string(),
         share: i64::try_from(share).unwrap_or(i64::MAX),
         per: budget.window_words(),
+    }
+}
+
+/// The journeys with their people, what stops them, and what waits: all but what takes the longer the more there is of it.
+pub async fn overview(conn: &mut Conn, now: Timestamp) -> Result<Status> {
+    let deployed = journeys::deployed(conn).await?;
+    let mut journeys: BTreeMap<String, Journey> = deployed
+        .current
+        .values()
+        .map(|program| (program.journey.to_string(), journey(program, true)))
+        .collect();
+    for count in counts::all(conn).await? {
+        let Some(program) = deployed.program(count.program) else { continue };
+        let journey = journeys.entry(program.journey.to_string()).or_insert_with(|| journey(program, false));
+        add(journey, count);
+    }
+    for (name, spent) in budgets::spent(conn, &deployed.catalog, now).await? {
+        if let Some(journey) = journeys.get_mut(&*name) {
+            journey.budget = deployed.catalog.budgets.get(&name).map(|budget| of(budget, spent));
+        }
+    }
+    for result in deliveries::results(conn).await? {
+        if let Some(journey) = journeys.get_mut(&*result.journey) {
+            journey
+                .deliveries
+                .entry(result.channel.to_string())
+                .or_default()
+                .insert(result.state, result.count);
+        }
+    }
+    let standing = brakes::standing(conn).await?;
+    let firings = audience::held(conn).await?;
+    for journey in journeys.values_mut() {
+        journey.state = state(journey, &standing, &firings);
+    }
+    Ok(Status {
+        deployment: deployed.generation,
+        journeys: journeys.into_values().map(settled).collect(),
+        held: firings.into_iter().map(held).collect(),
+        paused: standing.into_iter().map(paused).collect(),
+        backlog: waiting(backlog::backlog(conn, now).await?, now),
+        ..Status::default()
+    })
+}
+
+fn state(journey: &Journey, standing: &[brakes::Paused], firings: &[audience::HeldFiring]) -> State {
+    let stops = |paused: &brakes::Paused| match &paused.brake {
+        brakes::Brake::All => true,
+        brakes::Brake::Journey(name) => **name == *journey.name,
+        brakes::Brake::Channel(_) | brakes::Brake::Step { .. } => false,
+    };
+    if journey.version.is_none() {
+        State::Retired
+    } else if standing.iter().any(stops) {
+        State::Paused
+    } else if firings.iter().any(|firing| *firing.journey == *journey.name) {
+        State::Held
+    } else {
+        State::Open
     }
 }
 

@@ -70,6 +70,46 @@ pub struct Count {
     pub count: i64,
 }
 
+/// How many deliveries of a journey on a channel came to what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub journey: Word,
+    /// [`super::REQUEST`] for requests.
+    pub channel: Word,
+    /// `accepted refused cancelled`; `open`: nothing yet; `clicked` counts those accepted ones that were clicked.
+    pub state: String,
+    pub count: i64,
+}
+
+/// What came of all deliveries, from their counters alone: it takes no longer the more there are.
+pub async fn results(conn: &mut Conn) -> Result<Vec<Outcome>> {
+    const RESULTS: &str = "SELECT journey, channel, state, CAST(SUM(count) AS BIGINT) FROM delivery_counts \
+        GROUP BY journey, channel, state";
+    let (mut found, mut open) = (Vec::new(), BTreeMap::new());
+    for row in conn.fetch(RESULTS, Vec::new()).await? {
+        let (journey, channel, state, count) =
+            (row.i64(0)?, row.i64(1)?, row.text(2)?.to_owned(), row.i64(3)?);
+        match &*state {
+            MADE => *open.entry((journey, channel)).or_default() += count,
+            "clicked" => {}
+            _ => *open.entry((journey, channel)).or_default() -= count,
+        }
+        if state != MADE {
+            found.push((journey, channel, state, count));
+        }
+    }
+    found.extend(
+        open.into_iter().map(|((journey, channel), count)| (journey, channel, "open".to_owned(), count)),
+    );
+    found.retain(|(.., count)| *count != 0);
+    let words =
+        names::spell(conn, found.iter().flat_map(|(journey, channel, ..)| [*journey, *channel])).await?;
+    let outcome = |(journey, channel, state, count): (i64, i64, String, i64)| {
+        Ok(Outcome { journey: spelled(&words, journey)?, channel: spelled(&words, channel)?, state, count })
+    };
+    found.into_iter().map(outcome).collect()
+}
+
 /// All deliveries by journey, channel, template and state. Exact: unfinished ones are counted in their indexes, settled ones were
 /// counted when they were.
 pub async fn counts(conn: &mut Conn) -> Result<Vec<Count>> {

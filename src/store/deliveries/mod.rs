@@ -38,7 +38,7 @@ mod record;
 
 pub use self::claim::{Claim, Claimed, Closed, Kept, Next, claim, claim_open, look_again, next, next_open};
 pub(super) use self::claim::{lease_letters, letters_as_cut, letters_of_batch};
-pub use self::counts::{Count, counts, made};
+pub use self::counts::{Count, Outcome, counts, made, results};
 pub use self::decide::{Decision, decide};
 pub use self::facts::Person;
 pub use self::list::{Line, Listed, Shown, list, of_contact};
