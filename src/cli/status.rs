@@ -77,6 +77,7 @@ pub(super) fn in_words(status: &Status) -> String {
     }
     if !status.sent.is_empty() {
         text.push_str(&format!("sent        {}\n", list(&status.sent)));
+        text.push_str(&format!("by channel  {}\n", list(&status.by_channel)));
     }
     let unknown = status.deliveries.get("unknown").copied().unwrap_or_default();
     if unknown > 0 {

@@ -33,6 +33,8 @@ pub struct Status {
     pub clicked: i64,
     /// Accepted messages by template.
     pub sent: BTreeMap<String, i64>,
+    /// Accepted messages by channel.
+    pub by_channel: BTreeMap<String, i64>,
     /// Items that could not be read, kept.
     pub rejected: i64,
     pub backlog: Waiting,
@@ -129,6 +131,7 @@ pub async fn read(store: &Store, now: Timestamp) -> Result<Status> {
     for count in deliveries::counts(&mut conn).await? {
         if count.state == "accepted" {
             *status.sent.entry(count.template.to_string()).or_default() += count.count;
+            *status.by_channel.entry(count.channel.to_string()).or_default() += count.count;
         }
         match count.state.as_str() {
             "clicked" => status.clicked += count.count,
