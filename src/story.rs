@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::explain::{Obstacle, Part};
-use crate::engine::program::{Catalog, Program, Step, StepKind, Word};
+use crate::engine::program::{Catalog, Program, Step, StepKind, Word, audience_of};
 use crate::engine::spell;
 use crate::engine::world::{Because, Note, What};
 use crate::id::DeliveryId;
@@ -79,7 +79,10 @@ impl Teller {
         Some(match &note.what {
             What::Entered => "entered".to_owned(),
             What::NotEntered { why, because } => format!("did not enter: {}", self.turned_away(why, because)),
-            What::Done { outcome: None } => return None,
+            What::Done { outcome: None } => match self.membership(note)? {
+                (audience, true) => format!("was added to the audience `{audience}`"),
+                (audience, false) => format!("was taken out of the audience `{audience}`"),
+            },
             What::Done { outcome: Some(outcome) } if self.question(note).is_some() => {
                 let survey = self.question(note)?;
                 match &**outcome {
@@ -108,6 +111,11 @@ impl Teller {
                 Some(fate) => self.fate(fate),
                 None => format!("`{template}` by {channel} was queued"),
             },
+            What::Skipped { why, channel, because } if self.membership(note).is_some() => {
+                let (audience, _) = self.membership(note)?;
+                let why = self.gate(why, because, Some(channel));
+                format!("was not added to the audience `{audience}`: {why}")
+            }
             What::Skipped { why, channel, because } => {
                 format!("{} by {channel} was not sent: {}", what(), self.gate(why, because, Some(channel)))
             }
@@ -135,6 +143,18 @@ impl Teller {
         let step = programs.flat_map(|program| &program.steps).find(|step| *step.id == *message)?;
         match &step.kind {
             StepKind::Send(send) => Some(send.template.clone()),
+            _ => None,
+        }
+    }
+
+    /// The audience that the note's step speaks of, and whether it adds people to it.
+    fn membership(&self, note: &Note) -> Option<(&str, bool)> {
+        let (journey, id) = (note.journey.as_ref()?, note.step.as_ref()?);
+        let programs = self.programs.iter().filter(|program| program.journey == *journey);
+        let step = programs.flat_map(|program| &program.steps).find(|step| step.id == *id)?;
+        match &step.kind {
+            StepKind::Add { attribute, .. } => Some((audience_of(attribute)?, true)),
+            StepKind::Remove { attribute, .. } => Some((audience_of(attribute)?, false)),
             _ => None,
         }
     }

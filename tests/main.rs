@@ -2,6 +2,7 @@
 
 mod agents;
 mod asking;
+mod audiences;
 mod brakes;
 mod cli;
 mod commands;

@@ -33,7 +33,9 @@ async fn a_contact_its_timeline_and_the_journeys_are_there_to_read() {
     let (status, contact) = get(&open, "/v1/contacts/u1", &open.key).await;
     assert_eq!(status, 200, "{contact}");
     assert_eq!(contact["attributes"]["email"], "ada@example.com");
-    for list in ["consents", "pauses", "suppressed", "slots", "enrollments", "deliveries", "tasks"] {
+    for list in
+        ["consents", "pauses", "suppressed", "slots", "enrollments", "deliveries", "tasks", "audiences"]
+    {
         assert_eq!(contact[list], Json::Array(Vec::new()), "{list}");
     }
     assert!(contact.get("events").is_none() && contact.get("history").is_none());

@@ -14,6 +14,7 @@ team desk { hours monday to friday 09:00 to 18:00 project time }
 task ring { outcomes [reached, voicemail], answers { note: text? } }
 endpoint voucher.issue { method "POST", url "secret:v", timeout 10 seconds, retries 3, returns { code: text } }
 pool codes { code: text }
+audience lookers { consent_to marketing, consent_on email, matches [contact.email], sends "file" }
 purpose news under marketing "News"
 policy rules {
   consent marketing on email
@@ -603,4 +604,25 @@ fn a_call_for_which_there_is_no_money_is_never_made() {
     let expects = "  expect ada call ring\n  expect bob no call\n  expect bob exit as missed\n";
     let (report, human) = paid("budget 0.99", body, expects);
     assert!(report.passed(), "{human}");
+}
+
+#[test]
+fn somebody_is_in_an_audience_until_they_leave_and_only_with_consent() {
+    let body = "  enter on signed_up\n  exit as bought on order_placed\n  add contact to lookers\n  wait 3 days\n  remove contact from lookers\n  wait 3 days\n  exit as done";
+    let given = "  given contact { email: \"ada@example.org\" }\n";
+    let agreed = "  given consent marketing on email\n";
+    let enters = "  at 2026-03-27T10:00 event signed_up { source: \"web\" }\n";
+    let is_in = "  expect contact in audience lookers\n";
+    let is_out = "  expect contact not in audience lookers\n";
+    let test = |lines: &str| format!("test \"t\" for j {{\n{lines}}}");
+    passes(body, &test(&format!("{given}{agreed}{enters}{is_in}  at +3 days\n{is_out}")));
+    let bought = "  at +1 day event order_placed { order_id: \"o\", value: 1 }\n";
+    passes(body, &test(&format!("{given}{agreed}{enters}{is_in}{bought}{is_out}")));
+    let withdrawn = "  at +1 day withdraw consent marketing on email\n";
+    passes(body, &test(&format!("{given}{agreed}{enters}{is_in}{withdrawn}{is_out}")));
+    passes(body, &test(&format!("{given}{enters}{is_out}")));
+    let (report, human) = run(&journey(body, &test(&format!("{given}{enters}{is_in}"))));
+    assert!(!report.passed() && human.contains("the contact is in no audience"), "{human}");
+    let (report, human) = run(&journey(body, &test(&format!("{given}{agreed}{enters}{is_out}"))));
+    assert!(!report.passed() && human.contains("the contact is in the audience `lookers`"), "{human}");
 }

@@ -16,6 +16,7 @@
 //! - `guard`: requests to other programs, and to none that must not be asked
 //! - `mailbox`: the built-in mail server of `demo` and tests, never of `serve`
 
+pub mod audience;
 pub mod email;
 pub mod gateway;
 pub mod guard;

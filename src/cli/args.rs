@@ -55,6 +55,8 @@ pub(super) enum Command {
     Resume(BrakeArgs),
     /// Messages that may have left or were refused: look, send again, or count as sent
     Deliveries(DeliveriesArgs),
+    /// Audiences of advertising networks: who is in them, what the networks are told, and all of one as a file
+    Audiences(AudiencesArgs),
     /// Letters: their batches, cut one before its hour, or write the folder of one again
     Letters(LettersArgs),
     /// Everything we hold on one person
@@ -429,6 +431,38 @@ pub enum LettersCommand {
     Again {
         /// Its name, as `list` shows it
         batch: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AudiencesArgs {
+    #[command(subcommand)]
+    pub command: AudiencesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AudiencesCommand {
+    /// How many are in each, and the newest batches
+    List {
+        /// How many batches
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        #[arg(long, default_value = "human")]
+        format: OutputFormat,
+    },
+    /// Cut a batch of what has changed until now, and write its folder; and finish what was left unfinished
+    Cut,
+    /// Write the folder of a batch again, with the same bytes; for thirty days after it was made
+    Again {
+        /// Its name, as `list` shows it
+        batch: String,
+    },
+    /// All that the network should have after the newest batch: hashes, a line each
+    Export {
+        audience: String,
+        /// A file instead of the screen
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
 }
 

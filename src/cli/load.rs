@@ -86,6 +86,11 @@ impl Project {
         self.root.join(&self.config.letters.folder)
     }
 
+    /// The folder of the batches of audiences.
+    pub fn audiences(&self) -> PathBuf {
+        self.root.join(&self.config.audiences.folder)
+    }
+
     /// The templates: path below `templates/`, text.
     pub fn templates(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let text = |file: FileId| self.input.sources.text(file).to_owned();

@@ -12,6 +12,7 @@ use crate::diagnostic::suggest;
 use crate::store::{self, Access, Store};
 
 mod args;
+pub mod audiences;
 pub mod backup;
 pub mod bench;
 pub mod check;
@@ -43,12 +44,12 @@ pub mod why;
 
 use self::args::Command;
 pub use self::args::{
-    BackupArgs, BenchArgs, BrakeArgs, BrakeWhat, CheckArgs, CheckFormat, Cli, CompletionsArgs, ContactArgs,
-    ContactCommand, DeliveriesArgs, DeliveriesCommand, DemoArgs, Deny, DeployArgs, DoctorArgs, EnrollArgs,
-    EventsArgs, EventsCommand, ExitArgs, Expiry, ExplainArgs, FmtArgs, ImportArgs, ImportWhat, InitArgs,
-    KeyArgs, KeyCommand, LettersArgs, LettersCommand, ListedState, MigrateArgs, OutputFormat, RepliesArgs,
-    RepliesCommand, RetireArgs, Scope, SendTestArgs, ServeArgs, StatusArgs, TestArgs, TestFormat, WhichArgs,
-    WhyArgs,
+    AudiencesArgs, AudiencesCommand, BackupArgs, BenchArgs, BrakeArgs, BrakeWhat, CheckArgs, CheckFormat,
+    Cli, CompletionsArgs, ContactArgs, ContactCommand, DeliveriesArgs, DeliveriesCommand, DemoArgs, Deny,
+    DeployArgs, DoctorArgs, EnrollArgs, EventsArgs, EventsCommand, ExitArgs, Expiry, ExplainArgs, FmtArgs,
+    ImportArgs, ImportWhat, InitArgs, KeyArgs, KeyCommand, LettersArgs, LettersCommand, ListedState,
+    MigrateArgs, OutputFormat, RepliesArgs, RepliesCommand, RetireArgs, Scope, SendTestArgs, ServeArgs,
+    StatusArgs, TestArgs, TestFormat, WhichArgs, WhyArgs,
 };
 
 /// How a command ended; the number is an interface.
@@ -152,6 +153,7 @@ fn run(command: Command) -> Outcome {
         Command::Init(args) => init::run(&args),
         Command::Completions(args) => completions(&args),
         Command::Key(args) => key::run(&args),
+        Command::Audiences(args) => audiences::run(&args),
         Command::Letters(args) => letters::run(&args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),

@@ -20,6 +20,7 @@ use crate::channels::message::{Mailbox, read_address, read_mailbox};
 use crate::channels::smtp::{Relay, SmtpConfig, SmtpSender};
 use crate::clock::JourneyClock;
 use crate::config::{Config, Secrets};
+use crate::daemon::audiences::Audiences;
 use crate::daemon::letters::Letters;
 use crate::daemon::{self, Brakes, Composer, Daemon, Others, Outlet, Rates, Way};
 use crate::http::{Settings, limits::Limiter, sources::Sources};
@@ -41,6 +42,7 @@ async fn serve(args: &ServeArgs) -> Outcome {
     let mut config = project.config.clone();
     config.brakes.file = project.switch();
     config.letters.folder = project.letters();
+    config.audiences.folder = project.audiences();
     if !args.rehearse {
         safe_links(&config)?;
     }
@@ -224,6 +226,8 @@ pub(super) fn outlet(
     };
     let folder = (!rehearse).then(|| config.letters.folder.clone());
     let letters = Letters { folder, at: config.letters.at };
+    let folder = (!rehearse).then(|| config.audiences.folder.clone());
+    let audiences = Audiences { folder, every_ms: config.audiences.every_ms() };
     let composer = Composer {
         link_key: LinkKey::new(link_secret(store)?),
         public_url: config.public_url(),
@@ -236,7 +240,7 @@ pub(super) fn outlet(
         parallel: if rehearse { REHEARSED } else { 2 * usize::from(config.smtp.connections) },
         brakes: Brakes::new(config.brakes.file.clone()),
         rates: Rates::default(),
-        others: others.with_letters(letters),
+        others: others.with_letters(letters).with_audiences(audiences),
     })
 }
 

@@ -28,7 +28,7 @@ pub use self::holidays::holidays;
 pub use self::problem::Problem;
 pub use self::secrets::{NoSecret, Secret, Secrets};
 use self::shapes::SecretFiles;
-use crate::time::TimeOfDay;
+use crate::time::{MINUTE, TimeOfDay};
 
 /// The name of the file that makes a directory a project.
 pub const FILE: &str = "fahrplan.toml";
@@ -51,6 +51,7 @@ pub struct Config {
     pub sources: BTreeMap<String, Source>,
     pub requests: Requests,
     pub letters: Letters,
+    pub audiences: Audiences,
     /// `crm_file = "keys/crm"` answers `"secret:crm"` in the schema; relative to the project.
     pub secrets: BTreeMap<String, PathBuf>,
     /// Free texts about the sender, which templates write as `{{brand.name}}`.
@@ -218,6 +219,29 @@ impl Default for Letters {
     }
 }
 
+/// How audiences leave: as folders that advertising networks take.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audiences {
+    /// The folder in which each batch gets one of its own, relative to the project.
+    pub folder: PathBuf,
+    /// A batch of what has changed every so many minutes.
+    pub every_minutes: u32,
+}
+
+impl Audiences {
+    /// The same in milliseconds; at least a minute.
+    pub fn every_ms(&self) -> i64 {
+        i64::from(self.every_minutes.max(1)) * MINUTE
+    }
+}
+
+impl Default for Audiences {
+    fn default() -> Self {
+        Audiences { folder: "audiences".into(), every_minutes: 60 }
+    }
+}
+
 impl Default for Brakes {
     fn default() -> Self {
         Brakes { file: "fahrplan.paused".into() }
@@ -283,6 +307,7 @@ impl Config {
         config.sources = reader.section("sources");
         config.requests = reader.section("requests");
         config.letters = reader.section("letters");
+        config.audiences = reader.section("audiences");
         config.secrets = reader.section::<SecretFiles>("secrets").0;
         config.brand = reader.section("brand");
         let mut problems = reader.end();
@@ -310,9 +335,20 @@ impl Config {
     }
 }
 
-const SECTIONS: [&str; 12] = [
-    "project", "locales", "calendar", "database", "http", "smtp", "brakes", "sources", "requests", "letters",
-    "secrets", "brand",
+const SECTIONS: [&str; 13] = [
+    "project",
+    "locales",
+    "calendar",
+    "database",
+    "http",
+    "smtp",
+    "brakes",
+    "sources",
+    "requests",
+    "letters",
+    "audiences",
+    "secrets",
+    "brand",
 ];
 
 #[cfg(test)]

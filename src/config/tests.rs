@@ -37,6 +37,9 @@ fn every_key_is_read() {
         [letters]
         folder = "/var/spool/letters"
         at = "09:30"
+        [audiences]
+        folder = "/var/spool/audiences"
+        every_minutes = 15
         [secrets]
         crm_file = "keys/crm"
         [brand]
@@ -50,6 +53,8 @@ fn every_key_is_read() {
     assert_eq!(config.requests.allow, ["crm.internal:8443", "10.1.0.0/16"]);
     assert_eq!(config.letters.folder, PathBuf::from("/var/spool/letters"));
     assert_eq!(Some(config.letters.at), crate::time::TimeOfDay::new(9, 30, 0));
+    assert_eq!(config.audiences.folder, PathBuf::from("/var/spool/audiences"));
+    assert_eq!(config.audiences.every_ms(), 15 * 60_000);
     assert_eq!(config.secrets["crm"], PathBuf::from("keys/crm"));
     assert_eq!(config.calendar.region.as_deref(), Some("DE-BE"));
 }

@@ -21,13 +21,14 @@ const JUMP_MS: i64 = SECOND;
 const LEAP_MS: i64 = 5 * MINUTE;
 
 /// All counters: name and what it says.
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 12] = [
     ("fahrplan_advance_failures_total", "Times a batch could not be advanced because the database was away"),
     ("fahrplan_clicks_total", "Links in mails that were followed"),
     ("fahrplan_clock_jumps_total", "Times the machine's clock jumped by more than a second"),
     ("fahrplan_deliveries_total", "Tries to send by this process, by channel and result"),
     ("fahrplan_http_requests_total", "Answers of the doors, by status"),
     ("fahrplan_inputs_total", "Inputs and timers that this process took"),
+    ("fahrplan_audience_batches_total", "Batches of audiences that this process made"),
     ("fahrplan_letter_batches_total", "Batches of letters that this process made"),
     ("fahrplan_stale_results_total", "Results that came after their lease had ended, and were not believed"),
     ("fahrplan_transitions_total", "Steps of enrollments that this process made"),

@@ -24,9 +24,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::folder::{Printed, Put};
+use self::folder::Printed;
 use super::compose::display_name;
 use super::deliver::withdrawn;
+use super::folder::Put;
 use super::{Outlet, Way};
 use crate::channels::letter::{Answer, Letter as Paper, LetterError, address_lines};
 use crate::clock::{JourneyClock, machine_now};
@@ -356,7 +357,7 @@ impl Press<'_> {
                     None => Ok(None),
                 };
                 match (&mut put, &sheet) {
-                    (Some(put), Ok(Some(sheet))) => put.add(&mut printed, sheet).map_err(file)?,
+                    (Some(put), Ok(Some(sheet))) => printed.add(put, sheet).map_err(file)?,
                     (_, Err(_)) => refused += 1,
                     (_, Ok(_)) => {}
                 }
@@ -375,7 +376,7 @@ impl Press<'_> {
         if let Some(put) = put.filter(|_| printed.count() > 0) {
             let target = put.target().to_owned();
             made.folder = Some(target.clone());
-            let end = tokio::task::spawn_blocking(move || put.end(&printed));
+            let end = tokio::task::spawn_blocking(move || printed.end(put));
             let broke = |error| Error::File(target, std::io::Error::other(error));
             made.was_there = end.await.map_err(broke)?.map_err(file)?;
         }

@@ -4,6 +4,7 @@
 //! advance   due -> lock bucket, load, advance, commit      woken by commits and by the next due time
 //! deliver   outbox -> lease, re-check, render, send, record  woken by queued deliveries
 //! upkeep    schedules, jobs over all contacts, retention, statistics
+//! audiences what networks are told of them, in batches
 //! letters   what waits is cut into batches once a day, and printed
 //! listen    words of other processes, on PostgreSQL
 //! doors     HTTP
@@ -18,9 +19,11 @@
 
 mod advance;
 mod agenda;
+pub mod audiences;
 mod brakes;
 mod compose;
 mod deliver;
+mod folder;
 mod gauges;
 pub mod letters;
 mod notify;
@@ -148,6 +151,9 @@ impl Daemon {
         let deliver = deliver::run(store.clone(), clock.clone(), self.outlet.clone(), doors_closed.clone());
         loops.spawn(async move { ("deliver", deliver.await) });
         let letters = letters::run(store.clone(), clock.clone(), self.outlet.clone(), doors_closed.clone());
+        let audiences =
+            audiences::run(store.clone(), clock.clone(), self.outlet.clone(), doors_closed.clone());
+        loops.spawn(async move { ("audiences", audiences.await) });
         let upkeep = upkeep::run(store.clone(), clock.clone(), self.outlet, doors_closed.clone());
         loops.spawn(async move { ("upkeep", upkeep.await) });
         loops.spawn(async move { ("letters", letters.await) });

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::clock::machine_now;
 use crate::id::{self, ContactId};
 use crate::store::{
-    Result, Store, events, history, inbox, journeys, letters, rejected, replies, surveys, tasks,
+    Result, Store, events, exports, history, inbox, journeys, letters, rejected, replies, surveys, tasks,
 };
 use crate::time::{DAY, Timestamp};
 
@@ -44,6 +44,7 @@ impl Retention {
         self.replies_after = replies::retry_known(store, self.replies_after, now).await?;
         tasks::expire(store, now).await?;
         letters::forget(store, machine_now()).await?;
+        exports::forget(store, machine_now()).await?;
         if self.began.is_none_or(|began| began.elapsed() >= PASS) {
             self.began = Some(Instant::now());
             self.places = store.buckets().map(|_| Some(ContactId(0))).collect();

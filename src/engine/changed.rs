@@ -56,6 +56,7 @@ impl Call<'_, '_> {
     pub(super) fn consent_changed(&mut self, purpose: &Word, permit: bool) -> Result<(), Need> {
         let facts = self.turn.facts;
         if !permit {
+            self.leave_audiences(purpose)?;
             self.everybody()?;
             for id in self.ids() {
                 let Some(enrollment) = self.enrollment(id).filter(|e| !e.state.ended) else { continue };

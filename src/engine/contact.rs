@@ -126,7 +126,7 @@ impl<'a> Call<'_, 'a> {
                 Ok(())
             }
             Input::Suppress(suppression) => {
-                self.turn.effects.suppressions.push(suppression.clone());
+                self.suppressed(suppression);
                 Ok(())
             }
             Input::Start { journey, arguments, at } => {

@@ -13,7 +13,7 @@ use super::programs::Programs;
 use super::state::State;
 use super::world::{
     ConsentChange, Delivery, Errand, Event, Fields, History, Need, NewRequest, NewTask, Note, Outcome,
-    Permissions, Spend, Suppression, World,
+    Permissions, Place, Spend, Suppression, World,
 };
 use crate::id::{DeliveryId, EnrollmentId};
 use crate::time::{Timestamp, Zone};
@@ -126,6 +126,7 @@ pub struct Effects {
     pub pauses: BTreeMap<Word, Timestamp>,
     pub slots: Vec<(Timestamp, Word, Word, DeliveryId)>,
     pub spends: Vec<Spend>,
+    pub places: Vec<Place>,
     pub errands: Vec<Errand>,
     pub errands_done: Vec<(Timestamp, EnrollmentId)>,
     pub notes: Vec<Note>,

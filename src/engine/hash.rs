@@ -26,8 +26,8 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// The lists and maps at the end of a catalog that came later: rates, audiences, surveys, headers, budgets and two of costs.
-const LATER: usize = 7;
+/// The lists and maps at the end of a catalog that came later: rates, limits, surveys, headers, budgets, two of costs and audiences.
+const LATER: usize = 8;
 
 /// Stored bytes that are no program or catalog of a format that this engine knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,6 +51,8 @@ pub struct Memory {
 #[derive(Debug)]
 struct Person {
     world: World,
+    /// Places in audiences.
+    places: BTreeSet<(Word, EnrollmentId)>,
     /// Values of `dedupe` fields that came already.
     seen: BTreeSet<(Word, String)>,
 }
@@ -137,7 +139,7 @@ impl Memory {
             ever,
             ..World::default()
         };
-        self.contacts.insert(contact, Person { world, seen: BTreeSet::new() });
+        self.contacts.insert(contact, Person { world, places: BTreeSet::new(), seen: BTreeSet::new() });
     }
 
     /// An event of the past: history only.
@@ -248,6 +250,12 @@ impl Memory {
         let set = self.world(contact).and_then(|world| world.attributes.get(name));
         let default = || self.catalog.attribute(name).map(|attribute| attribute.default.clone());
         set.cloned().or_else(default).unwrap_or_default()
+    }
+
+    /// The audiences that the contact is in.
+    pub fn audiences(&self, contact: ContactId) -> BTreeSet<Word> {
+        let places = self.contacts.get(&contact).into_iter().flat_map(|person| &person.places);
+        places.map(|(audience, _)| audience.clone()).collect()
     }
 
     /// Where the running enrollments of a contact rest: journey, and the identity of the step.
@@ -419,6 +427,9 @@ impl Memory {
         }
         for (wake_at, id) in &changes.errands_done {
             self.timers.remove(&(*wake_at, contact, *id));
+        }
+        if let Some(person) = self.contacts.get_mut(&contact) {
+            changes.places.iter().for_each(|place| place.apply(&mut person.places));
         }
         let at = self.now;
         let mut log = |what| self.log.push(Logged { at, contact, what });

@@ -43,12 +43,13 @@
 //! | `run`, `send`, `rest`, `hear` | the interpreter: steps; what goes out; waits; events |
 //! | [`eval`], `aggregate`, [`recheck`] | expressions; history; when a live condition may change by itself |
 //! | [`wait`], [`cron`], [`schedule`] | moments; cron text; when entries fire |
-//! | [`policy`], [`budget`], [`split`] | the gate; money; stable chance |
+//! | [`policy`], [`budget`], [`split`], [`audiences`] | the gate; money; stable chance; who is in an audience |
 //! | [`contact`], `entry`, `standing`, `changed`, `write` | one input through a contact; who enters; memberships and dates; changed attributes and consent; the end of a call |
 //! | [`explain`], [`spell`] | afterwards: why somebody never came in; expressions as authors write them |
 //! | [`memory`] | all of it in memory with virtual time, for tests and simulations |
 
 mod aggregate;
+pub mod audiences;
 pub mod budget;
 mod changed;
 pub mod codec;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::eval::Scope;
 use super::facts::{Caused, Turn};
-use super::program::{Expr, PauseUntil, Program, Step, StepIx, StepKind, Undo, Word};
+use super::program::{Expr, PauseUntil, Program, Step, StepIx, StepKind, Undo, Word, audience_of};
 use super::split;
 use super::state::{Rest, State};
 use super::wait;
@@ -112,7 +112,9 @@ impl Walk<'_, '_, '_> {
     /// Ends the enrollment from outside its own way: undoes what was added until the exit, tells a waiting parent.
     pub(super) fn end(&mut self, reason: Word) -> Flow {
         for (attribute, value) in std::mem::take(&mut self.state.undo) {
-            take_out(self.turn, &attribute, &value);
+            if !self.give_back(&attribute) {
+                take_out(self.turn, &attribute, &value);
+            }
         }
         if let Some((parent, step, round)) = self.state.parent.take() {
             let fields = Fields::from([(word!("exit"), Value::Text(reason.clone()))]);
@@ -196,11 +198,21 @@ impl Walk<'_, '_, '_> {
             }
             StepKind::Record { event, with, .. } => self.record(event, with)?,
             StepKind::Set { attribute, value, .. } => self.set(attribute, value)?,
-            StepKind::Add { attribute, value, undo, .. } => self.add(attribute, value, undo.as_ref())?,
-            StepKind::Remove { attribute, value, .. } => {
-                let value = self.scope().eval(value)?;
-                take_out(self.turn, attribute, &value);
-            }
+            StepKind::Add { attribute, value, undo, next } => match audience_of(attribute) {
+                Some(audience) if !self.join(here, audience)? => {
+                    self.mark_done(step);
+                    return Ok(Next::To(*next));
+                }
+                Some(_) => {}
+                None => self.add(attribute, value, undo.as_ref())?,
+            },
+            StepKind::Remove { attribute, value, .. } => match audience_of(attribute) {
+                Some(audience) => self.take_out_of(audience),
+                None => {
+                    let value = self.scope().eval(value)?;
+                    take_out(self.turn, attribute, &value);
+                }
+            },
             StepKind::Let { slot, value, .. } => {
                 let value = self.scope().eval(value)?;
                 self.state.put(*slot, value);

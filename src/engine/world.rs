@@ -321,6 +321,8 @@ pub struct Changes {
     pub pauses: Vec<(Word, Timestamp)>,
     pub slots: Vec<(Timestamp, Word, Word, DeliveryId)>,
     pub standing: Vec<StandingChange>,
+    /// Places in audiences that were taken and given back, in order.
+    pub places: Vec<Place>,
     pub errands: Vec<Errand>,
     pub errands_done: Vec<(Timestamp, EnrollmentId)>,
     /// Decisions and transitions, enough to tell why and why not.
@@ -420,6 +422,27 @@ impl NewRequest {
     /// The pool from which it takes, if it does not go outside.
     pub fn pool(&self) -> Option<&str> {
         super::program::pool_of(&self.endpoint)
+    }
+}
+
+/// A place in an audience: an enrollment takes one or gives it back, or all of the contact's are taken away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub audience: Word,
+    /// `None`: every place that the contact has in it.
+    pub enrollment: Option<EnrollmentId>,
+    pub joins: bool,
+    pub at: Timestamp,
+}
+
+impl Place {
+    /// Does to the places of a contact what it says.
+    pub fn apply(&self, places: &mut BTreeSet<(Word, EnrollmentId)>) {
+        match (self.enrollment, self.joins) {
+            (Some(id), true) => _ = places.insert((self.audience.clone(), id)),
+            (Some(id), false) => _ = places.remove(&(self.audience.clone(), id)),
+            (None, _) => places.retain(|(audience, _)| *audience != self.audience),
+        }
     }
 }
 

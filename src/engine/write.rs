@@ -135,6 +135,7 @@ impl Done {
         changes.suppressions.extend(effects.suppressions);
         changes.pauses.extend(effects.pauses);
         changes.slots.extend(effects.slots);
+        changes.places.extend(effects.places);
         changes.errands.extend(effects.errands);
         changes.errands_done.extend(effects.errands_done);
         changes.history.extend(effects.notes);

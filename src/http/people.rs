@@ -286,6 +286,7 @@ fn title(part: Part, language: Language) -> &'static str {
         Part::Deliveries => ("Nachrichten", "Messages"),
         Part::Letters => ("Briefe", "Letters"),
         Part::Tasks => ("Aufgaben", "Tasks"),
+        Part::Audiences => ("Zielgruppen", "Audiences"),
         Part::Answers => ("Antworten", "Answers"),
         Part::Codes => ("Codes", "Codes"),
         Part::Events => ("Ereignisse", "Events"),

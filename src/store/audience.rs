@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::journeys::{self, Deployed, Release};
 use super::sql::args;
 use super::{Conn, Error, Result, Row, Store, contacts, jobs, settings};
-use crate::engine::program::{Audience, Catalog, EntryHow, Program, Word};
+use crate::engine::program::{Catalog, EntryHow, MaxAudience, Program, Word};
 use crate::engine::world::{Cause, Input};
 use crate::time::Timestamp;
 
@@ -46,7 +46,7 @@ pub(super) async fn limit(conn: &mut Conn, deployed: &Deployed, journey: &Word) 
 /// What the policy says.
 fn rule(catalog: &Catalog, program: &Program) -> Option<i64> {
     let purpose = &program.purpose;
-    let concerned = |rule: &&Audience| catalog.lineage(purpose).any(|purpose| *purpose == rule.purpose);
+    let concerned = |rule: &&MaxAudience| catalog.lineage(purpose).any(|purpose| *purpose == rule.purpose);
     catalog.policy.audiences.iter().filter(concerned).map(|rule| i64::from(rule.most)).min()
 }
 

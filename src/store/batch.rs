@@ -19,8 +19,8 @@ use super::hold::{Hold, Reach};
 use super::journeys::Deployed;
 use super::timers::{self, Place, Pointer, Timer};
 use super::{
-    Conn, Core, Result, contacts, events, history, identities, memberships, merge, outbox, permissions,
-    suppressions,
+    Conn, Core, Result, contacts, events, history, identities, members, memberships, merge, outbox,
+    permissions, suppressions,
 };
 use crate::engine;
 use crate::engine::program::{Catalog, Word};
@@ -406,6 +406,7 @@ impl Batch {
             self.reaches_far();
         }
         suppressions::suppress(tx, &suppressed).await?;
+        members::write(tx, bucket, &all(changed, |c| &c.places)).await?;
         permissions::pause(tx, bucket, &all(changed, |c| &c.pauses)).await?;
         permissions::take_slots(tx, bucket, &all(changed, |c| &c.slots)).await
     }

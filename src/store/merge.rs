@@ -11,7 +11,7 @@ use super::identities::{self, Kind};
 use super::journeys::Deployed;
 use super::sql::args;
 use super::timers::Timer;
-use super::{Arg, Conn, Result, contacts, deliveries, enrollments, inbox, names, tasks};
+use super::{Arg, Conn, Result, contacts, deliveries, enrollments, inbox, members, names, tasks};
 use crate::engine::program::Word;
 use crate::engine::world::{Cause, Fields, Input};
 use crate::id::ContactId;
@@ -110,6 +110,7 @@ async fn end(
     let ended = [(contact, timer.id)];
     deliveries::cancel(tx, bucket, &ended, now).await?;
     tasks::cancel(tx, bucket, &ended, now).await?;
+    members::end(tx, way.from, timer.id).await?;
     if let (Some(number), Some(_)) = (deployed.number_of(&enrollment.program), place.step) {
         counts.rest(tx, number, &enrollment.program, place.step, None).await?;
         counts.exited(number, reason);
@@ -158,15 +159,19 @@ async fn move_rows(tx: &mut Conn, way: Way) -> Result<()> {
     const FIRSTS: &str = "INSERT INTO firsts (bucket, contact, name) \
         SELECT CAST($1 AS BIGINT), CAST($2 AS BIGINT), name FROM firsts WHERE bucket = $3 AND contact = $4 \
         ON CONFLICT DO NOTHING";
+    const TOLD: &str = "INSERT INTO audience_told (bucket, audience, contact, line) \
+        SELECT CAST($1 AS BIGINT), audience, CAST($2 AS BIGINT), line FROM audience_told \
+        WHERE bucket = $3 AND contact = $4 ON CONFLICT DO NOTHING";
     let same = args![way.from.0, way.from.1, way.to.0, way.to.1];
     tx.exec(SAME_EVENTS, same).await?;
-    for sql in [CONSENT, PAUSES, FIRSTS] {
+    for sql in [CONSENT, PAUSES, FIRSTS, TOLD] {
         tx.exec(sql, way.args()).await?;
     }
     for sql in [
         "DELETE FROM consent_states WHERE bucket = $1 AND contact = $2",
         "DELETE FROM contact_pauses WHERE bucket = $1 AND contact = $2",
         "DELETE FROM firsts WHERE bucket = $1 AND contact = $2",
+        "DELETE FROM audience_told WHERE bucket = $1 AND contact = $2",
     ] {
         tx.exec(sql, args![way.from.0, way.from.1]).await?;
     }
@@ -177,6 +182,8 @@ async fn move_rows(tx: &mut Conn, way: Way) -> Result<()> {
         "UPDATE errands SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
         "UPDATE deliveries SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
         "UPDATE tasks SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
+        // An enrollment is one contact's, so no place is there already.
+        "UPDATE audience_members SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
         "UPDATE history SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",
         // Behind what they answer: who takes an answer down holds that, and is waited for.
         "UPDATE answers SET bucket = $1, contact = $2 WHERE bucket = $3 AND contact = $4",

@@ -53,6 +53,7 @@ const MIGRATIONS: &[Migration] = migrations![
     9 "0009_doors",
     10 "0010_letters",
     11 "0011_surveys",
+    12 "0012_audiences",
     13 "0013_replies",
     14 "0014_budgets",
     15 "0015_pages",

@@ -10,7 +10,7 @@
 //! - `copy`, `home`: a copy while it is in use; whether this is one
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
-//! - `journeys`, `jobs`: what is deployed, and work over all contacts; `audience`: firings that would reach too many
+//! - `journeys`, `jobs`: what is deployed, and work over all contacts; `audience`: firings that would reach too many; `members`, `exports`: audiences of networks
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often; `reconcile`: whether that adds up
@@ -37,6 +37,7 @@ pub mod deliveries;
 mod dialect;
 pub mod enrollments;
 pub mod events;
+pub mod exports;
 mod fields;
 pub mod held;
 pub mod history;
@@ -51,6 +52,7 @@ pub mod keys;
 pub mod letters;
 pub mod listen;
 pub mod mail;
+pub mod members;
 pub mod memberships;
 mod merge;
 pub mod migrate;

@@ -216,6 +216,7 @@ pub(crate) fn catalog() -> Catalog {
         budgets: Default::default(),
         costs: Default::default(),
         task_costs: Default::default(),
+        audiences: BTreeMap::new(),
         policy: Policy {
             consent: [("marketing".into(), vec!["email".into(), "sms".into()])].into(),
             ..Policy::default()

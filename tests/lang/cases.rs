@@ -391,3 +391,27 @@ fn a_budget_is_an_amount_per_span_of_the_calendar() {
         "{finding:?}"
     );
 }
+
+#[test]
+fn an_audience_says_whom_it_takes_and_by_what_they_are_known() {
+    let whole = "consent_to marketing, consent_on email, matches [contact.email], sends \"file\"";
+    let cases = [
+        ("add contact to lookers\n  remove contact from lookers", whole.to_owned(), ""),
+        ("add contact to looker", whole.to_owned(), "E0101"),
+        ("wait 1 day", String::new(), "E0103 E0103 E0103 E0103"),
+        ("wait 1 day", whole.replace("marketing", "nothing"), "E0101"),
+        ("wait 1 day", whole.replace("marketing", "transactional"), "E0501"),
+        ("wait 1 day", whole.replace("on email", "on paper"), "E0101"),
+        ("wait 1 day", whole.replace("contact.email", "contact.first_name"), "E0103"),
+        ("wait 1 day", whole.replace("contact.email", "contact.e_mail"), "E0101"),
+        ("wait 1 day", whole.replace("contact.email", "contact.email, contact.email"), "E0102"),
+        ("wait 1 day", whole.replace("\"file\"", "\"secret:ads\""), "E0009"),
+        ("wait 1 day", whole.replace("sends", "send_to"), "E0101 E0103"),
+    ];
+    for (statement, props, expected) in cases {
+        let text = format!("{HEAD}  {statement}\n  exit as done\n}}\naudience others {{ {props} }}\n");
+        let mut found: Vec<String> = codes(&text).split(' ').map(str::to_owned).collect();
+        found.sort();
+        assert_eq!(found.join(" "), expected, "{statement}, {props}");
+    }
+}

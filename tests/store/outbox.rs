@@ -153,6 +153,7 @@ fn catalog() -> Catalog {
         budgets: BTreeMap::new(),
         costs: BTreeMap::new(),
         task_costs: BTreeMap::new(),
+        audiences: BTreeMap::new(),
     }
 }
 

@@ -3,23 +3,24 @@
 use std::sync::Arc;
 
 use fahrplan::clock::machine_now;
-use fahrplan::engine::program::{Budget, Catalog, Then};
-use fahrplan::engine::world::NewTask;
+use fahrplan::engine::program::{Audience, Budget, Catalog, StepKind, Then, Undo, audience_attribute};
+use fahrplan::engine::world::{ConsentChange, Input, NewTask};
 use fahrplan::id::{ContactId, EnrollmentId, TaskId};
 use fahrplan::store::deliveries::{self, Claim, Closed, Finished, Kept, SendResult};
 use fahrplan::store::tasks::{self, Now, Report};
-use fahrplan::store::{Dialect, Store, advance_bucket, brakes, letters, pools};
+use fahrplan::store::{Dialect, Store, advance_bucket, brakes, exports, letters, members, pools};
 use fahrplan::time::{DAY, MINUTE, Timestamp};
-use fahrplan::value::Decimal;
+use fahrplan::value::{Decimal, Value};
 
-use super::advancing::{feed, open, run_to, script, shop};
+use super::advancing::{accept, event, feed, open, run_to, script, shop};
 use super::codes::{codes, taking, with_pool};
 use super::on_all;
-use crate::engine::build::J;
+use crate::engine::build::{J, hours, text, val};
 
 /// Tables that stay small, and lists that a statement brings along.
-const SMALL: [&str; 19] = [
+const SMALL: [&str; 20] = [
     "n",
+    "audience_batches",
     "closed",
     "brakes",
     "budget_shares",
@@ -51,7 +52,33 @@ pub(super) fn shop_with_pool() -> (Catalog, Vec<J>) {
     let budget = Budget { most: Decimal(30), window: None, then: Then::Skip };
     catalog.budgets.insert("welcome".into(), budget);
     programs.push(taking("closed"));
-    (with_pool(catalog), programs)
+    let (mut catalog, audience) = (with_pool(catalog), "viewers");
+    let declared = Audience {
+        purpose: "marketing".into(),
+        channel: "email".into(),
+        matches: vec!["email".into()],
+        sends: "file".into(),
+    };
+    catalog.audiences.insert(audience.into(), declared);
+    let (attribute, value) = (audience_attribute(audience), val(Value::Bool(true)));
+    let mut looking = J::new("looking");
+    let (of, yes) = (attribute.clone(), value.clone());
+    looking.on("closed").plain("add", move |next| StepKind::Add {
+        attribute: of.clone(),
+        value: yes.clone(),
+        undo: Some(Undo::AtExit),
+        next,
+    });
+    looking.wait("rest", hours(3)).exit("done");
+    let mut bored = J::new("bored");
+    bored.on("complaint").plain("remove", move |next| StepKind::Remove {
+        attribute: attribute.clone(),
+        value: value.clone(),
+        next,
+    });
+    bored.exit("done");
+    programs.extend([looking, bored]);
+    (catalog, programs)
 }
 
 /// Everything that a running daemon does, once.
@@ -66,6 +93,7 @@ pub(super) async fn be_busy(store: &Store) {
     for bucket in store.buckets() {
         advance_bucket(store, bucket, end, 100).await.expect("advanced");
     }
+    look_on(store, end).await;
     let mut conn = store.read().await.expect("a connection");
     let left = pools::left(&mut conn, "vouchers", end).await.expect("counted");
     assert!(left < 3, "since {start} nobody took a code");
@@ -97,8 +125,50 @@ pub(super) async fn be_busy(store: &Store) {
     let mut conn = store.read().await.expect("a connection");
     pools::of_contact(&mut conn, contact).await.expect("read");
     letters::of_contact(&mut conn, contact).await.expect("read");
+    members::of_contact(&mut conn, contact).await.expect("read");
     drop(conn);
+    hand_over(store, end).await;
     work(store, contact, end).await;
+}
+
+/// Somebody agrees to be in the audience, and comes into it; another is taken out.
+async fn look_on(store: &Store, at: Timestamp) {
+    let consent = ConsentChange {
+        purpose: "marketing".into(),
+        channel: "email".into(),
+        permit: true,
+        at,
+        source: "api".into(),
+        evidence: None,
+    };
+    accept(store, "looker", Input::Consent(consent), at).await;
+    accept(store, "looker", event("closed", at, &[]), at).await;
+    accept(store, "bored", event("complaint", at, &[("case_id", text("c"))]), at).await;
+    for bucket in store.buckets() {
+        while advance_bucket(store, bucket, at, 100).await.expect("advanced").more {}
+    }
+}
+
+/// A network is told who is in its audience.
+async fn hand_over(store: &Store, at: Timestamp) {
+    let cut = exports::Cut {
+        owner: 1,
+        now: machine_now(),
+        held_until: machine_now().plus_ms(MINUTE),
+        at,
+        name: &|audience| audience.to_owned(),
+        lines: &|_, _, attributes| vec![format!("{attributes:?}")],
+    };
+    for bucket in store.buckets() {
+        assert!(exports::cut(store, bucket, &cut).await.expect("cut"));
+    }
+    let mut conn = store.read().await.expect("a connection");
+    let batch = exports::newest(&mut conn, 1).await.expect("read").pop().expect("somebody was inside");
+    assert!(batch.added > 0);
+    exports::lines(&mut conn, batch.id).await.expect("read");
+    drop(conn);
+    exports::close(store, 1, machine_now()).await.expect("closed");
+    exports::finish(store, batch.id, machine_now()).await.expect("finished");
 }
 
 /// Somebody calls, in vain and not.

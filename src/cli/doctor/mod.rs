@@ -15,8 +15,8 @@ use crate::cli::check::counted;
 use crate::cli::deploy::templates;
 use crate::clock::machine_now;
 use crate::store::checkup::{self, Finding, Level};
-use crate::store::{Access, Store, journeys, letters};
-use crate::time::HOUR;
+use crate::store::{Access, Store, exports, journeys, letters};
+use crate::time::{HOUR, Timestamp};
 
 /// Runs the command.
 pub fn run(args: &DoctorArgs) -> Outcome {
@@ -100,6 +100,25 @@ async fn unfinished(store: &Store) -> Vec<Finding> {
         Finding::warning("letters", format!("the batch `{name}` with {} letters is not done", batch.letters))
             .means("these letters were cut, and nobody works on their folder")
             .help("`fahrplan serve` finishes it, or `fahrplan letters cut`; the log says what keeps it")
+    };
+    batches.map(told).chain(untold(store, late).await).collect()
+}
+
+/// The same of audiences.
+async fn untold(store: &Store, late: Timestamp) -> Vec<Finding> {
+    let batches = match store.read().await {
+        Ok(mut conn) => exports::unfinished(&mut conn).await,
+        Err(error) => Err(error),
+    };
+    let batches = batches.unwrap_or_default().into_iter().filter(|batch| batch.cut_at < late);
+    let told = |batch: exports::Batch| {
+        let changes = batch.added + batch.removed;
+        Finding::warning(
+            "audiences",
+            format!("the batch `{}` with {changes} changes is not done", batch.name),
+        )
+        .means("a network still shows advertisements to people who left, or not to those who came")
+        .help("`fahrplan serve` finishes it, or `fahrplan audiences cut`; the log says what keeps it")
     };
     batches.map(told).collect()
 }

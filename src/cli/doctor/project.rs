@@ -27,6 +27,7 @@ pub(super) async fn look(project: &Project) -> Vec<Finding> {
     findings.extend(links(&project.config));
     findings.extend(sender(&project.config));
     findings.extend(letters(project));
+    findings.extend(audiences(project));
     if findings.is_empty() {
         findings.push(Finding::fine("config", format!("{} and the files it names", config::FILE)));
     }
@@ -157,28 +158,44 @@ fn root() -> Option<Finding> {
 /// Where letters go, if any are sent: people's names and addresses lie there.
 fn letters(project: &Project) -> Option<Finding> {
     let catalog = project.compile().catalog;
-    if !catalog.channels.keys().any(|name| catalog.is_letter(name)) {
-        return None;
-    }
-    let folder = project.letters();
-    let place = folder.display();
+    let any = catalog.channels.keys().any(|name| catalog.is_letter(name));
+    let what = ("letters", "no letter can be written", "names and addresses lie there");
+    any.then(|| folder(&project.letters(), what)).flatten()
+}
+
+/// Where audiences go, if there are any.
+fn audiences(project: &Project) -> Option<Finding> {
+    let any = !project.compile().catalog.audiences.is_empty();
+    let what = ("audiences", "no network can be told of its audience", "hashes of addresses lie there");
+    any.then(|| folder(&project.audiences(), what)).flatten()
+}
+
+/// A folder that is written into; for what, what it means if it cannot be, and what others could see.
+fn folder(folder: &Path, (section, means, seen): (&str, &str, &str)) -> Option<Finding> {
+    let (place, code) = (
+        folder.display(),
+        match section {
+            "letters" => "config.letters",
+            _ => "config.audiences",
+        },
+    );
     match folder.metadata() {
         Ok(there) if !there.is_dir() => Some(
-            Finding::error("config.letters", format!("{place} is no folder"))
-                .means("no letter can be written")
-                .help("set `folder` under `[letters]`"),
+            Finding::error(code, format!("{place} is no folder"))
+                .means(means)
+                .help(format!("set `folder` under `[{section}]`")),
         ),
-        Ok(_) if mode(&folder).is_some_and(|mode| mode & WORLD != 0) => Some(
-            Finding::warning("config.letters", format!("everybody on this machine may look into {place}"))
-                .means("names and addresses lie there")
+        Ok(_) if mode(folder).is_some_and(|mode| mode & WORLD != 0) => Some(
+            Finding::warning(code, format!("everybody on this machine may look into {place}"))
+                .means(seen)
                 .help(format!("`chmod o-rwx {place}`")),
         ),
         Ok(_) => None,
         Err(_) if folder.parent().is_some_and(Path::is_dir) => None,
         Err(error) => Some(
-            Finding::error("config.letters", format!("{place} cannot be made: {error}"))
-                .means("no letter can be written")
-                .help("make the folder above it, or set `folder` under `[letters]`"),
+            Finding::error(code, format!("{place} cannot be made: {error}"))
+                .means(means)
+                .help(format!("make the folder above it, or set `folder` under `[{section}]`")),
         ),
     }
 }

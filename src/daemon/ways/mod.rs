@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::channels::guard::Guard;
 use crate::config::Secrets;
+use crate::daemon::audiences::Audiences;
 use crate::daemon::letters::Letters;
 
 /// Calls to other programs that are on their way beside the mails.
@@ -23,6 +24,8 @@ pub struct Others {
     pub(super) rehearse: bool,
     /// Where letters go.
     pub letters: Letters,
+    /// Where audiences go.
+    pub audiences: Audiences,
     room: Arc<Semaphore>,
 }
 
@@ -40,6 +43,7 @@ impl Others {
             secrets,
             rehearse: false,
             letters: Letters::default(),
+            audiences: Audiences::default(),
             room: Arc::new(Semaphore::new(ASIDE)),
         }
     }
@@ -52,6 +56,11 @@ impl Others {
     /// The same, and letters go there.
     pub fn with_letters(self, letters: Letters) -> Others {
         Others { letters, ..self }
+    }
+
+    /// The same, and audiences go there.
+    pub fn with_audiences(self, audiences: Audiences) -> Others {
+        Others { audiences, ..self }
     }
 
     /// A place beside those of mail, as long as there is one.

@@ -42,6 +42,7 @@ pub struct Catalog {
     pub costs: BTreeMap<Word, Decimal>,
     /// What work of a kind costs, where the task says it.
     pub task_costs: BTreeMap<Word, Decimal>,
+    pub audiences: BTreeMap<Word, Audience>,
 }
 
 /// `budget 500.00 per calendar month then skip`, of a journey.
@@ -68,6 +69,18 @@ impl Header {
         let (before, secret) = self.value.split_at(at);
         (before.is_empty() || before.ends_with(' ')).then_some((before, secret))
     }
+}
+
+/// People who are handed to an advertising network, by hashes of their addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Audience {
+    /// Whose consent is asked for, whatever the policies say, and on which channel.
+    pub purpose: Word,
+    pub channel: Word,
+    /// Attributes of types e-mail and phone, by which the network knows people.
+    pub matches: Vec<Word>,
+    /// `file`, or an address or the name of a secret to which changes are posted.
+    pub sends: Arc<str>,
 }
 
 /// What people are asked, and the type of each answer.
@@ -174,7 +187,7 @@ pub struct Policy {
     pub caps: Vec<Cap>,
     // What came later stands at the end, so that older bytes can be read: see `hash`.
     pub rates: Vec<Rate>,
-    pub audiences: Vec<Audience>,
+    pub audiences: Vec<MaxAudience>,
 }
 
 /// `rate email marketing at 500 per hour`: how many sends may begin in any such time, over all workers.
@@ -189,7 +202,7 @@ pub struct Rate {
 
 /// `max audience 20_000 for marketing`: how many people one firing of an entry may take in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Audience {
+pub struct MaxAudience {
     pub purpose: Word,
     pub most: u32,
 }
@@ -251,6 +264,19 @@ pub fn pool_endpoint(pool: &str) -> Word {
 /// The pool of an endpoint, if it is one.
 pub fn pool_of(endpoint: &str) -> Option<&str> {
     endpoint.strip_prefix(POOL)
+}
+
+/// How the attribute is called under which steps speak of an audience. No declared attribute has a colon in its name.
+const AUDIENCE: &str = "audience:";
+
+/// The attribute of an audience.
+pub fn audience_attribute(audience: &str) -> Word {
+    format!("{AUDIENCE}{audience}").into()
+}
+
+/// The audience of an attribute, if it is one.
+pub fn audience_of(attribute: &str) -> Option<&str> {
+    attribute.strip_prefix(AUDIENCE)
 }
 
 /// How a channel of class `task` keeps the team that speaks with people on it, in [`Channel::sends`].
@@ -342,6 +368,7 @@ impl Catalog {
             budgets: BTreeMap::new(),
             costs: BTreeMap::new(),
             task_costs: BTreeMap::new(),
+            audiences: BTreeMap::new(),
         }
     }
 

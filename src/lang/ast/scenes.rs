@@ -144,6 +144,11 @@ pub enum Expect {
     WaitingAt {
         step: Name,
     },
+    /// `expect contact in audience sleepers`, `not in`.
+    Member {
+        audience: Name,
+        is_in: bool,
+    },
     /// `expect contact.tags has "x"`
     Holds(Expr),
 }

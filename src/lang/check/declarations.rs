@@ -51,6 +51,9 @@ impl<'a> Declarations<'_, 'a> {
             self.nouns(item);
         }
         self.channel_teams(files);
+        for (_, item) in items() {
+            self.audience(item);
+        }
         self.message_events();
         for (file, item) in items() {
             self.journey(file, item);
@@ -326,6 +329,7 @@ impl<'a> Declarations<'_, 'a> {
                 }
             }
             ItemKind::Audience(audience) => {
+                // Read when all channels are known.
                 self.declare(Noun::Audience, &audience.name);
             }
             ItemKind::Survey { name, title, fields } => {
@@ -366,6 +370,15 @@ impl<'a> Declarations<'_, 'a> {
             | ItemKind::Journey(_)
             | ItemKind::Test(_)
             | ItemKind::Error => {}
+        }
+    }
+
+    fn audience(&mut self, item: &'a ast::Item) {
+        let ItemKind::Audience(ast::PropsDecl { name, props, .. }) = &item.kind else { return };
+        let is_first = self.schema.declared.get(&(Noun::Audience, name.text.as_str().into()));
+        if is_first == Some(&name.span) {
+            let read = Props::new(self, props).audience(name);
+            self.schema.catalog.audiences.insert(name.text.as_str().into(), read);
         }
     }
 

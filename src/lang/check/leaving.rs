@@ -162,9 +162,10 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    pub(super) fn take(&mut self, pool: &Name) {
-        if !self.schema.has(Noun::Pool, &pool.text) && !self.schema.is_hidden(&pool.text) {
-            self.out.push(unknown(Code::E0101, "pool", pool, self.schema.names(Noun::Pool)));
+    /// A pool or an audience that a step names.
+    pub(super) fn named(&mut self, noun: Noun, name: &Name) {
+        if !self.schema.has(noun, &name.text) && !self.schema.is_hidden(&name.text) {
+            self.out.push(unknown(Code::E0101, noun.as_str(), name, self.schema.names(noun)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use super::declarations::Declarations;
 use super::findings::{finding, unknown};
 use crate::diagnostic::{Code, Span};
-use crate::engine::program::{Audience, CalendarUnit, Cap, CapWindow, Quiet, Rate, Then, Word, ZoneRef};
+use crate::engine::program::{CalendarUnit, Cap, CapWindow, MaxAudience, Quiet, Rate, Then, Word, ZoneRef};
 use crate::lang::ast::{self, Name, Rule, RuleKind};
 use crate::lang::types::{calendar, zone_ref};
 use crate::time::{self, HOUR, MINUTE, SECOND, TimeOfDay, Zone};
@@ -35,7 +35,7 @@ impl Declarations<'_, '_> {
                     let most = self.whole(number, "an audience");
                     let purpose = self.known_purpose(purpose);
                     if let (Some(most), Some(purpose)) = (most, purpose) {
-                        self.schema.catalog.policy.audiences.push(Audience { purpose, most });
+                        self.schema.catalog.policy.audiences.push(MaxAudience { purpose, most });
                     }
                 }
                 RuleKind::Priority(_) => self.refuse(rule.span, "`priority`"),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::declarations::Declarations;
 use super::fields::fields_of;
-use super::findings::{finding, twice, unknown};
+use super::findings::{finding, not_yet, twice, unknown};
 use crate::diagnostic::{Code, Span};
-use crate::engine::program::{Channel, Endpoint, Header, Hours, Task, Team, Word, ZoneRef};
+use crate::engine::program::{Audience, Channel, Endpoint, Header, Hours, Task, Team, Word, ZoneRef};
 use crate::lang::ast::{self, ExprKind, Name, Prop, PropValue};
-use crate::lang::types::{calendar, days, zone_ref};
+use crate::lang::types::{self, calendar, days, zone_ref};
 use crate::time::{Calendar, SECOND, TimeOfDay, Zone};
-use crate::value::{Decimal, FieldType};
+use crate::value::{Decimal, FieldType, Type};
 
 const CLASSES: [&str; 3] = ["message", "task", "letter"];
 const ABILITIES: [&str; 3] = ["opens", "clicks", "replies"];
@@ -206,35 +206,141 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
         method
     }
 
-    /// `contact.email`
+    /// `address contact.email`
     fn address(&mut self) -> Option<Word> {
         let expr = self.expr("address")?;
-        let ExprKind::Path(path) = &expr.kind else {
-            return self.wrong(expr.span, "address", "an attribute such as `contact.email`");
-        };
-        let [contact, name] = path.parts.as_slice() else {
-            return self.wrong(expr.span, "address", "an attribute such as `contact.email`");
-        };
-        if contact.text != "contact" {
-            return self.wrong(expr.span, "address", "an attribute such as `contact.email`");
-        }
-        let Some(attribute) = self.all.schema.catalog.attribute(&name.text) else {
-            if !self.all.schema.is_hidden(&name.text)
-                && !self.all.schema.attributes.contains_key(name.text.as_str())
-            {
-                let all = self.all.schema.catalog.attributes.iter().map(|attribute| &*attribute.name);
-                self.all.out.push(unknown(Code::E0101, "attribute", name, all));
-            }
-            return None;
-        };
-        let word = attribute.name.clone();
-        if !crate::lang::types::is_textual(&attribute.ty) {
-            let what = crate::lang::types::noun(&attribute.ty);
-            let message = format!("`{}` is {what}, which is no address", name.text);
-            self.all.out.push(finding(Code::E0103, name.span, message).label("not an address"));
+        let (word, ty, span) = self.attribute(expr, "address")?;
+        if !types::is_textual(&ty) {
+            let message = format!("`{word}` is {}, which is no address", types::noun(&ty));
+            self.all.out.push(finding(Code::E0103, span, message).label("not an address"));
             return None;
         }
         Some(word)
+    }
+
+    /// `contact.email`: its name, its type, and where the name stands.
+    fn attribute(&mut self, expr: &ast::Expr, prop: &str) -> Option<(Word, Type, Span)> {
+        let parts = match &expr.kind {
+            ExprKind::Path(path) => path.parts.as_slice(),
+            ExprKind::Error => return None,
+            _ => &[],
+        };
+        let name = match parts {
+            [contact, name] if contact.text == "contact" => name,
+            _ => return self.wrong(expr.span, prop, "an attribute such as `contact.email`"),
+        };
+        let schema = &self.all.schema;
+        if let Some(attribute) = schema.catalog.attribute(&name.text) {
+            return Some((attribute.name.clone(), attribute.ty.clone(), name.span));
+        }
+        if !schema.is_hidden(&name.text) && !schema.attributes.contains_key(name.text.as_str()) {
+            let all = schema.catalog.attributes.iter().map(|attribute| &*attribute.name);
+            self.all.out.push(unknown(Code::E0101, "attribute", name, all));
+        }
+        None
+    }
+
+    // ---------------------------------------------------------------- audiences
+
+    pub(super) fn audience(mut self, name: &Name) -> Audience {
+        self.known(&["consent_to", "consent_on", "matches", "sends"]);
+        for (prop, label, help) in [
+            (
+                "consent_to",
+                "to what have they agreed?",
+                "add `consent_to marketing`, say: who has not agreed to it stays out",
+            ),
+            (
+                "consent_on",
+                "on which channel have they agreed to it?",
+                "add `consent_on email`, or a channel of its own for this consent: `channel ads {}`",
+            ),
+            ("matches", "by what does the network know them?", "add `matches [contact.email]`, say"),
+            ("sends", "where do they go?", "add `sends \"file\"`: a file for each batch of changes"),
+        ] {
+            if self.find(prop).is_none() && !self.all.schema.has_mistake(name.span) {
+                let message = format!("the audience `{}` has no `{prop}`", name.text);
+                self.all.out.push(finding(Code::E0103, name.span, message).label(label).help(help));
+            }
+        }
+        Audience {
+            purpose: self.purpose().unwrap_or_else(|| "".into()),
+            channel: self.channel_name().unwrap_or_else(|| "".into()),
+            matches: self.matches(),
+            sends: self.outlet().unwrap_or_else(|| "".into()),
+        }
+    }
+
+    /// One that needs consent: an audience hands people to somebody else.
+    fn purpose(&mut self) -> Option<Word> {
+        let purpose = self.word("consent_to", &[])?;
+        let span = self.expr("consent_to")?.span;
+        let name = Name { text: purpose.to_string(), span };
+        if !self.all.schema.catalog.is_purpose(&purpose) {
+            if !self.all.schema.is_hidden(&purpose) {
+                let all = self.all.schema.catalog.purpose_names();
+                self.all.out.push(unknown(Code::E0101, "purpose", &name, all));
+            }
+            return None;
+        }
+        if self.all.schema.is_transactional(&purpose) {
+            let message = format!("an audience hands people to somebody else, so `{purpose}` is not enough");
+            self.all.out.push(
+                finding(Code::E0501, span, message)
+                    .label("asks nobody for consent")
+                    .help("name a purpose that people agree to, such as `marketing`"),
+            );
+            return None;
+        }
+        Some(purpose)
+    }
+
+    fn channel_name(&mut self) -> Option<Word> {
+        let channel = self.word("consent_on", &[])?;
+        if !self.all.schema.channels().contains(&&*channel) && !self.all.schema.is_hidden(&channel) {
+            let name = Name { text: channel.to_string(), span: self.expr("consent_on")?.span };
+            self.all.out.push(unknown(Code::E0101, "channel", &name, self.all.schema.channels()));
+        }
+        Some(channel)
+    }
+
+    fn matches(&mut self) -> Vec<Word> {
+        let Some(expr) = self.expr("matches") else { return Vec::new() };
+        let ExprKind::List(items) = &expr.kind else {
+            self.wrong::<()>(expr.span, "matches", "attributes in brackets, such as `[contact.email]`");
+            return Vec::new();
+        };
+        let mut words: Vec<Word> = Vec::new();
+        for item in items {
+            let Some((word, ty, span)) = self.attribute(item, "matches") else { continue };
+            if words.contains(&word) {
+                let message = format!("`{word}` stands twice");
+                self.all.out.push(finding(Code::E0102, span, message).label("again"));
+            } else if !matches!(ty.required(), Type::Email | Type::Phone) {
+                let message = format!("`{word}` is {}, by which no network knows people", types::noun(&ty));
+                self.all.out.push(
+                    finding(Code::E0103, span, message)
+                        .label("not an e-mail address and not a phone number")
+                        .help("attributes of type `email` and `phone` are matched"),
+                );
+            } else {
+                words.push(word);
+            }
+        }
+        words
+    }
+
+    /// `file`.
+    fn outlet(&mut self) -> Option<Arc<str>> {
+        let sends = self.text("sends")?;
+        if &*sends != "file"
+            && let Some(expr) = self.expr("sends")
+        {
+            self.all.out.push(not_yet(expr.span, "an audience that is sent by calls").help(
+                "write `sends \"file\"`: every batch of changes becomes a folder with files that networks take",
+            ));
+        }
+        Some(sends)
     }
 
     /// A bare word out of a list.

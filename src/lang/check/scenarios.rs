@@ -428,6 +428,11 @@ impl<'a> Scene<'_, 'a> {
                 }
             }
             Expect::WaitingAt { step } => self.waiting(step),
+            Expect::Member { audience, .. } => {
+                if !self.schema.has(Noun::Audience, &audience.text) {
+                    self.unknown(Noun::Audience, audience);
+                }
+            }
             Expect::Holds(condition) => {
                 self.reader(Around::Contact).value(condition, &Type::YesNo);
             }

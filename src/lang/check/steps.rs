@@ -1,6 +1,6 @@
 //! Each statement with what is known where it stands.
 
-use super::findings::{finding, not_yet, unknown};
+use super::findings::{finding, unknown};
 use super::graph::{At, What};
 use super::journey::Journey;
 use super::narrow::Facts;
@@ -69,9 +69,9 @@ impl<'a> Journey<'_, 'a> {
             ),
             StmtKind::Resume => self.resume(stmt.span),
             StmtKind::Ask(ask) => self.question(stmt, ask, facts),
-            StmtKind::Take { pool, .. } => self.take(pool),
-            StmtKind::AddContact { .. } | StmtKind::RemoveContact { .. } => {
-                self.out.push(not_yet(stmt.span, "filling an audience"));
+            StmtKind::Take { pool, .. } => self.named(Noun::Pool, pool),
+            StmtKind::AddContact { audience } | StmtKind::RemoveContact { audience } => {
+                self.named(Noun::Audience, audience);
             }
             StmtKind::Exit { .. } | StmtKind::If(_) | StmtKind::Split { .. } | StmtKind::Error => {}
         }

@@ -427,6 +427,7 @@ impl Printer<'_> {
             Expect::Start { journey } => text(format!("start {}", journey.text)),
             Expect::Did { verb, name } => text(format!("{} {}", verb.text, path(name))),
             Expect::WaitingAt { step } => text(format!("waiting at {}", step.text)),
+            Expect::Member { audience, is_in } => text(format!("contact {}", membership(audience, *is_in))),
             Expect::Holds(expr) => self.expr(expr),
         };
         Doc::Group(vec![text(format!("expect {person}")), rest])
@@ -509,4 +510,8 @@ impl Element for TestLine {
         let doc = printer.test_line(self);
         printer.doc(&doc);
     }
+}
+
+fn membership(audience: &Name, is_in: bool) -> String {
+    format!("{}in audience {}", if is_in { "" } else { "not " }, audience.text)
 }

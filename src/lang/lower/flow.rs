@@ -10,13 +10,14 @@ use super::{Lowered, Source, dotted, last, word, words};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::program::{
     Arm, Expr, Handler, PauseUntil, Program, SlotIx, Step, StepKind, Trigger, Undo, WaitEvent, Word,
-    pool_endpoint,
+    audience_attribute, pool_endpoint,
 };
 use crate::lang::ast::{
     self, ArmWhen, Block, ChannelChoice, JourneyItemKind, Name, Patience, Stmt, StmtKind, Wait,
 };
 use crate::lang::types::calendar;
 use crate::time::Calendar;
+use crate::value::Value;
 
 /// Why an enrollment ends where a value that a `switch` needs has vanished and nothing follows: no path may have a loose end.
 pub const VANISHED: &str = "value_missing";
@@ -296,9 +297,15 @@ impl<'a> Flow<'a> {
                 let reason = reason.as_ref().map(word)?;
                 (None, format!("exit {reason}"), StepKind::Exit { reason })
             }
-            StmtKind::AddContact { .. } | StmtKind::RemoveContact { .. } => {
-                source.refuse(stmt.span, "filling an audience");
-                return None;
+            StmtKind::AddContact { audience } => {
+                let what = format!("add contact to {}", audience.text);
+                let (attribute, value) = (audience_attribute(&audience.text), Expr::Const(Value::Bool(true)));
+                (None, what, StepKind::Add { attribute, value, undo: Some(Undo::AtExit), next })
+            }
+            StmtKind::RemoveContact { audience } => {
+                let what = format!("remove contact from {}", audience.text);
+                let (attribute, value) = (audience_attribute(&audience.text), Expr::Const(Value::Bool(true)));
+                (None, what, StepKind::Remove { attribute, value, next })
             }
             StmtKind::Ask(_)
             | StmtKind::Error

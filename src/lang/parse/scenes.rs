@@ -149,6 +149,10 @@ impl<'s> Reader<'s> {
                 Expect::Did { verb: self.verb(&what, 0)?, name: self.one_path(&what, Rule::path)? }
             }
             Rule::x_waiting => Expect::WaitingAt { step: self.one_name(&what, Rule::n_step)? },
+            Rule::x_member => Expect::Member {
+                audience: self.one_name(&what, Rule::n_audience)?,
+                is_in: part(&what, Rule::k_not).is_none(),
+            },
             Rule::expr => Expect::Holds(self.expr(&what)),
             _ => return None,
         })

@@ -404,6 +404,9 @@ fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value, zone: &Zone) -
         Expect::Start { journey } => format!("start {}", journey.text),
         Expect::Did { verb, name } => format!("{} {}", verb.text, dotted(name)),
         Expect::WaitingAt { step } => format!("waiting at {}", step.text),
+        Expect::Member { audience, is_in } => {
+            format!("contact {}in audience {}", if *is_in { "" } else { "not " }, audience.text)
+        }
         // The play knows how it is written.
         Expect::Holds(_) => String::new(),
     }

@@ -281,6 +281,7 @@ impl<'t> Reader<'t, '_> {
             Expect::Exit { .. }
             | Expect::Goal { .. }
             | Expect::Holds(_)
+            | Expect::Member { .. }
             | Expect::No { .. }
             | Expect::NoMoreSend
             | Expect::WaitingAt { .. } => return,

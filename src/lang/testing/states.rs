@@ -41,6 +41,9 @@ impl<'s, 't> Stage<'s, 't> {
         match expect {
             Expect::Holds(condition) => Some(self.holds(condition, self.contacts[person.unwrap_or(0)])),
             Expect::WaitingAt { step } => Some(self.waits_at(&step.text, person)),
+            Expect::Member { audience, is_in } => {
+                Some(self.is_member(&audience.text, *is_in, self.contacts[person.unwrap_or(0)]))
+            }
             _ => None,
         }
     }
@@ -87,6 +90,19 @@ impl<'s, 't> Stage<'s, 't> {
             many => {
                 let many: Vec<&str> = many.iter().map(|at| whole(at)).collect();
                 Err(format!("nobody waits at `{step}`, but at {}", many.join(", ")))
+            }
+        }
+    }
+
+    fn is_member(&self, audience: &str, is_in: bool, contact: ContactId) -> Result<(), String> {
+        let all = self.memory.audiences(contact);
+        match (all.contains(audience), is_in) {
+            (found, wanted) if found == wanted => Ok(()),
+            (true, _) => Err(format!("the contact is in the audience `{audience}`")),
+            (false, _) if all.is_empty() => Err("the contact is in no audience".to_owned()),
+            (false, _) => {
+                let all: Vec<&str> = all.iter().map(|name| &**name).collect();
+                Err(format!("the contact is not in the audience `{audience}`, but in {}", all.join(", ")))
             }
         }
     }

@@ -42,7 +42,7 @@ struct Table {
 }
 
 /// The tables whose rows hold more than numbers.
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "contacts",
         sql: "SELECT id, attributes FROM contacts WHERE bucket = $1 AND id > $2 ORDER BY id LIMIT 2000",
@@ -127,6 +127,15 @@ const TABLES: [Table; 10] = [
         keys: 2,
         judge: |row, bucket, facts, _| {
             Ok(facts.is_home(row.i64(0)?, bucket) && memberships::is_readable(row.text(2)?))
+        },
+    },
+    Table {
+        name: "audience_members",
+        sql: "SELECT audience, contact, enrollment FROM audience_members WHERE bucket = $1 \
+            AND (audience, contact, enrollment) > ($2, $3, $4) ORDER BY audience, contact, enrollment LIMIT 2000",
+        keys: 3,
+        judge: |row, bucket, facts, _| {
+            Ok(facts.is_home(row.i64(1)?, bucket) && facts.names.contains(&row.i64(0)?))
         },
     },
     Table {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::{Held, plain};
 use crate::engine::world::{Event, Fields, Note};
 use crate::store::permissions::LedgerLine;
-use crate::store::{deliveries, enrollments, letters, surveys, tasks};
+use crate::store::{deliveries, enrollments, letters, members, surveys, tasks};
 use crate::time::Timestamp;
 
 /// A heading.
@@ -21,6 +21,7 @@ pub enum Part {
     Deliveries,
     Letters,
     Tasks,
+    Audiences,
     Answers,
     Codes,
     Events,
@@ -29,7 +30,7 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Part; 14] = [
+    pub const ALL: [Part; 15] = [
         Part::Identities,
         Part::Attributes,
         Part::Consents,
@@ -40,6 +41,7 @@ impl Part {
         Part::Deliveries,
         Part::Letters,
         Part::Tasks,
+        Part::Audiences,
         Part::Answers,
         Part::Codes,
         Part::Events,
@@ -59,6 +61,7 @@ impl Part {
             Part::Deliveries => "deliveries",
             Part::Letters => "letters",
             Part::Tasks => "tasks",
+            Part::Audiences => "audiences",
             Part::Answers => "answers",
             Part::Codes => "codes",
             Part::Events => "events",
@@ -123,6 +126,7 @@ impl Held {
             Part::Deliveries => self.deliveries.iter().map(delivery).collect(),
             Part::Letters => self.letters.iter().map(|line| letter(line, moment)).collect(),
             Part::Tasks => self.tasks.iter().map(|one| task(one, moment)).collect(),
+            Part::Audiences => self.audiences.iter().map(membership).collect(),
             Part::Answers => self.answers.iter().map(answer).collect(),
             Part::Codes => {
                 let all = self.codes.iter();
@@ -168,6 +172,11 @@ impl Held {
         let text = self.teller.note(note).unwrap_or_else(|| "done".to_owned());
         Line { name: format!("{place}{round}"), ..Line::at(note.at, text) }
     }
+}
+
+fn membership(line: &members::Membership) -> Line {
+    let told = if line.is_told { "the network knows" } else { "not told to the network yet" };
+    Line { name: line.audience.clone(), ..Line::at(line.since, told.to_owned()) }
 }
 
 fn consent(line: &LedgerLine) -> Line {

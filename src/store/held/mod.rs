@@ -12,8 +12,8 @@ use super::contacts::{self, Contact};
 use super::journeys::Deployed;
 use super::permissions::LedgerLine;
 use super::{
-    Conn, Result, brakes, deliveries, enrollments, events, history, journeys, letters, permissions, pools,
-    suppressions, surveys, tasks,
+    Conn, Result, brakes, deliveries, enrollments, events, history, journeys, letters, members, permissions,
+    pools, suppressions, surveys, tasks,
 };
 use crate::engine::program::Word;
 use crate::engine::world::{Event, Fields, Note};
@@ -39,6 +39,8 @@ pub struct Held {
     pub answers: Vec<surveys::Line>,
     /// From pools.
     pub codes: Vec<pools::Taken>,
+    /// Audiences of networks that the contact is in.
+    pub audiences: Vec<members::Membership>,
     /// Oldest first, as all the others.
     pub events: Vec<Event>,
     pub history: Vec<Note>,
@@ -102,6 +104,7 @@ impl Held {
             letters: letters::of_contact(conn, id).await?,
             answers: surveys::of_contact(conn, id).await?,
             codes: pools::of_contact(conn, id).await?,
+            audiences: members::of_contact(conn, id).await?,
             pauses: permitted.pauses.into_iter().collect(),
             slots: permitted.slots,
             teller,
@@ -161,6 +164,7 @@ impl Held {
             })
         };
         let code = |code: &pools::Taken| json!({ "pool": code.pool, "fields": plain(&code.fields), "at": code.at.to_string() });
+        let membership = |one: &members::Membership| json!({ "audience": one.audience, "since": one.since.to_string(), "told": one.is_told });
         let event = |event: &Event| {
             json!({
                 "name": event.name, "at": event.occurred_at.to_string(),
@@ -188,6 +192,7 @@ impl Held {
             "letters": self.letters.iter().map(letter).collect::<Vec<_>>(),
             "codes": self.codes.iter().map(code).collect::<Vec<_>>(),
             "tasks": self.tasks.iter().map(task).collect::<Vec<_>>(),
+            "audiences": self.audiences.iter().map(membership).collect::<Vec<_>>(),
             "answers": self.answers.iter().map(surveys::Line::as_json).collect::<Vec<_>>(),
             "events": self.events.iter().map(event).collect::<Vec<_>>(),
             "history": self.history.iter().map(note).collect::<Vec<_>>(),
