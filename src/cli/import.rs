@@ -8,6 +8,7 @@
 mod codes;
 mod columns;
 mod consents;
+mod lists;
 mod replies;
 mod report;
 mod returns;
@@ -23,6 +24,7 @@ use serde_json::Value as Json;
 
 use self::columns::{columns, is_json, person, read_map};
 use self::consents::{columns_of_consents, consent};
+use self::lists::Lists;
 use self::report::Report;
 use self::rows::{Row, Rows};
 use super::load::Project;
@@ -32,15 +34,13 @@ use crate::engine::program::Catalog;
 use crate::engine::world::{Fields, Input};
 use crate::id::ContactId;
 use crate::intake::{self, Act, Clocks, Item};
-use crate::store::import::{self as quiet, Imported, Person};
+use crate::store::import::{Imported, Person};
 use crate::store::inbox::{Accepted, Incoming, To};
-use crate::store::{Access, Dialect, Store, consents as ledger, identities, journeys};
+use crate::store::{Access, Store, consents as ledger, identities, journeys};
 use crate::time::Timestamp;
 
 /// Rows that share a transaction.
 const TOGETHER: usize = 2_000;
-/// Contacts that share one on PostgreSQL, where nobody waits for it.
-const MANY_TOGETHER: usize = 5_000;
 
 /// Runs the command.
 pub fn run(args: &ImportArgs) -> Outcome {
@@ -111,9 +111,6 @@ pub(super) async fn events_from(store: &Store, items: &[Json], now: Timestamp) -
     report.must_be_clean()
 }
 
-/// A list of contacts that is being written.
-type Writing = Option<tokio::task::JoinHandle<crate::store::Result<Imported>>>;
-
 struct Import<'a> {
     store: &'a Store,
     live: bool,
@@ -152,12 +149,7 @@ impl Import<'_> {
             | ImportWhat::Replies => columns(&catalog, &header, map)?,
         };
         report.header = Some(header);
-        let together = match self.store.dialect() {
-            Dialect::Sqlite => TOGETHER,
-            Dialect::Postgres => MANY_TOGETHER,
-        };
-        let mut people = Vec::with_capacity(together);
-        let mut writing = None;
+        let mut lists = Lists::new(self);
         while let Some(Row { line, record }) = rows.next(report)? {
             let read = match what {
                 ImportWhat::Consents => consent(&catalog, &columns, record, self.now),
@@ -168,34 +160,12 @@ impl Import<'_> {
                 | ImportWhat::Replies => person(&columns, record, self.now),
             };
             match read {
-                Ok(person) => people.push(person),
+                Ok(person) => lists.push(person, report).await?,
                 Err(why) => report.reject_row(line, record, &why)?,
             }
-            if people.len() >= together {
-                self.written(writing.take(), report).await?;
-                writing = self.write(std::mem::take(&mut people), report).await?;
-            }
         }
-        self.written(writing, report).await?;
-        self.take(people, report).await?;
+        lists.finish(report).await?;
         self.look_again(report).await
-    }
-
-    /// Begins to write, so that the next rows are read meanwhile; one at a time, since later rows win.
-    async fn write(&self, people: Vec<Person>, report: &mut Report) -> Result<Writing, Failure> {
-        if self.live {
-            self.take(people, report).await?;
-            return Ok(None);
-        }
-        let (store, now) = (self.store.clone(), self.now);
-        Ok(Some(tokio::spawn(async move { quiet::contacts(&store, &people, now).await })))
-    }
-
-    async fn written(&self, writing: Writing, report: &mut Report) -> Result<(), Failure> {
-        if let Some(writing) = writing {
-            report.add(writing.await.map_err(world)?.map_err(world)?);
-        }
-        Ok(())
     }
 
     /// Who lost an address in one part of the file may have got another one in the next.
@@ -210,15 +180,8 @@ impl Import<'_> {
         Ok(())
     }
 
-    async fn take(&self, people: Vec<Person>, report: &mut Report) -> Result<(), Failure> {
-        if people.is_empty() {
-            return Ok(());
-        }
-        if !self.live {
-            report.add(quiet::contacts(self.store, &people, self.now).await.map_err(world)?);
-            return Ok(());
-        }
-        let mut people = people;
+    /// Lets contacts come in as through the doors.
+    async fn accept_all(&self, mut people: Vec<Person>, report: &mut Report) -> Result<(), Failure> {
         let withdrawn = ledger::drop_known(self.store, &mut people, self.now).await.map_err(world)?;
         let incoming = people.into_iter().flat_map(|person| {
             let to = To::Who(person.who);
@@ -248,7 +211,7 @@ impl Import<'_> {
     /// JSON lines of `identify` and `track`.
     async fn items(&self, file: impl BufRead, report: &mut Report) -> Result<(), Failure> {
         let catalog = self.catalog().await?;
-        let (mut people, mut incoming) = (Vec::new(), Vec::new());
+        let (mut lists, mut incoming) = (Lists::new(self), Vec::new());
         for (line, number) in file.split(b'\n').zip(1..) {
             let line = line.map_err(world)?;
             let trimmed = line.trim_ascii();
@@ -259,7 +222,7 @@ impl Import<'_> {
                 Ok((Item { who, what: what @ (Act::Attributes(_) | Act::Nothing), .. }, parts)) => {
                     let attributes =
                         if let Act::Attributes(attributes) = what { attributes } else { Fields::new() };
-                    people.push(Person { who, attributes, consents: Vec::new() });
+                    lists.push(Person { who, attributes, consents: Vec::new() }, report).await?;
                     for why in parts {
                         report.reject_line(number, trimmed, &why)?;
                     }
@@ -267,14 +230,11 @@ impl Import<'_> {
                 Ok((item, _)) => incoming.push(self.event(item)),
                 Err(why) => report.reject_line(number, trimmed, &why)?,
             }
-            if people.len() >= TOGETHER {
-                self.take(std::mem::take(&mut people), report).await?;
-            }
             if incoming.len() >= TOGETHER {
                 self.accept(std::mem::take(&mut incoming), report).await?;
             }
         }
-        self.take(people, report).await?;
+        lists.finish(report).await?;
         self.look_again(report).await?;
         self.accept(incoming, report).await
     }

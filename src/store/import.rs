@@ -1,8 +1,11 @@
 //! Contacts from a file, quietly: attributes and consents are set, standing entries are set up without entering anybody. Nothing
 //! enters, exits or is waited for.
 
+mod first;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::first::First;
 use super::consents::Known;
 use super::identities::{Kind, Resolved, Resolver};
 use super::inbox::{Incoming, To};
@@ -51,6 +54,50 @@ const TRIES: usize = 20;
 
 /// Sets what the file says of these contacts, in one transaction. Later rows of the same contact win.
 pub async fn contacts(store: &Store, people: &[Person], now: Timestamp) -> Result<Imported> {
+    Ok(List::new(store, people.to_vec(), true, now).await?.write(store).await?.0)
+}
+
+/// Rows of a file that share a transaction, as far as they can be made ready without one.
+pub struct List {
+    people: Vec<Person>,
+    first: Option<First>,
+    now: Timestamp,
+}
+
+impl List {
+    /// Makes them ready to be written; `seem_new` where it is to be expected that nobody of them is known.
+    pub async fn new(store: &Store, people: Vec<Person>, seem_new: bool, now: Timestamp) -> Result<List> {
+        let first = match seem_new {
+            true => {
+                let deployed = journeys::deployed(&mut store.read().await?).await?;
+                first::learn_words(store, &people).await?;
+                First::of(&store.core, &deployed, &people, now)
+            }
+            false => None,
+        };
+        Ok(List { people, first, now })
+    }
+
+    /// Writes them, and says whether they were as new as they seemed.
+    pub async fn write(self, store: &Store) -> Result<(Imported, bool)> {
+        if let Some(first) = self.first {
+            let mut tx = store.write().await?;
+            match first.write(&mut tx, self.now).await {
+                Ok(Some(imported)) => {
+                    tx.commit().await?;
+                    return Ok((imported, true));
+                }
+                Ok(None) => {}
+                Err(error) if error.is_passing() => tracing::debug!(%error, "an import begins anew"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((one_by_one(store, &self.people, self.now).await?, false))
+    }
+}
+
+/// The same with a look at what is there.
+async fn one_by_one(store: &Store, people: &[Person], now: Timestamp) -> Result<Imported> {
     for _ in 0..TRIES {
         let mut tx = store.write().await?;
         match import(&mut tx, people, now).await {

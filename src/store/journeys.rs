@@ -61,6 +61,11 @@ impl Deployed {
         self.numbers.get(&Arc::as_ptr(program).addr()).copied()
     }
 
+    /// Whether an e-mail address belongs to one contact alone; so it is before the first deploy.
+    pub(super) fn has_unique_email(&self) -> bool {
+        self.catalog.attribute("email").is_none_or(|email| email.unique)
+    }
+
     /// Whether this program would replace another one of its journey.
     pub fn would_change(&self, program: &Program) -> bool {
         self.current.get(&program.journey).is_some_and(|current| current.hash() != program.hash())
@@ -147,7 +152,7 @@ pub async fn catalog_of(conn: &mut Conn, generation: i64) -> Result<Catalog> {
 
 /// Whether the schema says that an e-mail address belongs to one contact alone; so it is before the first deploy.
 pub(super) async fn unique_email(conn: &mut Conn) -> Result<bool> {
-    Ok(deployed(conn).await?.catalog.attribute("email").is_none_or(|email| email.unique))
+    Ok(deployed(conn).await?.has_unique_email())
 }
 
 /// What is to be deployed.

@@ -22,7 +22,8 @@ struct Known {
 }
 
 impl Names {
-    fn id(&self, name: &str) -> Option<i64> {
+    /// The number of a name that this process has met.
+    pub(super) fn id(&self, name: &str) -> Option<i64> {
         self.known.read().expect("nothing panics while holding it").ids.get(name).copied()
     }
 

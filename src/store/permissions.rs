@@ -148,13 +148,29 @@ pub(super) async fn record_first_consents(
     tx: &mut Conn,
     changes: &[(ContactId, &ConsentChange)],
 ) -> Result<()> {
+    let (ledger, latest) = lines_to_write(tx, changes, Found::new()).await?;
+    add_first(tx, ledger, latest).await
+}
+
+/// Adds lines to the ledger, and the states that they lead to.
+pub(super) async fn add_first(tx: &mut Conn, ledger: Rows, latest: Rows) -> Result<()> {
     const COPY: &str =
         "COPY consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) FROM STDIN";
     const COPY_LATEST: &str =
         "COPY consent_states (bucket, contact, purpose, channel, permit, at) FROM STDIN";
-    let (ledger, latest) = lines_to_write(tx, changes, Found::new()).await?;
     tx.copy(COPY, RECORD, ledger).await?;
     tx.copy(COPY_LATEST, LATEST, latest).await
+}
+
+/// The same where each line of the ledger, whose ids are in this range, leads to a state of its own.
+pub(super) async fn add_very_first(tx: &mut Conn, ledger: Rows, ids: (i64, i64)) -> Result<()> {
+    // Lines of other processes may lie between: what they lead to is there.
+    const STATES: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) \
+        SELECT bucket, contact, purpose, channel, permit, at FROM consents WHERE id >= $1 AND id <= $2 \
+        ON CONFLICT DO NOTHING";
+    tx.exec_rows(RECORD, ledger, &[]).await?;
+    tx.exec(STATES, args![ids.0, ids.1]).await?;
+    Ok(())
 }
 
 const RECORD: &str = "INSERT INTO consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) \

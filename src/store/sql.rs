@@ -191,6 +191,12 @@ impl Conn {
         Conn { lease: begun, ..self }
     }
 
+    /// Whether ids that were made under that lease may be written.
+    pub(super) fn is_under(&self, lease: u64) -> bool {
+        // A simulation has none.
+        self.lease.is_none_or(|begun| begun == lease)
+    }
+
     /// Which database this is.
     pub fn dialect(&self) -> Dialect {
         match self.held {

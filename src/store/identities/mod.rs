@@ -21,9 +21,12 @@
 //! - When two contacts become one, the older keeps its address; if it has none, it gets the other's.
 //!
 //! - `resolve`: who the items of a batch are for
+//! - `links`: contacts and identities as rows that are added
 
+mod links;
 mod resolve;
 
+pub(super) use self::links::{Links, create};
 pub(super) use self::resolve::{Resolved, Resolver};
 
 use std::sync::Arc;
@@ -53,6 +56,16 @@ impl Kind {
             Kind::AnonymousId => "anonymous_id",
             Kind::Email => "email",
             Kind::Phone => "phone",
+        }
+    }
+
+    /// Whether one of this kind belongs to one contact alone.
+    pub(super) fn is_unique(self, unique_email: bool) -> bool {
+        match self {
+            Kind::UserId | Kind::AnonymousId => true,
+            Kind::Email => unique_email,
+            // Families share a phone.
+            Kind::Phone => false,
         }
     }
 

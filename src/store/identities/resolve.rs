@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Identity, Kind, identities_of, normal, of_contact};
+use super::{Identity, Kind, Links, create, identities_of, normal, of_contact};
 use crate::engine::world::Input;
 use crate::id::ContactId;
 use crate::intake::Who;
 use crate::store::inbox::{Incoming, To};
-use crate::store::sql::{FEW, args};
-use crate::store::{Arg, Conn, Core, Dialect, Error, Result, Rows, contacts, inbox, journeys};
+use crate::store::sql::args;
+use crate::store::{Arg, Conn, Core, Result, Rows, contacts, inbox, journeys};
 use crate::time::Timestamp;
 use crate::value::Value;
 
@@ -248,12 +248,7 @@ impl Resolver {
     }
 
     fn is_unique(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::UserId | Kind::AnonymousId => true,
-            Kind::Email => self.unique_email,
-            // Families share a phone.
-            Kind::Phone => false,
-        }
+        kind.is_unique(self.unique_email)
     }
 
     /// Two whom the outside knows apart are never one.
@@ -345,9 +340,7 @@ impl Resolver {
             let begins = self.beginnings.remove(contact).unwrap_or_else(|| "{}".to_owned());
             contacts.push([core.bucket_of(*contact).into(), (*contact).into(), (*now).into(), begins.into()]);
         }
-        const CREATE: &str = "INSERT INTO contacts (bucket, id, created_at, attributes) {IIIT}";
-        const COPY: &str = "COPY contacts (bucket, id, created_at, attributes) FROM STDIN";
-        tx.copy(COPY, CREATE, contacts).await?;
+        create(tx, contacts).await?;
 
         let mut merged = Rows::default();
         for (loser, winner) in &self.merged {
@@ -401,48 +394,17 @@ impl Resolver {
 
     async fn write_links(&self, tx: &mut Conn, core: &Core) -> Result<bool> {
         let moved = self.moved.iter().filter_map(|((contact, kind), value)| {
-            let value = value.as_deref().filter(|value| !value.is_empty())?;
-            Some((*kind, value, *contact))
+            let value = value.as_ref().filter(|value| !value.is_empty())?;
+            Some((*kind, value.clone(), *contact))
         });
-        let linked = self.linked.iter().map(|((kind, value), contact)| (*kind, value.as_str(), *contact));
-        let mut links: Vec<(Kind, &str, ContactId)> = linked.chain(moved).collect();
-        // In one order in all processes, so that they wait for each other and do not block each other.
-        links.sort_unstable();
-        let (mut unique, mut shared, mut wanted) = (Rows::default(), Rows::default(), 0);
-        for (kind, value, contact) in links {
-            let bucket = core.bucket_of(contact);
-            let holder = if self.is_unique(kind) { 0 } else { contact.0 };
-            let row = [Arg::I64(kind as i64), value.into(), holder.into(), bucket.into(), contact.into()];
-            if holder == 0 {
-                wanted += 1;
-                unique.push(row);
-            } else {
-                shared.push(row);
-            }
-        }
-        const SHARED: &str =
-            "INSERT INTO identities (kind, value, holder, bucket, contact) {ITIII} ON CONFLICT DO NOTHING";
-        // A row that is there already counts if it is the contact's own.
-        const UNIQUE: &str = "INSERT INTO identities (kind, value, holder, bucket, contact) {ITIII} \
-            ON CONFLICT (kind, value, holder) DO UPDATE SET contact = excluded.contact \
-            WHERE identities.contact = excluded.contact";
-        const COPY: &str = "COPY identities (kind, value, holder, bucket, contact) FROM STDIN";
+        let linked = self.linked.iter().map(|((kind, value), contact)| (*kind, value.clone(), *contact));
+        let links = Links::of(core, linked.chain(moved).collect(), self.unique_email);
         let created: HashSet<ContactId> = self.created.iter().map(|(contact, _)| *contact).collect();
         let mut named =
             self.linked.iter().map(|(_, contact)| contact).chain(self.moved.keys().map(|(c, _)| c));
-        // Nobody has what is said of contacts that are new. If somebody has by now, the whole begins again, as below.
-        let all_new = wanted > 0 && named.all(|contact| created.contains(contact));
-        if all_new && tx.dialect() == Dialect::Postgres && self.created.len() >= FEW {
-            tx.copy(COPY, SHARED, shared).await?;
-            return match tx.copy(COPY, UNIQUE, unique).await {
-                Err(Error::Database(sqlx::Error::Database(error))) if error.is_unique_violation() => {
-                    Ok(false)
-                }
-                copied => copied.map(|()| true),
-            };
-        }
-        tx.exec_rows(SHARED, shared, &[]).await?;
-        Ok(tx.exec_rows(UNIQUE, unique, &[]).await? == wanted)
+        // Nobody has what is said of contacts that are new. If somebody has by now, the whole begins again.
+        let all_new = named.all(|contact| created.contains(contact));
+        if all_new { links.add_new(tx).await } else { links.add(tx).await }
     }
 
     /// Lets those who lost an address forget it, if it is still theirs when they hear of it.
