@@ -112,15 +112,15 @@ const STYLE: &str = "\
 :root{color-scheme:light dark}\
 *{box-sizing:border-box}\
 body{margin:0;font:17px/1.45 system-ui,sans-serif;background:Canvas;color:CanvasText;overflow-wrap:anywhere}\
-header{display:flex;justify-content:space-between;align-items:center;gap:1rem;padding:.5rem 1rem;border-bottom:1px solid #8884}\
+header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:center;gap:0 1rem;padding:.5rem 1rem;border-bottom:1px solid #8884}\
 header form{margin:0}.who{color:GrayText;margin-left:auto}\
-.ways{display:flex;flex-wrap:wrap;gap:.25rem 1rem}.ways a{padding:.4rem 0;font-weight:600;text-decoration:none}\
+.ways{display:flex;flex-wrap:wrap;gap:.25rem 1rem}.ways a{padding:.6rem 0;font-weight:600;text-decoration:none}\
 main{max-width:46rem;margin:0 auto;padding:1rem 1rem 3rem}\
 h1{font-size:1.4rem;line-height:1.25;margin:.25rem 0 .75rem}\
 h2{font-size:1.05rem;margin:1.75rem 0 .5rem}\
 p{margin:.5rem 0}a{color:#1f5fbf}.dim{color:GrayText}\
 ul.queue{list-style:none;margin:0;padding:0}\
-ul.queue a{display:block;padding:.75rem 1rem;margin:0 0 .5rem;border:1px solid #8886;border-radius:.6rem;color:inherit;text-decoration:none}\
+ul.queue a{display:block;padding:.75rem 1rem;margin:0 0 .5rem;border:1px solid #8886;border-radius:.6rem;color:CanvasText;text-decoration:none}\
 ul.queue strong{display:block}\
 .late{color:#b3261e;font-weight:600}\
 .said{padding:.6rem 1rem;border-radius:.6rem;background:#1f5fbf22}\
@@ -159,6 +159,7 @@ ol.told{margin:0;padding:0;list-style:none}ol.told li{padding:.5rem 0;border-top
 .script table{display:block;overflow-x:auto}.script pre{white-space:pre-wrap}\
 .part{margin:0 0 1rem}\
 button{font:inherit;font-weight:600;width:100%;padding:.75rem 1rem;border:0;border-radius:.6rem;background:#1f5fbf;color:#fff;cursor:pointer}\
-button.quiet{width:auto;background:transparent;color:#1f5fbf;padding:.4rem .6rem}\
+button.quiet{width:auto;min-height:2.75rem;white-space:nowrap;background:transparent;color:#1f5fbf;padding:.4rem .6rem}\
 button.second{background:transparent;color:inherit;border:1px solid #888}\
-:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}";
+:focus-visible{outline:3px solid #9ec5ff;outline-offset:2px}\
+@media(prefers-color-scheme:dark){a,button.quiet{color:#8ab4f8}.late{color:#ffb4ab}}";

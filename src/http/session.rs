@@ -218,6 +218,8 @@ fn form(language: Language, next: Option<&str>, wrong: Option<&str>) -> Frame<'s
             @if let Some(next) = next.filter(|next| is_path(next)) {
                 input type="hidden" name="next" value=(next);
             }
+            // Password managers ask for a name beside a secret.
+            input type="text" name="username" autocomplete="username" value="fahrplan" hidden;
             div.part {
                 label.field for="key" { (language.pick("Dein Schlüssel", "Your key")) }
                 input id="key" name="key" type="password" autocomplete="current-password" required autofocus;

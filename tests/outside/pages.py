@@ -6,7 +6,7 @@ the answers come within the first figure, and 95 of a hundred within the second.
 nothing: machines differ. The figures of the promise: 1000000 100000.
 """
 
-import base64, http.client, random, re, statistics, sys, time, urllib.parse
+import base64, html, http.client, json, random, re, statistics, sys, time, urllib.parse
 
 import _load
 from _load import argument, databases, open_house
@@ -80,6 +80,23 @@ def fill(house, events, tasks):
     return imported
 
 
+def compare(house, looker, tasks):
+    """What the pages show is what the commands tell."""
+    text = looker.get("/journeys/calls")[0]
+    status = json.loads(house.cli("status", "--format", "json"))
+    calls = next(one for one in status["journeys"] if one["name"] == "calls")
+    assert calls["active"] == calls["entered"] == calls["waiting"]["talk"] == tasks, calls
+    assert f"<strong>{tasks}</strong></span><div lang=\"en\">call ask_why by service" in text, text[-3000:]
+    text = html.unescape(looker.get("/people/u1")[0])
+    shown = json.loads(house.cli("contact", "show", "u1", "--format", "json"))
+    (task,), (enrollment,) = shown["tasks"], shown["enrollments"]
+    assert enrollment["step"] == "talk" and enrollment["waits_for"] == "the outcome of the call `ask_why`", enrollment
+    for part in (task["id"], enrollment["id"], f"(version {calls['version']})", "waits for the outcome of the call `ask_why`"):
+        assert part in text, (part, text[-5000:])
+    for story in json.loads(house.cli("why", "u1", "--format", "json"))["journeys"]:
+        assert story["answer"] in text, (story, text[-5000:])
+
+
 def run(program, events, tasks, database):
     with open_house(program, database, tasks) as house:
         # Whoever imports while the program runs has what comes in taken meanwhile.
@@ -94,6 +111,7 @@ def run(program, events, tasks, database):
         chance = random.Random(7)
         reader, worker_door = Door(worker.port, basic(read)), Door(worker.port, basic(service))
         page, every = Door(worker.port, logged_in(worker.port, service)), Door(worker.port, basic(all_teams))
+        looker = Door(worker.port, logged_in(worker.port, read))
         ids = re.findall(r'"id":"(tk_\w+)"', worker_door.get("/v1/tasks?limit=500")[0])
         assert len(ids) == min(tasks, 500), len(ids)
         somebody = lambda: f"u{chance.randrange(1, tasks)}"
@@ -106,7 +124,14 @@ def run(program, events, tasks, database):
             ("/v1/contacts/{key}", reader, lambda: f"/v1/contacts/{somebody()}"),
             ("its timeline", reader, lambda: f"/v1/contacts/{somebody()}/timeline"),
             (f"a timeline of {BUSY}", reader, lambda: "/v1/contacts/u0/timeline"),
+            ("/people/{key}", looker, lambda: f"/people/{somebody()}"),
+            (f"with {BUSY} events", looker, lambda: "/people/u0"),
+            ("its last page", looker, lambda: "/people/u0?page=20"),
+            ("/v1/journeys", reader, lambda: "/v1/journeys"),
+            ("/journeys", looker, lambda: "/journeys"),
+            ("/journeys/{name}", looker, lambda: "/journeys/calls"),
         ]
+        compare(house, looker, tasks)
         print(f"{database}: {events} events, imported in {imported:.0f} s, and {tasks} open tasks", flush=True)
         slow = []
         for name, door, path in asked:
