@@ -12,6 +12,7 @@ use fahrplan::channels::message::read_mailbox;
 use fahrplan::channels::smtp::SmtpConfig;
 use fahrplan::clock::{JourneyClock, machine_now};
 use fahrplan::daemon::{self, Brakes, Composer, Daemon, Others, Outlet, Rates, Way};
+use fahrplan::engine::program::Doubt;
 use fahrplan::engine::world::{ConsentChange, Delivery, Fields, Suppression};
 use fahrplan::id::{DeliveryId, EnrollmentId};
 use fahrplan::intake::Who;
@@ -219,6 +220,8 @@ async fn deploy(store: &Store, hello: &str) {
 async fn deploy_files(store: &Store, files: &[(&str, &str)]) {
     let mut catalog = catalog();
     catalog.policy.consent.clear();
+    let doubts = [("again".into(), Doubt::Retry), ("once".into(), Doubt::Hold)];
+    catalog.doubts.insert("welcome".into(), doubts.into());
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
     let templates = Templates { files: files.collect(), locale: "de".to_owned(), ..Templates::default() };
     let release = Release { catalog: &catalog, programs: &[], templates: &templates };

@@ -107,6 +107,46 @@ fn what_a_worker_had_under_way_when_it_died_is_repeated_only_if_it_is_transactio
 }
 
 #[test]
+fn a_step_may_say_what_becomes_of_its_messages_in_doubt() {
+    on_all(async |database| {
+        let running = Running::start(&database, |_| {}).await;
+        running.import("ada", "ada@example.com", &[]).await;
+        let again = Delivery { step: "again".into(), ..running.hello() };
+        let once = Delivery { step: "once".into(), transactional: true, ..running.hello() };
+        // The dot is answered for nobody: both may have left.
+        running.mailbox.follow(|moment| match moment {
+            Moment::Dot(_) => Reaction::KeepAndHangUp,
+            _ => Reaction::Go,
+        });
+        running.queue_mail("ada", &again).await;
+        running.queue_mail("ada", &once).await;
+        running.has(&["deferred 1", "unknown 1"]).await;
+        assert_eq!(running.in_doubt().await, [once.id]);
+        running.mailbox.follow(|_| Reaction::Go);
+        running.try_again().await;
+        running.has(&["accepted 1", "unknown 1"]).await;
+        // As a worker leaves it that has claimed them, and is gone.
+        let mut tx = running.store.write().await.expect("a transaction");
+        let more = [
+            Delivery { id: DeliveryId(running.store.new_id()), ..again },
+            Delivery { id: DeliveryId(running.store.new_id()), ..once.clone() },
+        ];
+        for mail in &more {
+            running.insert(&mut tx, "ada", mail).await;
+        }
+        const LEASED: &str = "UPDATE deliveries SET state = 'leased', owner = 99, epoch = 1, attempts = 1, again_at = 1, \
+            first_tried_at = 1 WHERE state = 'queued'";
+        tx.exec(LEASED, Vec::new()).await.expect("leased");
+        tx.commit().await.expect("committed");
+        running.has(&["accepted 2", "unknown 2"]).await;
+        let mut doubtful = running.in_doubt().await;
+        doubtful.sort();
+        assert_eq!(doubtful, [once.id, more[1].id]);
+        running.stop().await;
+    });
+}
+
+#[test]
 fn one_that_was_refused_may_be_sent_again_and_is_counted_once() {
     on_all(async |database| {
         let running = Running::start(&database, |_| {}).await;

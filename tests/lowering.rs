@@ -1,7 +1,7 @@
 //! What a journey becomes: steps, where they go on, and their identities.
 
 use fahrplan::diagnostic::{Sources, render_all};
-use fahrplan::engine::program::{Catalog, MomentKind, Program, StepKind, ZoneRef};
+use fahrplan::engine::program::{Catalog, Doubt, MomentKind, Program, StepKind, ZoneRef};
 use fahrplan::lang::{self, Compilation, Input};
 
 const SCHEMA: &str = r#"
@@ -302,9 +302,27 @@ fn programs_and_catalogs_come_back_from_their_bytes() {
         ..catalog
     };
     let bytes = bare.to_bytes();
-    for missing in [1, 4, 5, 6, 8] {
+    for missing in [1, 2, 5, 6, 7, 9] {
         assert_eq!(Catalog::from_bytes(&bytes[..bytes.len() - missing]), Ok(bare.clone()), "{missing}");
     }
+}
+
+#[test]
+fn what_becomes_of_messages_in_doubt_lies_in_the_catalog_by_step() {
+    let body = "journey j {\n  enter on signed_up\n  send email a to contact.email otherwise \"ada@example.org\" in doubt hold as one\n  \
+                send email b as two\n  send email c\n    in doubt retry\n  exit as done\n}";
+    let (sources, compilation) = compile(body);
+    assert_eq!(compilation.programs.len(), 1, "{}", told(&sources, &compilation));
+    let program = &compilation.programs[0];
+    let doubts = &compilation.catalog.doubts["j"];
+    assert_eq!(doubts.values().collect::<Vec<_>>(), [&Doubt::Hold, &Doubt::Retry], "{doubts:?}");
+    assert_eq!(doubts["one"], Doubt::Hold);
+    assert!(doubts.keys().all(|step| program.steps.iter().any(|other| other.id == *step)), "{doubts:?}");
+    let plain = compile(&body.replace(" in doubt hold", "").replace("\n    in doubt retry", "")).1;
+    assert!(plain.catalog.doubts.is_empty());
+    assert_eq!(plain.programs[0].hash(), program.hash(), "the journey is the same version");
+    assert_eq!(compilation.catalog.doubt("j", "two", true), Doubt::Retry);
+    assert_eq!(compilation.catalog.doubt("j", "two", false), Doubt::Hold);
 }
 
 #[test]

@@ -26,8 +26,8 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// The lists and maps at the end of a catalog that came later: rates, limits, surveys, headers, budgets, two of costs and audiences.
-const LATER: usize = 8;
+/// The lists and maps at the end of a catalog that came later: rates, limits, surveys, headers, budgets, two of costs, audiences, doubts.
+const LATER: usize = 9;
 
 /// Stored bytes that are no program or catalog of a format that this engine knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,6 +52,7 @@ fn catalog() -> Catalog {
         costs: BTreeMap::new(),
         task_costs: BTreeMap::new(),
         audiences: BTreeMap::new(),
+        doubts: BTreeMap::new(),
     }
 }
 

@@ -109,7 +109,13 @@ fn compile_whole(input: &Input) -> Compilation {
             ast::ItemKind::Journey(journey) => {
                 let lowered = lower_sound(journey, &checked);
                 match lowered {
-                    Some(Ok(lowered)) => programs.push(lowered.program),
+                    Some(Ok(lowered)) => {
+                        if !lowered.doubts.is_empty() {
+                            let journey = lowered.program.journey.clone();
+                            checked.catalog.doubts.insert(journey, lowered.doubts);
+                        }
+                        programs.push(lowered.program);
+                    }
                     Some(Err(findings)) => {
                         diagnostics.extend(findings);
                         if let Some(info) = checked.journeys.get_mut(journey.name.text.as_str()) {

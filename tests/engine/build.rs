@@ -217,6 +217,7 @@ pub(crate) fn catalog() -> Catalog {
         costs: Default::default(),
         task_costs: Default::default(),
         audiences: BTreeMap::new(),
+        doubts: Default::default(),
         policy: Policy {
             consent: [("marketing".into(), vec!["email".into(), "sms".into()])].into(),
             ..Policy::default()

@@ -114,7 +114,10 @@ impl Desk {
 
     /// The decision from facts; `None`: the message shall leave.
     fn decide(&self, claimed: &Claimed) -> Option<Outcome> {
-        if matches!(self.outlet.way, Way::Channel(_)) && claimed.undecided && !may_repeat(claimed) {
+        if matches!(self.outlet.way, Way::Channel(_))
+            && claimed.undecided
+            && !may_repeat(&self.catalog, claimed)
+        {
             return Some(Outcome::Undecided {
                 reason: "its sending began, and no result was recorded".to_owned(),
             });
@@ -205,7 +208,7 @@ impl Desk {
             withdrawn.is_none()
         };
         match channel.send_if(prepared, Instant::now() + left, still).await {
-            Some(result) => outcome(result, claimed),
+            Some(result) => outcome(result, claimed, &self.catalog),
             None => withdrawn.unwrap_or(Outcome::GivenBack),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::channels::smtp;
 use crate::clock::machine_now;
 use crate::daemon::compose::Refusal;
-use crate::engine::program::Word;
+use crate::engine::program::{Catalog, Doubt, Word};
 use crate::id::DeliveryId;
 use crate::store::deliveries::{self, Claimed, Finished, SendResult as Outcome, Tried};
 use crate::time::Timestamp;
@@ -28,7 +28,7 @@ pub(super) fn unmade(claimed: &Claimed, Refusal { text, bad_address }: Refusal) 
 }
 
 /// What became of a message that was handed over.
-pub(super) fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
+pub(super) fn outcome(result: smtp::SendResult, claimed: &Claimed, catalog: &Catalog) -> Outcome {
     match result {
         smtp::SendResult::Accepted { reply } => Outcome::Accepted { reply: Some(reply.text) },
         smtp::SendResult::Refused { code, text, bad_address, .. } => {
@@ -37,14 +37,16 @@ pub(super) fn outcome(result: smtp::SendResult, claimed: &Claimed) -> Outcome {
         }
         smtp::SendResult::Deferred { reason, .. } => later(claimed, reason),
         smtp::SendResult::Unknown { reason } => {
-            Outcome::Unknown { retry_at: again(claimed).filter(|_| may_repeat(claimed)), reason }
+            Outcome::Unknown { retry_at: again(claimed).filter(|_| may_repeat(catalog, claimed)), reason }
         }
     }
 }
 
-/// Whether a message that may have left is sent again by itself, with the same Message-ID: what is transactional is worth a repeat.
-pub(in crate::daemon) fn may_repeat(claimed: &Claimed) -> bool {
-    claimed.delivery.transactional
+/// Whether a message that may have left is sent again by itself, with the same Message-ID: as its step says, and else what is
+/// transactional is worth a repeat.
+pub(in crate::daemon) fn may_repeat(catalog: &Catalog, claimed: &Claimed) -> bool {
+    let delivery = &claimed.delivery;
+    catalog.doubt(&delivery.journey, &delivery.step, delivery.transactional) == Doubt::Retry
 }
 
 /// When it is tried again, if it is.

@@ -71,9 +71,10 @@ pub(in crate::daemon) async fn hand_over(
             later_at(claimed, reason, ms.map(|ms| machine_now().plus_ms(ms)))
         }
         Handed::Unknown { reason } => match later_at(claimed, reason, None) {
-            Outcome::Deferred { retry_at, reason } => {
-                Outcome::Unknown { retry_at: Some(retry_at).filter(|_| may_repeat(claimed)), reason }
-            }
+            Outcome::Deferred { retry_at, reason } => Outcome::Unknown {
+                retry_at: Some(retry_at).filter(|_| may_repeat(desk.catalog(), claimed)),
+                reason,
+            },
             given_up => given_up,
         },
     }

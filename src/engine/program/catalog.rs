@@ -43,6 +43,17 @@ pub struct Catalog {
     /// What work of a kind costs, where the task says it.
     pub task_costs: BTreeMap<Word, Decimal>,
     pub audiences: BTreeMap<Word, Audience>,
+    /// What becomes of messages that may have left, where a step says it: by journey and step.
+    pub doubts: BTreeMap<Word, BTreeMap<Word, Doubt>>,
+}
+
+/// What becomes of a message of which nobody knows whether it has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// It is sent again, with the same identity: at least once.
+    Retry,
+    /// It is kept until somebody decides: at most once.
+    Hold,
 }
 
 /// `budget 500.00 per calendar month then skip`, of a journey.
@@ -308,6 +319,13 @@ impl Endpoint {
 }
 
 impl Catalog {
+    /// What becomes of messages of that step that may have left: as its journey says in its newest version, or else by whether they
+    /// are transactional.
+    pub fn doubt(&self, journey: &str, step: &str, transactional: bool) -> Doubt {
+        let own = self.doubts.get(journey).and_then(|steps| steps.get(step)).copied();
+        own.unwrap_or(if transactional { Doubt::Retry } else { Doubt::Hold })
+    }
+
     /// Whether what leaves on that channel is printed.
     pub fn is_letter(&self, channel: &str) -> bool {
         self.channels.get(channel).is_some_and(|channel| &*channel.class == "letter")
@@ -369,6 +387,7 @@ impl Catalog {
             costs: BTreeMap::new(),
             task_costs: BTreeMap::new(),
             audiences: BTreeMap::new(),
+            doubts: BTreeMap::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{ConsentOf, Duration, EventMatch, Expr, Moment, Name, Number, Path, Record};
 use crate::diagnostic::Span;
+use crate::engine::program::Doubt;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
@@ -123,6 +124,8 @@ pub struct Send {
     pub with: Option<Record>,
     pub purpose: Option<Name>,
     pub before: Option<Moment>,
+    /// `in doubt retry`
+    pub doubt: Option<Doubt>,
     pub name: Option<Name>,
 }
 

@@ -47,6 +47,7 @@ fn as_send(ask: &Ask, channels: ChannelChoice) -> Send {
         with: ask.with.clone(),
         purpose: ask.purpose.clone(),
         before: None,
+        doubt: None,
         name: ask.name.clone(),
     }
 }

@@ -6,6 +6,7 @@ use super::exprs::{consent_of, from_to, names, path};
 use super::layout::{Doc, join, text};
 use super::printer::{Element, Printer};
 use crate::diagnostic::Span;
+use crate::engine::program::Doubt;
 use crate::lang::ast::{
     Arm, Block, EventMatch, Expr, If, Moment, Name, Patience, Pause, Record, Stmt, StmtKind, Switch, Wait,
     Work,
@@ -202,6 +203,8 @@ impl Printer<'_> {
                 clauses.record(send.with.as_ref(), self);
                 clauses.name("for", send.purpose.as_ref());
                 clauses.push("before", send.before.as_ref().map(|m| self.moment(m)));
+                let doubt = |doubt| if doubt == Doubt::Hold { "hold" } else { "retry" };
+                clauses.push("in doubt", send.doubt.map(|one| doubt(one).to_owned()));
                 clauses.name("as", send.name.as_ref());
                 clauses.doc()
             }

@@ -1,6 +1,6 @@
 //! Blocks and statements become steps that know where they go on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::labels::{Label, Labels, targets};
 use super::names::Names;
@@ -9,7 +9,7 @@ use super::sending::{lower_send, lower_work, send_words};
 use super::{Lowered, Source, dotted, last, word, words};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::program::{
-    Arm, Expr, Handler, PauseUntil, Program, SlotIx, Step, StepKind, Trigger, Undo, WaitEvent, Word,
+    Arm, Doubt, Expr, Handler, PauseUntil, Program, SlotIx, Step, StepKind, Trigger, Undo, WaitEvent, Word,
     audience_attribute, pool_endpoint,
 };
 use crate::lang::ast::{
@@ -33,6 +33,7 @@ pub(super) struct Flow<'a> {
     around: Vec<u16>,
     pub(super) loops: u16,
     closed: BTreeSet<Word>,
+    pub(super) doubts: BTreeMap<Word, Doubt>,
 }
 
 /// A step that is about to be made: what stands in the text, its identity and its slot.
@@ -53,6 +54,7 @@ impl<'a> Flow<'a> {
             around: Vec::new(),
             loops: 0,
             closed: BTreeSet::new(),
+            doubts: BTreeMap::new(),
         }
     }
 
@@ -107,7 +109,7 @@ impl<'a> Flow<'a> {
     pub(super) fn finish(mut self, mut program: Program, place: Span, source: &mut Source<'_>) -> Lowered {
         if self.labels.overflow || program.goals.len() > 64 {
             source.refuse(place, "a journey of this size");
-            return Lowered { program, places: Vec::new(), closed: self.closed };
+            return Lowered { program, places: Vec::new(), closed: self.closed, doubts: self.doubts };
         }
         let mut loose = false;
         let mut resolve = |target: &mut u16, labels: &Labels| match labels.step(*target) {
@@ -123,7 +125,7 @@ impl<'a> Flow<'a> {
             source.findings.push(Diagnostic::new(Code::E0303, place, message));
         }
         program.steps = self.steps;
-        let mut lowered = Lowered { program, places: self.places, closed: self.closed };
+        let mut lowered = Lowered { program, places: self.places, closed: self.closed, doubts: self.doubts };
         drop_unreached(&mut lowered);
         let program = &mut lowered.program;
         let vanishes = |step: &Step| matches!(&step.kind, StepKind::Exit { reason } if &**reason == VANISHED);
@@ -216,6 +218,9 @@ impl<'a> Flow<'a> {
             _ => match self.plain(stmt, next, source) {
                 Some((name, what, kind)) => {
                     let id = self.names.id(name, &what);
+                    if let StmtKind::Send(send) = &stmt.kind {
+                        self.doubts.extend(send.doubt.map(|doubt| (id.clone(), doubt)));
+                    }
                     self.emit(here, Draft { place, id, slot }, kind);
                 }
                 None => self.labels.join(here, next),

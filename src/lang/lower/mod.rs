@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ast;
 use super::check::{Checked, JourneyInfo, Surroundings, watch_of};
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::engine::program::{Expr, Program, SlotIx, Watch, Word};
+use crate::engine::program::{Doubt, Expr, Program, SlotIx, Watch, Word};
 use crate::time::Zone;
 use crate::value::Value;
 use flow::Flow;
@@ -38,6 +38,8 @@ pub struct Lowered {
     pub places: Vec<Span>,
     /// Identities of the switches whose cases cover everything, so that nothing but a vanished value goes past them.
     pub closed: BTreeSet<Word>,
+    /// What becomes of messages that may have left, of the steps that say it.
+    pub doubts: BTreeMap<Word, Doubt>,
 }
 
 /// Lowers a journey that the checker has found sound. What it finds it cannot express is told by name.

@@ -28,6 +28,7 @@ impl<'a> Flow<'a> {
         let mut cases = Vec::new();
         for channel in &written.channels[1..] {
             let (label, id) = (self.labels.open(), self.names.part(&id, &format!("by {channel}")));
+            self.doubts.extend(send.doubt.map(|doubt| (id.clone(), doubt)));
             let others = written.channels.iter().filter(|other| *other != channel);
             let channels = std::iter::once(channel).chain(others).cloned().collect();
             let first = Send { channels, ..written.clone() };
@@ -35,6 +36,7 @@ impl<'a> Flow<'a> {
             cases.push((vec![Value::Text(channel.clone())], label));
         }
         let otherwise = self.labels.open();
+        self.doubts.extend(send.doubt.map(|doubt| (id.clone(), doubt)));
         self.emit(otherwise, Draft { place, id, slot }, StepKind::Send(Box::new(written)));
         let subject = Expr::Attribute(PREFERRED.into());
         self.settle(at, StepKind::Switch { subject, cases, otherwise });

@@ -5,6 +5,7 @@ use fahrplan_grammar::Rule;
 use super::waits::only_name;
 use super::{P, Reader, part, parts};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::engine::program::Doubt;
 use crate::lang::ast::{
     Ask, Block, ChannelChoice, Duration, Expr, ExprKind, Moment, Name, Path, Pause, Record, Request, Send,
     Stmt, StmtKind, Work,
@@ -17,6 +18,7 @@ struct Clauses {
     with: Option<Record>,
     purpose: Option<Name>,
     before: Option<Moment>,
+    doubt: Option<Doubt>,
     channels: Option<ChannelChoice>,
     team: Option<Expr>,
     limit: Option<Duration>,
@@ -95,6 +97,10 @@ impl<'s> Reader<'s> {
                     if let Some(moment) = part(&c, Rule::moment).and_then(|m| self.moment(&m)) {
                         self.once(&mut made.before, moment, &c);
                     }
+                }
+                Rule::in_doubt => {
+                    let doubt = if part(&c, Rule::k_hold).is_some() { Doubt::Hold } else { Doubt::Retry };
+                    self.once(&mut made.doubt, doubt, &c);
                 }
                 Rule::by_chans => {
                     if let Some(channels) = part(&c, Rule::chans).and_then(|ch| self.channels(&ch)) {
@@ -218,6 +224,7 @@ impl<'s> Reader<'s> {
             with: c.with,
             purpose: c.purpose,
             before: c.before,
+            doubt: c.doubt,
             name: c.name,
         })))
     }
