@@ -72,8 +72,8 @@ pub struct Membership {
 
 /// The audiences of a contact, by name.
 pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Membership>> {
-    const OF: &str = "SELECT m.audience, MIN(m.since), MAX(CASE WHEN EXISTS (SELECT 1 FROM audience_told t \
-        WHERE t.bucket = $1 AND t.audience = m.audience AND t.contact = $2) THEN 1 ELSE 0 END) \
+    const OF: &str = "SELECT m.audience, MIN(m.since), CAST(MAX(CASE WHEN EXISTS (SELECT 1 FROM audience_told t \
+        WHERE t.bucket = $1 AND t.audience = m.audience AND t.contact = $2) THEN 1 ELSE 0 END) AS BIGINT) \
         FROM audience_members m WHERE m.bucket = $1 AND m.contact = $2 GROUP BY m.audience";
     let bucket = conn.core.bucket_of(contact);
     let rows = conn.fetch(OF, args![bucket, contact]).await?;
