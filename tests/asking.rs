@@ -316,7 +316,13 @@ fn a_survey_asks_something_under_names_of_its_own() {
 fn a_channel_of_class_task_names_its_team() {
     let plain = journey("exit as done");
     let told = |channel: &str| told_of(&format!("{SCHEMA}\n{channel}\n"), &plain);
-    assert_eq!(told("team night { }\nchannel hotline { class task, team night }"), "");
+    for fine in [
+        "channel hotline { class task, team night }",
+        "channel hotline {\n  class task\n  team night\n}",
+        "channel hotline {\n  team night\n  class task\n}",
+    ] {
+        assert_eq!(told(&format!("team night {{ }}\n{fine}")), "", "{fine}");
+    }
     for (channel, head) in [
         (
             "channel hotline { class task, team nihgt }\nteam night { }",

@@ -353,6 +353,33 @@ fn whoever_recorded_half_of_a_batch_is_followed_by_one_who_records_the_rest() {
 }
 
 #[test]
+fn what_could_not_be_written_waits_for_nobody_once_it_can() {
+    on_both(async |database| {
+        let shop = Shop::open(&database).await;
+        shop.send_to("ada", Some("Weg 1\nBonn")).await;
+        // A file stands where the folder has its place.
+        let folder = shop.folder.path().join("letters");
+        std::fs::write(&folder, "").expect("written");
+        let outlet = outlet(&folder);
+        let press = Press { store: &shop.store, clock: &shop.clock, outlet: &outlet };
+        press.cut().await.expect("cut");
+        assert!(press.make_all(&CancellationToken::new()).await.is_err());
+        std::fs::remove_file(&folder).expect("removed");
+        let second = database.open().await;
+        assert_ne!(second.worker(), shop.store.worker());
+        let press = Press { store: &second, ..press };
+        let made = press.make_all(&CancellationToken::new()).await.expect("made");
+        assert_eq!((made.len(), made[0].printed), (1, 1));
+        // Names and addresses are not for everybody on the machine.
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let batch = folder.join(&made[0].name);
+        assert_eq!((mode(&folder) & 0o7, mode(&batch) & 0o7), (0, 0));
+        assert_eq!(mode(&batch.join("addresses.csv")) & 0o137, 0);
+    });
+}
+
+#[test]
 fn what_withdraws_permission_before_the_cut_keeps_a_letter_back() {
     on_all(async |database| {
         let shop = Shop::open(&database).await;

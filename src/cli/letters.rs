@@ -113,11 +113,19 @@ async fn cut(project: &Project, store: &Store) -> Outcome {
     }
     press.cut().await.map_err(failed)?;
     let made = press.make_all(&CancellationToken::new()).await.map_err(failed)?;
-    if made.is_empty() {
-        print("No letter is due.\n")?;
-    }
     for made in &made {
         print(&told(made))?;
+    }
+    let left = letters::unfinished(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    if let Some(batch) = left.first() {
+        return Err(Failure::world(format!(
+            "`{}` is not written yet: another process has it in hand",
+            batch.name
+        ))
+        .help("try again in a few minutes; `fahrplan letters list` shows when it is done"));
+    }
+    if made.is_empty() {
+        print("No letter is due.\n")?;
     }
     Ok(Exit::Fine)
 }

@@ -305,7 +305,11 @@ pub(super) fn log_to_stderr() {
     let levels = if json || wanted.is_empty() { "info,html5ever=error,sqlx=warn".to_owned() } else { wanted };
     let filter =
         EnvFilter::try_new(with_silence(&levels)).unwrap_or_else(|_| EnvFilter::new(with_silence("info")));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written, since its disk is full or its reader gone, costs lines and nothing else.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let installed =
         if json { builder.json().try_init() } else { builder.with_ansi(anstream_color()).try_init() };
     drop(installed);

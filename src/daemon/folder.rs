@@ -14,8 +14,8 @@ pub(super) struct Put {
     place: PathBuf,
     target: PathBuf,
     files: Vec<PathBuf>,
-    /// The mode of its files; without one, what the system gives.
-    mode: Option<u32>,
+    /// The mode of its files.
+    mode: u32,
 }
 
 fn at<T>(path: &Path, result: std::io::Result<T>) -> Result<T> {
@@ -35,13 +35,13 @@ impl Put {
                 at(&entry.path(), fs::remove_dir_all(entry.path()))?;
             }
         }
-        at(&place, fs::create_dir(&place))?;
-        Ok(Put { place, target: folder.join(name), files: Vec::new(), mode: None })
+        at(&place, DirBuilder::new().mode(0o750).create(&place))?;
+        Ok(Put { place, target: folder.join(name), files: Vec::new(), mode: 0o640 })
     }
 
     /// With files that are nobody else's.
     pub(super) fn closed(self) -> Put {
-        Put { mode: Some(0o600), ..self }
+        Put { mode: 0o600, ..self }
     }
 
     pub(super) fn target(&self) -> &Path {
@@ -52,10 +52,7 @@ impl Put {
     pub(super) fn add(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.place.join(name);
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        if let Some(mode) = self.mode {
-            options.mode(mode);
-        }
+        options.write(true).create_new(true).mode(self.mode);
         at(&path, options.open(&path).and_then(|mut file| file.write_all(bytes)))?;
         self.files.push(path);
         Ok(())

@@ -308,15 +308,26 @@ impl Press<'_> {
             if !self.hold(&batch).await? {
                 continue;
             }
-            // Whoever began to cut it is gone: what it has is a batch, and the rest comes into the next one.
-            if !batch.is_closed {
-                letters::close(self.store, &batch.channel, self.store.worker(), machine_now()).await?;
+            match self.make(&batch, stop).await {
+                Ok(made) => all.push(made),
+                Err(error) => {
+                    letters::let_go(self.store, batch.id, self.store.worker()).await?;
+                    return Err(error);
+                }
             }
-            let written = self.write(&batch, stop).await?;
-            halt("renamed").await;
-            all.push(self.record(&batch, written).await?);
         }
         Ok(all)
+    }
+
+    /// Makes a batch that is ours.
+    async fn make(&self, batch: &Batch, stop: &CancellationToken) -> Result<Made, Error> {
+        // Whoever began to cut it is gone: what it has is a batch, and the rest comes into the next one.
+        if !batch.is_closed {
+            letters::close(self.store, &batch.channel, self.store.worker(), machine_now()).await?;
+        }
+        let written = self.write(batch, stop).await?;
+        halt("renamed").await;
+        self.record(batch, written).await
     }
 
     async fn hold(&self, batch: &Batch) -> Result<bool, Error> {

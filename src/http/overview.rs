@@ -211,7 +211,7 @@ fn messages(journey: &Journey, language: Language) -> Markup {
     } } }
 }
 
-fn result<'a>(state: &'a str, language: Language) -> &'a str {
+fn result(state: &str, language: Language) -> &str {
     match state {
         "accepted" => language.pick("angenommen", "accepted"),
         "cancelled" => language.pick("entfallen", "cancelled"),

@@ -247,6 +247,14 @@ pub async fn hold(store: &Store, batch: i64, owner: i64, now: Timestamp, until: 
     Ok(held == 1)
 }
 
+/// Holds a batch no longer: it could not be made, and whoever tries next may.
+pub async fn let_go(store: &Store, batch: i64, owner: i64) -> Result<()> {
+    const LET_GO: &str = "UPDATE letter_batches SET held_until = 0 WHERE id = $1 AND owner = $2";
+    let mut tx = store.write().await?;
+    tx.exec(LET_GO, args![batch, owner]).await?;
+    tx.commit_unannounced().await
+}
+
 /// What a former daemon held is free at once. Only for a store of which this process is the one daemon; elsewhere holds end by
 /// themselves.
 pub async fn release_former(store: &Store) -> Result<()> {

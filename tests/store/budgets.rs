@@ -168,7 +168,7 @@ fn a_changed_budget_counts_at_once_and_a_new_day_brings_new_money() {
                 attributes: fields(&[("email", text("a@example.org"))]),
                 consents: Vec::new(),
             };
-            import_all(&store, &[name.clone()], morning, |_| person.clone()).await;
+            import_all(&store, std::slice::from_ref(&name), morning, |_| person.clone()).await;
             accept(&store, &name, event("signed_up", morning, &[]), morning).await;
         }
         advance(&store, morning).await;
