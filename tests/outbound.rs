@@ -14,10 +14,12 @@ use fahrplan::channels::email::Email;
 use fahrplan::channels::guard::{Call, Guard};
 use fahrplan::channels::message::read_mailbox;
 use fahrplan::clock::machine_now;
-use fahrplan::config::{Config, Secrets};
+use fahrplan::config::{Config, Gateway, Secrets};
 use fahrplan::daemon::{Others, Way};
 use fahrplan::diagnostic::{Look, Severity, render_all};
 use fahrplan::engine::world::{ConsentChange, Input as Incoming_};
+use fahrplan::http::Settings;
+use fahrplan::http::connections::Limits;
 use fahrplan::intake::Who;
 use fahrplan::lang::{self, Input};
 use fahrplan::store::import::{self, Person};
@@ -27,6 +29,7 @@ use fahrplan::store::templates::Templates;
 use fahrplan::store::{Store, contacts, enrollments};
 
 use crate::daemon::{Served, until};
+use crate::doors::{Open, split};
 use crate::engine::build::{fields, text};
 use crate::mail::sender;
 use crate::store::{Database, on_all, on_both, who};
@@ -51,6 +54,17 @@ struct Running {
 impl Running {
     /// Deploys a journey `j` with that body (for marketing, if it sends texts) and starts; `secrets` are the addresses of endpoints.
     async fn start(database: &Database, body: &str, secrets: &[(&str, String)], way: Option<Way>) -> Running {
+        Running::start_with(database, body, secrets, way, BTreeMap::new()).await
+    }
+
+    /// The same with gateways that have words of their own.
+    async fn start_with(
+        database: &Database,
+        body: &str,
+        secrets: &[(&str, String)],
+        way: Option<Way>,
+        gateways: BTreeMap<String, Gateway>,
+    ) -> Running {
         let store = database.open().await;
         deploy(&store, body).await;
         let way = way.unwrap_or_else(|| {
@@ -63,7 +77,7 @@ impl Running {
             .collect();
         let secrets = Secrets::new(&Config::default(), std::path::Path::new("."), &environment);
         let guard = Guard::new(vec!["127.0.0.1".parse().expect("an address")]);
-        let daemon = Served::start(&store, way, Others::new(guard, secrets)).await;
+        let daemon = Served::start(&store, way, Others::new(guard, secrets).with_gateways(gateways)).await;
         Running { store, daemon }
     }
 
@@ -696,4 +710,112 @@ fn what_a_gateway_says_is_classed_and_what_may_have_left_is_held() {
             running.stop().await;
         });
     }
+}
+
+#[test]
+fn a_gateway_reports_by_its_own_ids_and_in_its_own_words() {
+    const CONFIG: &str = r#"
+        [gateways.sms]
+        id = "/messages/0/id"
+        secret = "secret:receipts"
+        reports = "/results"
+        message = "/id"
+        outcome = "/status/name"
+        outcomes = { DELIVRD = "delivered", GONE = "bounced" }
+        reason = "/status/why"
+        from = "/sender"
+        text = "/body"
+        reply = "/id"
+    "#;
+    on_both(async |database| {
+        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (at, all) = server(move |_| {
+            let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            async move { json(&format!(r#"{{"id": "batch", "messages": [{{"id": {}}}]}}"#, 700 + number)) }
+        })
+        .await;
+        let (config, problems) = Config::read(CONFIG, &Default::default());
+        assert!(problems.is_empty(), "{:?}", problems[0].message);
+        let secrets = [("sms", format!("http://{at}/send"))];
+        let running = Running::start_with(&database, ASKED, &secrets, None, config.gateways.clone()).await;
+        let names = ["ada".to_owned(), "ben".to_owned()];
+        running.send_in(&names).await;
+        until("two texts", async || {
+            running.states().await.iter().all(|state| state.starts_with("accepted 70"))
+        })
+        .await;
+        let to = |number: &str| {
+            let all = all.lock().expect("whole");
+            let is_to = |seen: &&Seen| seen.body.contains(number);
+            700 + all.iter().position(|seen| is_to(&seen)).expect("a text")
+        };
+        let (ada, ben) = (to("+4915100000000"), to("+4915100000001"));
+
+        let settings = Settings { gateways: config.gateways, ..Settings::default() };
+        let doors = Open::set(running.store.clone(), Limits::default(), None, settings).await;
+        let tell = async |results: serde_json::Value| {
+            let body = serde_json::json!({ "results": results }).to_string();
+            let more = format!(
+                "x-signature: {}\r\nconnection: close\r\ncontent-length: {}\r\n",
+                sealed(&body),
+                body.len()
+            );
+            split(&doors.say(format!("{}{body}", doors.post("/v1/receipts/sms", &more)).as_bytes()).await)
+        };
+        let counts = |accepted, repeated, unknown, ignored| {
+            let counts = serde_json::json!({ "accepted": accepted, "repeated": repeated, "unknown": unknown, "ignored": ignored });
+            (200, counts)
+        };
+        let results = serde_json::json!([
+            { "id": ada, "status": { "name": "DELIVRD" } },
+            { "id": ben.to_string(), "status": { "name": "GONE", "why": "no such number" } },
+            { "id": ada, "status": { "name": "SENT" }, "sender": "+4915100000000", "body": "Hello, you are free." },
+            { "id": 4711, "status": { "name": "DELIVRD" } },
+            { "status": { "name": "DELIVRD" } },
+            17,
+        ]);
+        assert_eq!(tell(results.clone()).await, counts(2, 0, 2, 2));
+        assert_eq!(tell(results).await, counts(0, 2, 2, 2));
+        until("a bounce", async || running.suppressed("+49 151 00000001").await.as_deref() == Some("bounce"))
+            .await;
+        let number = std::cell::Cell::new(0);
+        until("an answer heard", async || {
+            number.set(number.get() + 1);
+            let said = serde_json::json!([{ "id": format!("mo{}", number.get()), "sender": "+4915100000000", "body": "Gern" }]);
+            assert_eq!(tell(said.clone()).await, counts(1, 0, 0, 0));
+            assert_eq!(tell(said).await, counts(0, 1, 0, 0));
+            running.ends(&names[..1]).await == [("served".to_owned(), "Gern".to_owned())]
+        })
+        .await;
+        // The generic door knows the names too, and nobody reports without the secret.
+        let (status, told) =
+            doors.signed(&serde_json::json!({ "id": ada.to_string(), "outcome": "complained" })).await;
+        assert_eq!((status, &told["accepted"]), (200, &1.into()), "{told}");
+        let (status, told) = doors.send("/v1/receipts/sms", &serde_json::json!({ "results": [] })).await;
+        assert_eq!((status, &told["code"]), (401, &"bad-signature".into()));
+        assert_eq!(doors.send("/v1/receipts/email", &serde_json::json!({})).await.0, 404);
+        running.stop().await;
+    });
+    // What is written wrongly is told with its place.
+    for (wrong, told) in [
+        (CONFIG.replace("\"bounced\"", "\"gone\""), "`gone` is no outcome"),
+        (CONFIG.replace("\"/sender\"", "\"sender\""), "is no place"),
+        (CONFIG.replace("secret:receipts", "siegel"), "secrets stand in no file"),
+        (CONFIG.replace("sender", "sendr").replace("from =", "form ="), "form"),
+    ] {
+        let (_, problems) = Config::read(&wrong, &Default::default());
+        assert!(
+            problems[0].message.contains(told) && !problems[0].message.contains("siegel"),
+            "{}",
+            problems[0].message
+        );
+    }
+}
+
+/// The signature of a body under the secret of the doors.
+fn sealed(body: &str) -> String {
+    use hmac::{KeyInit as _, Mac as _};
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"siegel").expect("a key");
+    mac.update(body.as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }

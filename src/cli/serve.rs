@@ -168,17 +168,22 @@ async fn tell_what_waits(store: &Store, project: &Project) -> Result<(), Failure
 /// What the project says about the doors.
 fn doors(project: &Project) -> Result<Settings, Failure> {
     let (config, secrets) = (&project.config, project.secrets());
-    for (name, source) in &config.sources {
-        let missing = match secrets.resolve(&source.secret) {
+    let sources = config.sources.iter().map(|(name, source)| (format!("sources.{name}"), &source.secret));
+    let gateways = config.gateways.iter();
+    let gateways =
+        gateways.filter_map(|(name, gateway)| Some((format!("gateways.{name}"), gateway.secret.as_ref()?)));
+    for (section, secret) in sources.chain(gateways) {
+        let missing = match secrets.resolve(secret) {
             Ok(secret) if secret.reveal().is_empty() => "it is empty".to_owned(),
             Ok(_) => continue,
             Err(missing) => missing.to_string(),
         };
-        return Err(Failure::usage(format!("the secret of `[sources.{name}]` cannot be had: {missing}"))
+        return Err(Failure::usage(format!("the secret of `[{section}]` cannot be had: {missing}"))
             .help("set FAHRPLAN_SECRET_NAME, or `name_file` under `[secrets]`, for \"secret:name\""));
     }
     let limits = Limiter::new(config.http.per_key, config.http.per_address);
-    Ok(Settings { limits, sources: Sources { declared: config.sources.clone(), secrets } })
+    let sources = Sources { declared: config.sources.clone(), secrets };
+    Ok(Settings { limits, sources, gateways: config.gateways.clone() })
 }
 
 /// Builds a daemon from a project; shared with `demo`.
@@ -268,7 +273,7 @@ fn ways_back(config: &Config) -> Result<(Option<Mailbox>, Option<lettre::Address
 fn others(config: &Config, secrets: Secrets) -> Result<Others, Failure> {
     let allowed = config.requests.allow.iter().map(|text| text.parse()).collect::<Result<_, _>>();
     let allowed = allowed.map_err(|error| Failure::usage(format!("`requests.allow`: {error}")))?;
-    Ok(Others::new(Guard::new(allowed), secrets))
+    Ok(Others::new(Guard::new(allowed), secrets).with_gateways(config.gateways.clone()))
 }
 
 pub(super) fn smtp(config: &Config) -> Result<SmtpSender, Failure> {

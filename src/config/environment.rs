@@ -85,7 +85,7 @@ fn overrides<'a>(
     environment: &'a BTreeMap<String, String>,
 ) -> Vec<(&'a str, String, &'a str)> {
     // Names of locales have hyphens, which no variable can have; sources have keys below their names.
-    if matches!(section, "locales" | "sources") {
+    if matches!(section, "locales" | "sources" | "gateways") {
         return Vec::new();
     }
     let prefix = format!("{PREFIX}{}_", section.to_uppercase());

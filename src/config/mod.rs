@@ -50,6 +50,8 @@ pub struct Config {
     /// Programs that call by themselves, each at a door of its own.
     pub sources: BTreeMap<String, Source>,
     pub requests: Requests,
+    /// Gateways with ids and reports of their own, by their channels.
+    pub gateways: BTreeMap<String, Gateway>,
     pub letters: Letters,
     pub audiences: Audiences,
     /// `crm_file = "keys/crm"` answers `"secret:crm"` in the schema; relative to the project.
@@ -193,6 +195,46 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
+/// What the gateway of a channel calls things, `[gateways.CHANNEL]`: its ids, and its reports at `POST /v1/receipts/CHANNEL`. Places in its
+/// JSON are pointers such as `/messages/0/id`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// The place of its own id of a message in its answer; `/id` without it.
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub id: Option<String>,
+    /// `secret:NAME`: what it signs reports with, by HMAC-SHA256. Without it, reports come with a key that may send events.
+    #[serde(deserialize_with = "shapes::maybe_secret")]
+    pub secret: Option<String>,
+    /// The header with the signature, as hex or base64.
+    #[serde(default = "shapes::signature_header")]
+    pub header: String,
+    /// The header that says when it was sent; then `MOMENT.BODY` is signed.
+    pub timestamp: Option<String>,
+    /// The place of the list of reports; the whole is one, or a list, without it.
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub reports: Option<String>,
+    /// In each report, the place of the id of the message: its own, or ours.
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub message: Option<String>,
+    /// The place of what became of it.
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub outcome: Option<String>,
+    /// What its outcomes mean: `delivered`, `failed`, `bounced`, `complained` or `replied`; others are ignored. Without it they are ours.
+    #[serde(deserialize_with = "shapes::outcomes")]
+    pub outcomes: BTreeMap<String, String>,
+    /// The place of why it was not delivered.
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub reason: Option<String>,
+    /// Of what people answer: the place of the number, of the words, and of its id of the answer.
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub from: Option<String>,
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub text: Option<String>,
+    #[serde(deserialize_with = "shapes::maybe_place")]
+    pub reply: Option<String>,
+}
+
 /// Whom requests may ask.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -306,6 +348,7 @@ impl Config {
         config.brakes = reader.section("brakes");
         config.sources = reader.section("sources");
         config.requests = reader.section("requests");
+        config.gateways = reader.section("gateways");
         config.letters = reader.section("letters");
         config.audiences = reader.section("audiences");
         config.secrets = reader.section::<SecretFiles>("secrets").0;
@@ -335,7 +378,7 @@ impl Config {
     }
 }
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "project",
     "locales",
     "calendar",
@@ -345,6 +388,7 @@ const SECTIONS: [&str; 13] = [
     "brakes",
     "sources",
     "requests",
+    "gateways",
     "letters",
     "audiences",
     "secrets",

@@ -104,6 +104,24 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strin
     }
 }
 
+pub(super) fn maybe_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
+/// What a gateway calls outcomes, and what we do.
+pub(super) fn outcomes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    const OURS: [&str; 5] = ["delivered", "failed", "bounced", "complained", "replied"];
+    let outcomes = BTreeMap::<String, String>::deserialize(deserializer)?;
+    match outcomes.values().find(|ours| !OURS.contains(&ours.as_str())) {
+        Some(wrong) => {
+            Err(D::Error::custom(format!("`{wrong}` is no outcome; possible are {}", OURS.join(", "))))
+        }
+        None => Ok(outcomes),
+    }
+}
+
 pub(super) fn maybe_place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.starts_with('/') {

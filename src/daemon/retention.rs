@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::clock::machine_now;
 use crate::id::{self, ContactId};
 use crate::store::{
-    Result, Store, events, exports, history, inbox, journeys, letters, rejected, replies, surveys, tasks,
+    Result, Store, events, exports, gateway_ids, history, inbox, journeys, letters, rejected, replies, surveys, tasks,
 };
 use crate::time::{DAY, Timestamp};
 
@@ -41,6 +41,7 @@ impl Retention {
     pub async fn work(&mut self, store: &Store, now: Timestamp) -> Result<()> {
         rejected::forget(store, now).await?;
         replies::forget(store, now).await?;
+        gateway_ids::forget(store, machine_now()).await?;
         self.replies_after = replies::retry_known(store, self.replies_after, now).await?;
         tasks::expire(store, now).await?;
         letters::forget(store, machine_now()).await?;

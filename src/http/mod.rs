@@ -10,6 +10,7 @@ pub mod consents;
 pub mod events;
 mod fields;
 pub mod frame;
+mod gateways;
 pub mod health;
 pub mod journeys;
 pub mod limits;
@@ -32,6 +33,7 @@ pub mod surveys;
 pub mod tasks;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request};
@@ -51,7 +53,7 @@ use self::pages::{Language, Page};
 use self::problem::Problem;
 use self::sources::Sources;
 use crate::clock::JourneyClock;
-use crate::config::Secrets;
+use crate::config::{Gateway, Secrets};
 use crate::link::LinkKey;
 use crate::store::Store;
 use crate::store::journeys::{self as journeys_deployed, Deployed};
@@ -90,6 +92,8 @@ pub struct Doors {
 pub struct Settings {
     pub limits: Limiter,
     pub sources: Sources,
+    /// Gateways that report in their own words, by their channels.
+    pub gateways: BTreeMap<String, Gateway>,
 }
 
 impl Doors {

@@ -7,9 +7,11 @@
 //!          X-Fahrplan-Signature: sha256=HEX         HMAC-SHA256 of "TIMESTAMP.BODY" under the secret `receipts`
 //!          { "id": "dl_…", "outcome": "delivered" | "failed" | "bounced" | "complained", "reason": "…" }
 //!          { "outcome": "replied", "from": "+49…", "text": "…", "message_id": "…", "id": "dl_…", "channel": "sms" }
-//!          one of them or a list
+//!          one of them or a list; `id` is ours, or what the gateway called it in its answer
 //! twilio   X-Twilio-Signature                      HMAC-SHA1 of the URL and the sorted form under the account's token
 //! ```
+//!
+//! Gateways with words of their own: see [`super::gateways`].
 //!
 //! A signature that was sent before has no second effect: reports and replies are taken once.
 
@@ -29,10 +31,12 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::Doors;
+use super::gateways;
 use super::problem::Problem;
 use crate::clock::machine_now;
 use crate::engine::program::{Catalog, Word};
 use crate::id::DeliveryId;
+use crate::store::gateway_ids;
 use crate::store::receipts::{self, Reply, Said, Told};
 use crate::time::SECOND;
 
@@ -62,7 +66,12 @@ async fn receive(
         "twilio" => {
             twilio(&doors, uri.path_and_query().map_or("", |path| path.as_str()), &headers, &body).await
         }
-        _ => Err(Problem::not_found("provider")),
+        channel => match doors.settings.gateways.get(channel) {
+            Some(gateway) => gateways::receive(&doors, channel, gateway, &headers, &body)
+                .await
+                .map(|told| told.into_response()),
+            None => Err(Problem::not_found("provider")),
+        },
     }
 }
 
@@ -141,15 +150,22 @@ fn is_signed(secret: &str, headers: &HeaderMap, body: &[u8], now: i64) -> bool {
 }
 
 async fn take(doors: &Doors, item: &Item) -> Result<Told, Problem> {
-    let delivery = item.id.as_deref().and_then(|id| id.parse::<DeliveryId>().ok());
     let now = doors.clock.now();
+    let mut channels = by_gateway(&doors.deployed().await?.catalog);
+    channels.retain(|channel| item.channel.as_ref().is_none_or(|own| **own == **channel));
+    let delivery = match item.id.as_deref() {
+        Some(id) => match id.parse::<DeliveryId>() {
+            Ok(delivery) => Some(delivery),
+            // The gateway's own name for it.
+            Err(_) => gateway_ids::find(&mut doors.store.read().await?, &channels, id).await?,
+        },
+        None => None,
+    };
     if let (Some(said), Some(delivery)) = (Said::of(&item.outcome), delivery) {
         let told = receipts::report(&doors.store, delivery, said, item.reason.as_deref(), now).await?;
         return Ok(counted(&item.outcome, told));
     }
     let (true, Some(text)) = (item.outcome == "replied", &item.text) else { return Ok(Told::Unknown) };
-    let mut channels = by_gateway(&doors.deployed().await?.catalog);
-    channels.retain(|channel| item.channel.as_ref().is_none_or(|own| **own == **channel));
     // Without a name of its own a reply is known by what it says.
     let from = item.from.as_deref().unwrap_or_default();
     let own = || blake3::hash(format!("{from}\0{text}\0{delivery:?}").as_bytes()).to_hex()[..32].to_owned();
@@ -165,7 +181,7 @@ fn by_gateway(catalog: &Catalog) -> Vec<Word> {
     channels.map(|(name, _)| name.clone()).collect()
 }
 
-fn counted(outcome: &str, told: Told) -> Told {
+pub(super) fn counted(outcome: &str, told: Told) -> Told {
     let result = match told {
         Told::Taken => "taken",
         Told::Repeated => "repeated",

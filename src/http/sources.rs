@@ -48,17 +48,9 @@ async fn came(
 ) -> Result<Json<Value>, Problem> {
     let Sources { declared, secrets } = &doors.settings.sources;
     let source = declared.get(&name).ok_or_else(|| Problem::not_found("source"))?;
-    let unchecked = |missing: &str| {
-        tracing::error!(source = %name, missing, "the secret of a source cannot be had");
-        let detail = "this source cannot be checked now; send it again";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-secret", detail)
-    };
-    let secret = secrets.resolve(&source.secret).map_err(|missing| unchecked(&missing.to_string()))?;
-    if secret.reveal().is_empty() {
-        // With an empty one everybody can sign.
-        return Err(unchecked("it is empty"));
-    }
-    let signature = verify(source, &secret, &headers, &body, machine_now())?;
+    let by =
+        Signed { secret: &source.secret, header: &source.header, timestamp: source.timestamp.as_deref() };
+    let signature = signed(secrets, &format!("sources.{name}"), by, &headers, &body)?;
     doors.settings.limits.take_items(&format!("source {name}"), 1)?;
     let said: Value = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad("not-json", format!("the body cannot be read as JSON: {error}")))?;
@@ -95,9 +87,38 @@ fn who(source: &Source, said: &Value) -> Option<(&'static str, Value)> {
     })
 }
 
+/// How somebody signs: under which secret, and in which headers.
+#[derive(Clone, Copy)]
+pub(super) struct Signed<'a> {
+    pub(super) secret: &'a str,
+    pub(super) header: &'a str,
+    pub(super) timestamp: Option<&'a str>,
+}
+
+/// Checks the signature of whoever that section of the configuration declares, and gives it.
+pub(super) fn signed(
+    secrets: &Secrets,
+    section: &str,
+    by: Signed<'_>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<u8>, Problem> {
+    let unchecked = |missing: &str| {
+        tracing::error!(section, missing, "the secret under which somebody signs cannot be had");
+        let detail = "the signature cannot be checked now; send it again";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-secret", detail)
+    };
+    let secret = secrets.resolve(by.secret).map_err(|missing| unchecked(&missing.to_string()))?;
+    if secret.reveal().is_empty() {
+        // With an empty one everybody can sign.
+        return Err(unchecked("it is empty"));
+    }
+    verify(by, &secret, headers, body, machine_now())
+}
+
 /// Checks the signature, and gives it.
 fn verify(
-    source: &Source,
+    by: Signed<'_>,
     secret: &Secret,
     headers: &HeaderMap,
     body: &[u8],
@@ -105,15 +126,13 @@ fn verify(
 ) -> Result<Vec<u8>, Problem> {
     let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "bad-signature", detail);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let signature = header(&source.header)
+    let signature = header(by.header)
         .and_then(decode)
         .ok_or_else(|| refused("the signature is missing or no signature"))?;
     let mut hmac =
         Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes a key of any length");
-    let sent = source
-        .timestamp
-        .as_ref()
-        .map(|name| header(name).ok_or_else(|| refused("it is not said when this was sent")));
+    let sent =
+        by.timestamp.map(|name| header(name).ok_or_else(|| refused("it is not said when this was sent")));
     let sent = sent.transpose()?;
     if let Some(sent) = sent {
         hmac.update(sent.as_bytes());

@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = migrations![
     13 "0013_replies",
     14 "0014_budgets",
     15 "0015_pages",
+    16 "0016_gateways",
 ];
 
 /// How long a migration waits on PostgreSQL for a table that is in use, while everybody else waits behind it; then it lets them

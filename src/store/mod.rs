@@ -19,7 +19,7 @@
 //! - `listen`, `tidy`: words of other processes, and what the databases want done now and then
 //! - `boundary`: fault points, for simulations
 //! - `deliveries`, `tasks`: the outbox; `pools`: codes, each for one contact; `brakes`, `rates`: what is paused, and how fast it may go; `keys`: who may come in; `rejected`: what could not be read; `receipts`,
-//!   `mail`, `replies`: what comes back of messages, by texts, by mail, and from people whom nobody knows
+//!   `mail`, `replies`, `gateway_ids`: what comes back of messages, by texts, by mail, and from people whom nobody knows
 
 pub mod audience;
 pub mod backlog;
@@ -39,6 +39,7 @@ pub mod enrollments;
 pub mod events;
 pub mod exports;
 mod fields;
+pub mod gateway_ids;
 pub mod held;
 pub mod history;
 mod hold;

@@ -11,7 +11,7 @@ from aiosmtpd.controller import Controller
 
 FILES = {
     "schema.journey": """contact { email: email?, words: text? }
-channel email { sends "smtp", address contact.email, class message }
+channel email { sends "smtp", address contact.email, class message, abilities [replies] }
 policy rules { consent marketing on email }
 """,
     "journeys/hello.journey": """journey hello "Hello" {
@@ -19,7 +19,7 @@ policy rules { consent marketing on email }
   reenter never
   enter by start
   send email hello as mail
-  wait up to 30 days for mail.replied as reaction, mail.bounced, mail.complained, mail.failed
+  wait up to 30 days for mail.replied, mail.bounced, mail.complained, mail.failed as reaction
   if mail.replied {
     set contact.words = reaction.text otherwise "none"
     exit as replied

@@ -1,12 +1,11 @@
-//! The generic dialect: one JSON object a message, `{ id, channel, to, text, report_to }`. The answer may hold `id`, the gateway's own name
+//! The generic dialect: one JSON object a message, `{ id, channel, to, text, report_to }`. The answer may hold `id` (or a project says where), the gateway's own name
 //! for it, or with a refusal `error`, and `bad_address` if the address is at fault.
 
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{Call, Message, Said, plain};
 
@@ -28,14 +27,16 @@ pub(super) fn call(url: &Url, message: &Message<'_>) -> Call {
     Call { method: Method::POST, url: url.clone(), headers, body, timeout: Duration::ZERO }
 }
 
-pub(super) fn read(body: &[u8]) -> Said {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Body {
-        id: Option<String>,
-        error: String,
-        bad_address: bool,
+pub(super) fn read(body: &[u8], place: Option<&str>) -> Said {
+    let body: Json = serde_json::from_slice(body).unwrap_or_default();
+    let text = |place: &str| match body.pointer(place) {
+        Some(Json::String(text)) => Some(plain(text)).filter(|text| !text.is_empty()),
+        Some(Json::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    Said {
+        id: text(place.unwrap_or("/id")),
+        text: text("/error").unwrap_or_default(),
+        bad_address: body.pointer("/bad_address") == Some(&Json::Bool(true)),
     }
-    let body: Body = serde_json::from_slice(body).unwrap_or_default();
-    Said { id: body.id.map(|id| plain(&id)), text: plain(&body.error), bad_address: body.bad_address }
 }

@@ -92,6 +92,11 @@ impl Gateway {
 
     /// What its answer means.
     pub fn read(&self, answer: Result<Answer, Failed>) -> Handed {
+        self.read_at(answer, None)
+    }
+
+    /// The same of a gateway whose own name for the message stands at that place of its answer.
+    pub fn read_at(&self, answer: Result<Answer, Failed>, place: Option<&str>) -> Handed {
         let answer = match answer {
             Ok(answer) => answer,
             Err(Failed::NotReached(reason)) => return Handed::Deferred { reason, wait: None },
@@ -100,7 +105,7 @@ impl Gateway {
             Err(Failed::Refused(text)) => return Handed::Refused { code: None, text, bad_address: false },
         };
         let said = match self {
-            Gateway::Generic(_) => generic::read(&answer.body),
+            Gateway::Generic(_) => generic::read(&answer.body, place),
             Gateway::Twilio(_) => twilio::read(&answer.body),
         };
         let status = answer.status;

@@ -123,6 +123,8 @@ fn secrets(project: &Project, findings: &mut Vec<Finding>) {
     let mut wanted: Vec<&str> = catalog.ways_out().filter_map(|text| text.strip_prefix("secret:")).collect();
     wanted.extend(project.config.secrets.keys().map(String::as_str));
     wanted.extend(project.config.sources.values().filter_map(|source| source.secret.strip_prefix("secret:")));
+    let gateways = project.config.gateways.values().filter_map(|gateway| gateway.secret.as_deref());
+    wanted.extend(gateways.filter_map(|secret| secret.strip_prefix("secret:")));
     wanted.sort_unstable();
     wanted.dedup();
     for name in wanted {

@@ -253,6 +253,10 @@ impl Desk {
         &self.catalog
     }
 
+    pub(in crate::daemon) fn store(&self) -> &Store {
+        &self.store
+    }
+
     pub(in crate::daemon) fn others(&self) -> &Others {
         &self.outlet.others
     }

@@ -7,6 +7,7 @@ use crate::clock::machine_now;
 use crate::daemon::deliver::{Desk, later_at, may_repeat, refused};
 use crate::engine::program::{Catalog, Channel};
 use crate::store::deliveries::{Claimed, SendResult as Outcome, Tried};
+use crate::store::gateway_ids;
 use crate::time::{DAY, HOUR, Timestamp};
 use crate::value::Type;
 
@@ -61,8 +62,19 @@ pub(in crate::daemon) async fn hand_over(
     if let Some(withdrawn) = desk.stopped(claimed).await {
         return withdrawn;
     }
-    match gateway.read(desk.others().guard.ask(call).await) {
-        Handed::Accepted { id } => Outcome::Accepted { reply: id },
+    let names = desk.others().gateways.get(&*delivery.channel);
+    let place = names.and_then(|names| names.id.as_deref());
+    match gateway.read_at(desk.others().guard.ask(call).await, place) {
+        Handed::Accepted { id } => {
+            if let Some(id) = &id
+                && let Err(error) =
+                    gateway_ids::note(desk.store(), &delivery.channel, id, delivery.id, machine_now()).await
+            {
+                // It has left all the same; a report by that name will find nothing.
+                tracing::warn!(delivery = %delivery.id, %error, "what the gateway calls a message could not be noted");
+            }
+            Outcome::Accepted { reply: id }
+        }
         Handed::Refused { code, text, bad_address } => {
             Outcome::Refused { code, text, bad_address: Some(stored).filter(|_| bad_address) }
         }

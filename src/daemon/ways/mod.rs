@@ -4,12 +4,13 @@
 pub(super) mod gateway;
 pub(super) mod request;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::channels::guard::Guard;
-use crate::config::Secrets;
+use crate::config::{self, Secrets};
 use crate::daemon::audiences::Audiences;
 use crate::daemon::letters::Letters;
 
@@ -26,6 +27,8 @@ pub struct Others {
     pub letters: Letters,
     /// Where audiences go.
     pub audiences: Audiences,
+    /// What gateways call things, by their channels.
+    pub gateways: BTreeMap<String, config::Gateway>,
     room: Arc<Semaphore>,
 }
 
@@ -44,6 +47,7 @@ impl Others {
             rehearse: false,
             letters: Letters::default(),
             audiences: Audiences::default(),
+            gateways: BTreeMap::new(),
             room: Arc::new(Semaphore::new(ASIDE)),
         }
     }
@@ -61,6 +65,11 @@ impl Others {
     /// The same, and audiences go there.
     pub fn with_audiences(self, audiences: Audiences) -> Others {
         Others { audiences, ..self }
+    }
+
+    /// The same, and gateways call things so.
+    pub fn with_gateways(self, gateways: BTreeMap<String, config::Gateway>) -> Others {
+        Others { gateways, ..self }
     }
 
     /// A place beside those of mail, as long as there is one.
