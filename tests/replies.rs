@@ -12,7 +12,7 @@ use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::mail::{self as mails, Became};
 use fahrplan::store::receipts::{self, Reply, Said, Told};
 use fahrplan::store::replies::{self, Why};
-use fahrplan::store::{Store, bucket_of, deliveries};
+use fahrplan::store::{Store, bucket_of, deliveries, held};
 use fahrplan::time::DAY;
 use serde_json::json;
 
@@ -317,6 +317,11 @@ fn what_strangers_say_is_kept_and_told_when_they_are_known() {
             [("+491517".to_owned(), true, Why::NoMessage, "Who is this?".to_owned())]
         );
         assert_eq!(take(&store, &mail).await, Became::Repeated);
+        // It is among what is held on whoever is reached there.
+        let mut conn = store.read().await.expect("a connection");
+        let held = held::Held::find(&mut conn, "ben", machine_now()).await.expect("read").expect("there");
+        assert_eq!(held.as_json()["replies_apart"][0]["text"], "Who is this?");
+        drop(conn);
         // It is forgotten in the end, and its name a good deal later.
         replies::forget(&store, machine_now().plus_ms(91 * DAY)).await.expect("forgotten");
         assert_eq!(apart(&store).await, []);

@@ -5,7 +5,6 @@ use serde_json::{Value as Json, json};
 use super::load::Project;
 use super::{Exit, Outcome, OutputFormat, RepliesArgs, RepliesCommand, block_on, open, print, world};
 use crate::clock::machine_now;
-use crate::http::replies::as_json;
 use crate::store::Access;
 use crate::store::replies::{self, Apart};
 
@@ -31,7 +30,9 @@ pub fn run(args: &RepliesArgs) -> Outcome {
         store.close().await;
         match format {
             OutputFormat::Human => print(&in_words(&items, count))?,
-            OutputFormat::Json => print(&format!("{:#}\n", Json::from_iter(items.iter().map(as_json))))?,
+            OutputFormat::Json => {
+                print(&format!("{:#}\n", Json::from_iter(items.iter().map(Apart::as_json))))?
+            }
         }
         Ok(Exit::Fine)
     })

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::clock::machine_now;
 use crate::id::{self, ContactId};
 use crate::store::{
-    Result, Store, events, exports, gateway_ids, history, inbox, journeys, letters, rejected, replies, surveys, tasks,
+    Result, Store, events, exports, gateway_ids, history, inbox, journeys, letters, rejected, replies,
+    surveys, tasks,
 };
 use crate::time::{DAY, Timestamp};
 

@@ -288,6 +288,7 @@ fn title(part: Part, language: Language) -> &'static str {
         Part::Tasks => ("Aufgaben", "Tasks"),
         Part::Audiences => ("Zielgruppen", "Audiences"),
         Part::Answers => ("Antworten", "Answers"),
+        Part::Replies => ("Antworten, die zu keiner Nachricht passen", "Replies that fit no message"),
         Part::Codes => ("Codes", "Codes"),
         Part::Events => ("Ereignisse", "Events"),
         Part::History => ("Entscheidungen", "Decisions"),

@@ -38,21 +38,6 @@ async fn list(
     let items = replies::list(&mut conn, part.before, limit).await?;
     let is_full = u32::try_from(items.len()).is_ok_and(|found| found == limit);
     let next = items.last().filter(|_| is_full).map(|item| item.id.to_string());
-    let items: Vec<Value> = items.iter().map(as_json).collect();
+    let items: Vec<Value> = items.iter().map(Apart::as_json).collect();
     Ok(Json(json!({ "count": count, "items": items, "next": next })))
-}
-
-/// One of them as programs read it.
-pub fn as_json(item: &Apart) -> Value {
-    json!({
-        "id": item.id.to_string(),
-        "came_at": item.came_at.to_string(),
-        "from": item.sender,
-        "is_known": item.is_known,
-        "reason": item.why.as_str(),
-        "channels": item.channels,
-        "delivery": item.delivery.map(|id| id.to_string()),
-        "subject": item.subject,
-        "text": item.text,
-    })
 }

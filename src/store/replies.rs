@@ -3,6 +3,8 @@
 //! Of what was taken the name alone is kept, for mails: a mailbox is read again and again, and what is in it must not count twice, however
 //! long ago it was read. The keeping of the rest is bounded, since anybody can write to an address.
 
+use serde_json::{Value as Json, json};
+
 use super::receipts::{self, Reply, Told};
 use super::sql::args;
 use super::{Arg, Conn, Result, Row, Store, identities};
@@ -78,6 +80,23 @@ pub struct Apart {
     pub subject: Option<String>,
     pub text: String,
     name: String,
+}
+
+impl Apart {
+    /// As people and programs see it.
+    pub fn as_json(&self) -> Json {
+        json!({
+            "id": self.id.to_string(),
+            "came_at": self.came_at.to_string(),
+            "from": self.sender,
+            "is_known": self.is_known,
+            "reason": self.why.as_str(),
+            "channels": self.channels,
+            "delivery": self.delivery.map(|id| id.to_string()),
+            "subject": self.subject,
+            "text": self.text,
+        })
+    }
 }
 
 /// An address or a number as identities have it.
@@ -167,6 +186,12 @@ fn read(row: &Row) -> Result<Apart> {
 pub async fn list(conn: &mut Conn, before: Option<i64>, limit: u32) -> Result<Vec<Apart>> {
     const LIST: &str = apart!("WHERE r.state <> 'taken' AND r.id < $1 ORDER BY r.id DESC LIMIT $2");
     conn.fetch(LIST, args![before.unwrap_or(i64::MAX), limit]).await?.iter().map(read).collect()
+}
+
+/// Those that came from an address or a number, oldest first.
+pub(super) async fn of_sender(conn: &mut Conn, sender: &str) -> Result<Vec<Apart>> {
+    const OF: &str = apart!("WHERE r.sender = $1 AND r.state <> 'taken' ORDER BY r.id");
+    conn.fetch(OF, args![sender]).await?.iter().map(read).collect()
 }
 
 /// How many are kept apart.

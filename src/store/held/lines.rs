@@ -23,6 +23,7 @@ pub enum Part {
     Tasks,
     Audiences,
     Answers,
+    Replies,
     Codes,
     Events,
     History,
@@ -30,7 +31,7 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Part; 15] = [
+    pub const ALL: [Part; 16] = [
         Part::Identities,
         Part::Attributes,
         Part::Consents,
@@ -43,6 +44,7 @@ impl Part {
         Part::Tasks,
         Part::Audiences,
         Part::Answers,
+        Part::Replies,
         Part::Codes,
         Part::Events,
         Part::History,
@@ -63,6 +65,7 @@ impl Part {
             Part::Tasks => "tasks",
             Part::Audiences => "audiences",
             Part::Answers => "answers",
+            Part::Replies => "replies that fit no message",
             Part::Codes => "codes",
             Part::Events => "events",
             Part::History => "history",
@@ -128,6 +131,11 @@ impl Held {
             Part::Tasks => self.tasks.iter().map(|one| task(one, moment)).collect(),
             Part::Audiences => self.audiences.iter().map(membership).collect(),
             Part::Answers => self.answers.iter().map(answer).collect(),
+            Part::Replies => {
+                let all = self.apart.iter();
+                all.map(|one| Line { name: one.sender.clone(), ..Line::at(one.came_at, one.text.clone()) })
+                    .collect()
+            }
             Part::Codes => {
                 let all = self.codes.iter();
                 all.map(|code| Line::with_fields(code.at, code.pool.clone(), &code.fields)).collect()

@@ -9,11 +9,13 @@ use serde_json::{Map, Value as Json, json};
 
 pub use self::lines::{Line, Part};
 use super::contacts::{self, Contact};
+use super::identities::Kind;
 use super::journeys::Deployed;
 use super::permissions::LedgerLine;
+use super::replies::Apart;
 use super::{
     Conn, Result, brakes, deliveries, enrollments, events, history, journeys, letters, members, permissions,
-    pools, suppressions, surveys, tasks,
+    pools, replies, suppressions, surveys, tasks,
 };
 use crate::engine::program::Word;
 use crate::engine::world::{Event, Fields, Note};
@@ -37,6 +39,8 @@ pub struct Held {
     pub tasks: Vec<tasks::Task>,
     /// To surveys.
     pub answers: Vec<surveys::Line>,
+    /// What came from their addresses and fits no message.
+    pub apart: Vec<Apart>,
     /// From pools.
     pub codes: Vec<pools::Taken>,
     /// Audiences of networks that the contact is in.
@@ -87,6 +91,12 @@ impl Held {
         permitted.pauses.retain(|_, until| *until > now);
         let deliveries = deliveries::of_contact(conn, id).await?;
         let standing = brakes::standing(conn).await?;
+        let mut apart = Vec::new();
+        for (kind, value) in &contact.identities {
+            if matches!(kind, Kind::Email | Kind::Phone) {
+                apart.extend(replies::of_sender(conn, value).await?);
+            }
+        }
         let fates = deliveries.iter().map(|line| (line.id, fate(line, &standing))).collect();
         let enrollments = enrollments::of_contact(conn, id).await?;
         let history = history::of_contact(conn, id).await?;
@@ -103,6 +113,7 @@ impl Held {
             history,
             letters: letters::of_contact(conn, id).await?,
             answers: surveys::of_contact(conn, id).await?,
+            apart,
             codes: pools::of_contact(conn, id).await?,
             audiences: members::of_contact(conn, id).await?,
             pauses: permitted.pauses.into_iter().collect(),
@@ -194,6 +205,7 @@ impl Held {
             "tasks": self.tasks.iter().map(task).collect::<Vec<_>>(),
             "audiences": self.audiences.iter().map(membership).collect::<Vec<_>>(),
             "answers": self.answers.iter().map(surveys::Line::as_json).collect::<Vec<_>>(),
+            "replies_apart": self.apart.iter().map(Apart::as_json).collect::<Vec<_>>(),
             "events": self.events.iter().map(event).collect::<Vec<_>>(),
             "history": self.history.iter().map(note).collect::<Vec<_>>(),
         })
