@@ -64,7 +64,6 @@ mod tests {
             Type::Moment,
             Type::List(Type::Date.into()),
             Type::List(record.into()),
-            Type::Duration,
             Type::Number(None).optional(),
             one_of,
         ];
