@@ -268,7 +268,7 @@ const GROW: [&str; 12] = [
     "INSERT INTO errands SELECT g % 8, -g, -g, 0, '{}' FROM generate_series(1, 40000) g",
     "INSERT INTO suppressions SELECT 'a' || g, 1, 0, '', 0 FROM generate_series(1, 40000) g",
 ];
-const GROW_MORE: [&str; 6] = [
+const GROW_MORE: [&str; 8] = [
     "INSERT INTO codes SELECT 'p' || g % 8, -g, 'h' || g, '{}', g, CASE g % 2 WHEN 0 THEN -g END, NULL, NULL \
         FROM generate_series(1, 40000) g",
     "INSERT INTO seen SELECT g % 8, 0, CAST(CAST(g AS TEXT) AS BYTEA) FROM generate_series(1, 40000) g",
@@ -277,6 +277,8 @@ const GROW_MORE: [&str; 6] = [
     "INSERT INTO tasks SELECT g % 8, -g, -g, -g, 1, 1, 0, 1, 1, 1, '{}', 0, 0, 'open', NULL, NULL, NULL \
         FROM generate_series(1, 40000) g",
     "INSERT INTO history SELECT g % 8, -g, -g, 0, '[]' FROM generate_series(1, 40000) g",
+    "INSERT INTO audience_members SELECT g % 8, 1 + g % 5, -g, -g, 0 FROM generate_series(1, 40000) g",
+    "INSERT INTO audience_told SELECT g % 8, 1 + g % 5, -g, 'l' || g FROM generate_series(1, 40000) g",
     "ANALYZE",
 ];
 
