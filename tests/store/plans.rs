@@ -42,10 +42,11 @@ const SMALL: [&str; 20] = [
 ];
 
 /// What may read a whole bucket: it happens rarely (see its documentation), or a bucket is one row.
-const RARE: [&str; 3] = [
+const RARE: [&str; 4] = [
     "kind = 0 AND contact IN (SELECT n.contact FROM n)",
     "SELECT bucket FROM buckets WHERE bucket = $1",
     "SELECT audience FROM audience_members WHERE bucket = $1 UNION",
+    "SELECT m.contact FROM audience_members m WHERE m.bucket = $1 AND m.audience = $2",
 ];
 
 /// The shop with a pool of codes, which somebody takes one from, and with a budget for three mails of its welcome.
