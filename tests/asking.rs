@@ -224,6 +224,11 @@ fn who_takes_one_thing_for_another_is_told_what_it_is() {
 
 #[test]
 fn the_result_of_an_ask_has_its_answers_and_whether_there_are_any() {
+    // No default: it would be an answer that nobody gave.
+    let unguarded =
+        told("  ask fan_scan by email up to 7 days as a\n  if a.satisfaction > 3 { exit as fan }");
+    assert!(unguarded.contains("ask first whether there is an answer: `if a.answered { … }`"), "{unguarded}");
+    assert!(!unguarded.contains("otherwise"), "{unguarded}");
     mistakes(&[
         (
             "ask fan_scan by email up to 7 days as a\nif a.satisfaction > 3 { exit as fan }",

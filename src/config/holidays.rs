@@ -1,10 +1,12 @@
 //! The file of holidays.
 
+use std::collections::BTreeSet;
+
 use super::Problem;
 use crate::time::{Date, Holidays};
 
 /// Reads a CSV of holidays with the columns `date` and `region`; other columns and the order do not matter. With a region, its
-/// days and those without one count.
+/// days and those without one count; a region that no row of a file with regions has is a mistake.
 pub fn holidays(text: &str, region: Option<&str>) -> Result<Holidays, Vec<Problem>> {
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
@@ -16,11 +18,14 @@ pub fn holidays(text: &str, region: Option<&str>) -> Result<Holidays, Vec<Proble
         return Err(whole("the first line must name a column `date`, as in `date,region`".to_owned()));
     };
     let region_at = column(headers, "region");
-    let (mut days, mut problems) = (Holidays::default(), Vec::new());
+    let (mut days, mut problems, mut regions) = (Holidays::default(), Vec::new(), BTreeSet::new());
     for record in reader.records() {
         let record = record.map_err(|error| whole(error.to_string()))?;
         let cell = record.get(date_at).unwrap_or_default();
         let own = region_at.and_then(|at| record.get(at)).unwrap_or_default();
+        if !own.is_empty() {
+            regions.insert(own.to_owned());
+        }
         let counts = own.is_empty() || region.is_none_or(|region| region == own);
         match cell.parse::<Date>() {
             Ok(date) if counts => drop(days.0.insert(date)),
@@ -31,6 +36,12 @@ pub fn holidays(text: &str, region: Option<&str>) -> Result<Holidays, Vec<Proble
                 problems.push(Problem { place: Some(start..start + cell.len()), message, help: None });
             }
         }
+    }
+    if let Some(region) = region.filter(|region| !regions.is_empty() && !regions.contains(*region)) {
+        let known = regions.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+        let mut problem = whole(format!("no holiday has the region `{region}`")).remove(0);
+        problem.help = Some(format!("the file has {known}; say one of them as `region` of `[calendar]`"));
+        problems.push(problem);
     }
     if problems.is_empty() { Ok(days) } else { Err(problems) }
 }

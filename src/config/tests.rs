@@ -194,6 +194,12 @@ fn holidays_of_a_region_are_those_without_one_too() {
     let wrong = holidays("date,region\n25.12.2026,\n", None).expect_err("no date");
     assert_eq!((wrong.len(), wrong[0].place.clone()), (1, Some(12..22)));
     assert!(holidays("day\n2026-12-25\n", None).is_err());
+    let elsewhere = holidays(text, Some("BE")).expect_err("a region that is not there");
+    assert_eq!(elsewhere[0].message, "no holiday has the region `BE`");
+    assert!(
+        elsewhere[0].help.as_deref().is_some_and(|help| help.starts_with("the file has `DE-BE`, `DE-BY`"))
+    );
+    assert_eq!(holidays("date\n2026-12-25\n", Some("BE")).expect("without regions").0.len(), 1);
 }
 
 #[test]

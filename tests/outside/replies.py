@@ -194,7 +194,7 @@ def play(project, count):
 
     def disturb():
         nonlocal kills
-        while not over.wait(rng.uniform(0.3, 0.7)) and kills < 3 + count // 6:
+        while not over.wait(rng.uniform(0.02, 0.2)) and kills < 3 + count // 6:
             project.kill()
             project.serve()
             kills += 1

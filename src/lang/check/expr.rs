@@ -11,7 +11,7 @@ use super::narrow::Facts;
 use super::operators::to_decimal;
 use super::schema::Schema;
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::engine::program::{Expr, Function, Word};
+use crate::engine::program::{Expr, Function, SlotKind, Word};
 use crate::lang::Typed;
 use crate::lang::ast::{self, ExprKind};
 use crate::lang::types::{self, noun};
@@ -102,7 +102,9 @@ impl<'a> Reader<'_, 'a> {
         let mut finding = finding(Code::E0105, span, format!("`{text}` may be missing here"))
             .label("may be missing")
             .help(self.guard(&text, &read));
-        if let Some(default) = default_text(&read.ty) {
+        // A default would be an answer that nobody gave.
+        let is_answer = self.slot_of(&read).is_some_and(|(_, kind)| kind == SlotKind::Survey);
+        if let Some(default) = default_text(&read.ty).filter(|_| !is_answer) {
             let title = format!("add `otherwise {default}`");
             finding = finding.suggest(title, span, format!("({text} otherwise {default})"));
         }
@@ -110,14 +112,20 @@ impl<'a> Reader<'_, 'a> {
         None
     }
 
+    /// The result of which this is a field: its name, and what kind of thing it came from.
+    fn slot_of(&self, read: &Typed) -> Option<(&str, SlotKind)> {
+        let Expr::Field(inner, _) = &read.expr else { return None };
+        let Expr::Slot(slot) = **inner else { return None };
+        let info = self.names.slot(slot);
+        Some((&info.name, info.kind))
+    }
+
     pub(super) fn guard(&self, text: &str, read: &Typed) -> String {
-        use crate::engine::program::SlotKind;
-        if let Expr::Field(inner, _) = &read.expr
-            && let Expr::Slot(slot) = **inner
-        {
-            let info = self.names.slot(slot);
-            let name = &info.name;
-            match info.kind {
+        if let Some((name, kind)) = self.slot_of(read) {
+            match kind {
+                SlotKind::Survey => {
+                    return format!("ask first whether there is an answer: `if {name}.answered {{ … }}`");
+                }
                 SlotKind::Wait => return format!("ask first whether it came: `if {name}.happened {{ … }}`"),
                 SlotKind::Request => {
                     return format!(
