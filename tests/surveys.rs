@@ -213,6 +213,15 @@ fn a_page_a_text_and_a_call_land_in_one_table() {
             .signed(&json!({ "outcome": "replied", "from": "+49 151 00000002", "text": "7 good", "message_id": "m1" }))
             .await;
         assert_eq!((status, &told["accepted"]), (200, &json!(1)), "{told}");
+        // What cannot be read costs the others nothing, and alone it is refused.
+        let again =
+            json!({ "outcome": "replied", "from": "+49 151 00000002", "text": "7 good", "message_id": "m1" });
+        let (status, told) = doors.signed(&json!([5, null, again, { "outcome": 3 }])).await;
+        assert_eq!((status, &told["repeated"], &told["unknown"]), (200, &json!(1), &json!(3)), "{told}");
+        assert_eq!(doors.signed(&json!([5, null])).await.0, 400);
+        let (status, told) =
+            doors.send("/v1/responses", &json!([{ "code": 5 }, { "code": "nobody's" }])).await;
+        assert_eq!((status, &told["unknown"]), (200, &json!([0, 1])), "{told}");
         let (_, listed) = doors.get("/v1/tasks").await;
         let task = &listed["tasks"][0];
         assert_eq!((&task["verb"], &task["outcomes"]), (&json!("ask"), &json!(["answered", "declined"])));

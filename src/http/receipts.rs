@@ -33,6 +33,7 @@ use subtle::ConstantTimeEq as _;
 use super::Doors;
 use super::gateways;
 use super::problem::Problem;
+use super::responses::one_or_many;
 use crate::clock::machine_now;
 use crate::engine::program::{Catalog, Word};
 use crate::id::DeliveryId;
@@ -101,29 +102,21 @@ struct Item {
     channel: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Items {
-    Many(Vec<Item>),
-    One(Box<Item>),
-}
-
 async fn generic(doors: &Doors, headers: &HeaderMap, body: &[u8]) -> Result<Response, Problem> {
     let secret = doors.secrets.get(SECRET).map_err(|_| Problem::not_found("provider"))?;
     if !is_signed(secret.reveal(), headers, body, machine_now().0) {
         return Err(unsigned());
     }
-    let items: Items = serde_json::from_slice(body)
-        .map_err(|error| Problem::bad("not-json", format!("the body cannot be read as reports: {error}")))?;
-    let items = match items {
-        Items::Many(items) => items,
-        Items::One(item) => vec![*item],
-    };
+    let items = one_or_many::<Item>(body)?;
     if items.len() > MOST {
         return Err(Problem::bad("too-many", format!("a call brings at most {MOST} reports")));
     }
     let (mut taken, mut repeated, mut unknown) = (0, 0, 0);
     for item in &items {
+        let Some(item) = item else {
+            unknown += 1;
+            continue;
+        };
         match take(doors, item).await? {
             Told::Taken => taken += 1,
             Told::Repeated => repeated += 1,

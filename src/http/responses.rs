@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Doors;
@@ -131,10 +132,10 @@ struct Returned {
 
 /// `POST /v1/responses`: one or a list.
 async fn responses(key: MayIngest, State(doors): State<Doors>, body: Bytes) -> Result<Response, Problem> {
-    let items: Vec<Response_> = items(&doors, &key, &body)?;
+    let items = items::<Response_>(&doors, &key, &body)?;
     let (mut accepted, mut repeated, mut unknown) = (0, 0, Vec::new());
     for (index, item) in items.iter().enumerate() {
-        let answered = match read_code(&item.code) {
+        let answered = match item.as_ref().and_then(|item| read_code(&item.code)) {
             Some(code) => answer(&doors, &code).await?,
             None => Answered::Unknown,
         };
@@ -149,9 +150,13 @@ async fn responses(key: MayIngest, State(doors): State<Doors>, body: Bytes) -> R
 
 /// `POST /v1/receipts/letters`: one or a list.
 async fn returned(key: MayIngest, State(doors): State<Doors>, body: Bytes) -> Result<Response, Problem> {
-    let items: Vec<Returned> = items(&doors, &key, &body)?;
+    let items = items::<Returned>(&doors, &key, &body)?;
     let (mut accepted, mut repeated, mut unknown) = (0, 0, Vec::new());
     for (index, item) in items.iter().enumerate() {
+        let Some(item) = item else {
+            unknown.push(index);
+            continue;
+        };
         let named = item.id.as_deref().or(item.code.as_deref()).unwrap_or_default();
         match letters::returned(&doors.store, named, item.reason.as_deref(), doors.clock.now()).await? {
             Told::Taken => accepted += 1,
@@ -162,21 +167,38 @@ async fn returned(key: MayIngest, State(doors): State<Doors>, body: Bytes) -> Re
     Ok(Json(json!({ "accepted": accepted, "repeated": repeated, "unknown": unknown })).into_response())
 }
 
-fn items<T: for<'de> Deserialize<'de>>(
+fn items<T: DeserializeOwned>(
     doors: &Doors,
     key: &MayIngest,
     body: &[u8],
-) -> Result<Vec<T>, Problem> {
+) -> Result<Vec<Option<T>>, Problem> {
+    let items = one_or_many(body)?;
+    if items.len() > MOST {
+        let detail = format!("a request has at most {MOST} of them; send more requests");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-long", detail));
+    }
+    doors.settings.limits.take_items(&key.0.prefix, items.len())?;
+    Ok(items)
+}
+
+/// What a body brings, one or a list. What cannot be read is `None` and costs the others nothing.
+///
+/// # Errors
+///
+/// The body is not JSON, or nothing in it can be read.
+pub(super) fn one_or_many<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<Option<T>>, Problem> {
     let unreadable = |error| Problem::bad("not-json", format!("the body cannot be read: {error}"));
     let body: Value = serde_json::from_slice(body).map_err(unreadable)?;
     let items = match body {
         Value::Array(items) => items,
         item => vec![item],
     };
-    if items.len() > MOST {
-        let detail = format!("a request has at most {MOST} of them; send more requests");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-long", detail));
+    let (mut read, mut first) = (Vec::with_capacity(items.len()), None);
+    for item in items {
+        read.push(serde_json::from_value(item).map_err(|error| first.get_or_insert(error)).ok());
     }
-    doors.settings.limits.take_items(&key.0.prefix, items.len())?;
-    items.into_iter().map(|item| serde_json::from_value(item).map_err(unreadable)).collect()
+    match first {
+        Some(error) if read.iter().all(Option::is_none) => Err(unreadable(error)),
+        _ => Ok(read),
+    }
 }
