@@ -4,10 +4,14 @@
 //! This is the only place that reads the machine's clock.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::time::Timestamp;
+
+/// The pauses between looks at a clock in a file.
+const SHORTEST: i64 = 20;
+const LONGEST: i64 = 250;
 
 thread_local! {
     /// See [`stand_at`].
@@ -28,6 +32,16 @@ pub fn machine_now() -> Timestamp {
     }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// After how many milliseconds a clock in a file is looked at again: one that was set a moment ago may be set again any moment, one
+/// that has long stood may stand for long.
+#[expect(clippy::disallowed_methods, reason = "the age of a file is told by the machine's clock")]
+fn pause(path: &Path) -> i64 {
+    let set = path.metadata().and_then(|file| file.modified());
+    let age =
+        set.ok().and_then(|set| std::time::SystemTime::now().duration_since(set).ok()).unwrap_or_default();
+    (i64::try_from(age.as_millis()).unwrap_or(i64::MAX) / 100).clamp(SHORTEST, LONGEST)
 }
 
 /// The time by which journeys live.
@@ -70,7 +84,7 @@ impl JourneyClock {
         let ms = match self {
             JourneyClock::Machine => journey_ms,
             JourneyClock::Scaled { speed, .. } => journey_ms / speed + 1,
-            JourneyClock::File(_) if journey_ms > 0 => 20,
+            JourneyClock::File(path) if journey_ms > 0 => pause(path),
             JourneyClock::File(_) => 0,
         };
         Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(longest)

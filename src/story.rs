@@ -14,7 +14,7 @@ use crate::engine::explain::{Obstacle, Part};
 use crate::engine::program::{Catalog, Program, Step, StepKind, Word, audience_of};
 use crate::engine::spell;
 use crate::engine::world::{Because, Note, What};
-use crate::id::DeliveryId;
+use crate::id::{DeliveryId, EnrollmentId};
 use crate::lang::lower::whole;
 use crate::time::{Timestamp, Zone};
 use crate::value::Value;
@@ -33,6 +33,8 @@ pub struct Teller {
 /// What became of a delivery.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fate {
+    /// Of a request: whose, at which step, and in which round of a loop.
+    pub request: Option<(EnrollmentId, Word, u32)>,
     pub template: String,
     pub channel: String,
     /// `queued leased deferred accepted refused cancelled unknown`.
@@ -94,7 +96,9 @@ impl Teller {
             What::Done { outcome: Some(outcome) } if **outcome == *"timeout" => {
                 format!("{} is over: nothing came in time", what())
             }
-            What::Done { outcome: Some(outcome) } => format!("{} ended with `{outcome}`", what()),
+            What::Done { outcome: Some(outcome) } => {
+                format!("{} ended with `{outcome}`{}", what(), self.why_in_vain(note, outcome))
+            }
             What::Rests { until } if *until == Timestamp::NEVER => format!("waits at `{step}`"),
             What::Rests { until } if self.question(note).is_some() => {
                 format!(
@@ -133,6 +137,18 @@ impl Teller {
             }
             What::Odd { why } => format!("something was not as it should be: {why}"),
         })
+    }
+
+    /// Why the request of the note's step was not answered, to be put behind that it was not.
+    fn why_in_vain(&self, note: &Note, outcome: &str) -> String {
+        let (Some(enrollment), Some(step), true) = (note.enrollment, &note.step, outcome != "answered")
+        else {
+            return String::new();
+        };
+        let place = Some((enrollment, step.clone(), note.round));
+        let fate = self.deliveries.values().find(|fate| fate.request == place);
+        let result = fate.and_then(|fate| fate.result.as_deref());
+        result.map_or_else(String::new, |why| format!(": {why}"))
     }
 
     /// The survey whose answers the note's step waits for.

@@ -501,6 +501,12 @@ fn somebody_logs_in_with_a_key_does_a_task_and_logs_out() {
         let at = |what: &str| format!("/agent/{id}{what}");
         let page = browser.get(&at("")).await;
         assert!(page.body.contains(r#"href="tel:+4930123456""#), "{}", page.body);
+        assert!(page.body.contains("<span>not reached</span>"), "names are words: {}", page.body);
+        assert!(
+            page.body.contains("href=\"#outcome\"") && page.body.contains("id=\"outcome\""),
+            "{}",
+            page.body
+        );
         assert!(page.body.contains("&lt;b&gt;quiet&lt;/b&gt; &amp; gone") && !page.body.contains("<b>quiet"));
 
         let token = page.token().to_owned();
@@ -744,7 +750,11 @@ fn a_deploy_takes_scripts_along_and_refuses_those_that_do_not_fit() {
     };
     refused("the task `winback_call` has no script: there is no calls/winback.md");
     write("calls/winback.md", "# {{contact.first_name}}\n\nSay {{ofer}}\n");
-    refused("calls/winback.md: nothing gives `ofer` to every `winback_call`");
+    refused("calls/winback.md: E0803 nothing gives `ofer` to every `winback_call`");
+    let checked = crate::cli::fahrplan(dir.path(), &["check"]);
+    for piece in ["--> calls/winback.md:3:7", "did you mean `offer`?", "journeys/calls.journey:5:3"] {
+        assert!(checked.code == 1 && checked.out.contains(piece), "{piece}: {} {}", checked.out, checked.err);
+    }
     write("calls/winback.md", "{{{offer}}}\n");
     refused("values are always shown as text");
     write("calls/winback.md", "# {{contact.first_name}}\n\nSay **{{offer}}** for {{brand.name}}\n");

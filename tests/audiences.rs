@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use fahrplan::channels::Channel;
-use fahrplan::channels::audience::HEAD;
-use fahrplan::channels::email::Email;
-use fahrplan::channels::message::read_mailbox;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use fahrplan::channels::audience::{HEAD, PART};
+use fahrplan::channels::guard::Guard;
 use fahrplan::clock::{JourneyClock, machine_now};
+use fahrplan::config::{Config, Secrets};
 use fahrplan::daemon::audiences::{Audiences, Made, Teller};
-use fahrplan::daemon::{self, Brakes, Composer, Others, Outlet, Rates, Way};
+use fahrplan::daemon::{Others, Outlet};
 use fahrplan::diagnostic::{Look, Severity, render_all};
 use fahrplan::engine::world::{ConsentChange, Event, Input as Incoming_, Suppression};
 use fahrplan::id::ContactId;
 use fahrplan::intake::Who;
 use fahrplan::lang::{self, Input};
-use fahrplan::link::LinkKey;
+use fahrplan::store::folders::{self, Of};
 use fahrplan::store::held::Held;
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{Incoming, To};
@@ -24,10 +26,11 @@ use fahrplan::store::journeys::{self, Release};
 use fahrplan::store::templates::Templates;
 use fahrplan::store::{Store, advance_bucket, contacts, exports, members, reconcile};
 use fahrplan::time::{DAY, HOUR, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::build::{fields, text};
-use crate::mail::sender;
-use crate::store::{Database, on_all, who};
+use crate::outbound::{Seen, server};
+use crate::store::{Database, on_all, on_both, who};
 
 const SCHEMA: &str = r#"
 contact { email: email? unique, phone: phone?, first_name: text? }
@@ -81,10 +84,20 @@ struct Shop {
 
 impl Shop {
     async fn open(database: &Database) -> Shop {
+        Shop::open_with(database, SCHEMA, Others::default()).await
+    }
+
+    /// One that calls the network at that address.
+    async fn calling(database: &Database, url: &str) -> Shop {
+        let allowed = vec!["127.0.0.1".parse().expect("an address")];
+        Shop::open_with(database, &called(), others(Guard::new(allowed), url)).await
+    }
+
+    async fn open_with(database: &Database, schema: &str, others: Others) -> Shop {
         let store = database.open().await;
-        deploy(&store, SCHEMA, JOURNEY).await;
+        deploy(&store, schema, JOURNEY).await;
         let folder = tempfile::tempdir().expect("a folder");
-        let outlet = outlet(&folder.path().join("audiences"));
+        let outlet = outlet(&folder.path().join("audiences"), others);
         Shop { store, outlet, clock: JourneyClock::Machine, folder, now: machine_now() }
     }
 
@@ -132,7 +145,7 @@ impl Shop {
     /// Cuts and makes what has changed.
     async fn run(&self) -> Vec<Made> {
         self.teller().cut().await.expect("cut");
-        self.teller().make_all().await.expect("made")
+        self.teller().make_all(&CancellationToken::new()).await.expect("made")
     }
 
     async fn is_member(&self, name: &str) -> bool {
@@ -168,23 +181,20 @@ impl Shop {
     }
 }
 
-fn outlet(folder: &Path) -> Outlet {
-    let from = read_mailbox("Shop <news@example.org>").expect("an address");
-    let composer = Composer {
-        link_key: LinkKey::new([7; 32]),
-        public_url: "https://shop.example".to_owned(),
-        project: "shop".to_owned(),
-    };
+fn outlet(folder: &Path, others: Others) -> Outlet {
     let audiences = Audiences { folder: Some(folder.to_owned()), ..Audiences::default() };
-    Outlet {
-        way: Way::Channel(Channel::Email(Box::new(Email::new(sender("smtp://127.0.0.1:1", |_| {}), from)))),
-        composer,
-        shelf: daemon::Shelf::default(),
-        parallel: 4,
-        brakes: Brakes::default(),
-        rates: Rates::default(),
-        others: Others::default().with_audiences(audiences),
-    }
+    crate::mail::outlet(others.with_audiences(audiences))
+}
+
+/// The schema with an audience of which a network is told by calls.
+fn called() -> String {
+    SCHEMA.replace("sends \"file\"", "sends \"secret:network\"")
+}
+
+/// Those whom that guard lets through, and the address of the network.
+fn others(guard: Guard, url: &str) -> Others {
+    let environment = BTreeMap::from([("FAHRPLAN_SECRET_NETWORK".to_owned(), url.to_owned())]);
+    Others::new(guard, Secrets::new(&Config::default(), Path::new("."), &environment))
 }
 
 fn consent(permit: bool, at: Timestamp) -> ConsentChange {
@@ -328,11 +338,33 @@ fn killed_between_any_two_steps_the_batch_has_the_same_bytes() {
         shop.event("cyd", "viewed", "s1").await;
         assert!(shop.teller().write(&batch).await.expect("written").was_there);
         std::fs::remove_dir_all(shop.folder.path().join("audiences").join(&batch.name)).expect("removed");
-        let made = shop.teller().make_all().await.expect("made");
+        let made = shop.teller().make_all(&CancellationToken::new()).await.expect("made");
         assert_eq!((made.len(), made[0].added), (1, 2), "{made:?}");
         assert_eq!(shop.batches(), first);
         let made = shop.run().await;
         assert_eq!((made.len(), made[0].added, made[0].removed), (1, 1, 1), "{made:?}");
+    });
+}
+
+#[test]
+fn what_could_not_be_written_waits_for_nobody_once_it_can() {
+    on_both(async |database| {
+        let shop = Shop::open(&database).await;
+        shop.import("ada", &[("email", "ada@example.org")], &[true]).await;
+        shop.event("ada", "viewed", "s1").await;
+        // A file stands where the folder has its place.
+        let folder = shop.folder.path().join("audiences");
+        std::fs::write(&folder, "").expect("written");
+        shop.teller().cut().await.expect("cut");
+        assert!(shop.teller().make_all(&CancellationToken::new()).await.is_err());
+        std::fs::remove_file(&folder).expect("removed");
+        let second = database.open().await;
+        assert_ne!(second.worker(), shop.store.worker());
+        let made = Teller { store: &second, ..shop.teller() }
+            .make_all(&CancellationToken::new())
+            .await
+            .expect("made");
+        assert_eq!((made.len(), made[0].added), (1, 1), "{made:?}");
     });
 }
 
@@ -379,6 +411,235 @@ fn an_audience_that_is_not_declared_any_more_is_emptied() {
         assert_eq!(shop.run().await[0].removed, 1);
         assert_eq!(shop.told().await, Vec::<String>::new());
     });
+}
+
+/// A network that takes each key once, and knows whom it was told of: the lines of a file.
+#[derive(Clone, Default)]
+struct Network(Arc<Mutex<(BTreeMap<String, String>, BTreeSet<String>)>>);
+
+impl Network {
+    /// Takes a call; the same key says the same bytes.
+    fn take(&self, seen: &Seen) {
+        let key = seen.headers["idempotency-key"].to_str().expect("a text").to_owned();
+        let (keys, known) = &mut *self.0.lock().expect("whole");
+        if let Some(before) = keys.insert(key, seen.body.clone()) {
+            assert_eq!(before, seen.body, "one key, other bytes");
+            return;
+        }
+        let said: serde_json::Value = serde_json::from_str(&seen.body).expect("JSON");
+        assert_eq!(said["audience"], "viewers");
+        let lines = |of: &str| {
+            let one = |person: &serde_json::Value| {
+                ["email", "phone", "phone_e164"]
+                    .map(|hash| person[hash].as_str().unwrap_or_default().to_owned())
+                    .join(",")
+            };
+            said[of].as_array().expect("a list").iter().map(one).collect::<Vec<_>>()
+        };
+        for line in lines("remove") {
+            assert!(known.remove(&line), "removed without having been added");
+        }
+        for line in lines("add") {
+            assert!(known.insert(line), "added twice");
+        }
+    }
+
+    fn known(&self) -> Vec<String> {
+        self.0.lock().expect("whole").1.iter().cloned().collect()
+    }
+}
+
+#[test]
+fn a_network_that_is_called_knows_the_same_however_often_it_fails() {
+    on_all(async |database| {
+        let network = Network::default();
+        let taking = network.clone();
+        // Once before it acts, once after it has acted, and then as it should.
+        let (at, all) = server(move |seen: Seen| {
+            let network = taking.clone();
+            async move {
+                if seen.repeats == 0 {
+                    return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "86400")]).into_response();
+                }
+                network.take(&seen);
+                if seen.repeats == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::NO_CONTENT }
+                    .into_response()
+            }
+        })
+        .await;
+        let shop = Shop::calling(&database, &format!("http://shop:geheim@{at}/lists")).await;
+        let ada = [("email", "Ada@Example.org"), ("phone", "+49 30 123456")];
+        shop.import("ada", &ada, &[true]).await;
+        shop.event("ada", "viewed", "s1").await;
+        assert_eq!(shop.run().await, [], "it was not taken");
+        let unfinished = async || {
+            let mut conn = shop.store.read().await.expect("a connection");
+            exports::unfinished(&mut conn).await.expect("read")
+        };
+        let left = unfinished().await;
+        assert_eq!(
+            (left.len(), left[0].attempts, left[0].trouble.as_deref()),
+            (1, 1, Some("it answered 503"))
+        );
+        let again_at = left[0].again_at.expect("it is tried again");
+        assert!(again_at > machine_now().plus_ms(DAY - HOUR), "it asked for a day: {again_at}");
+        // What comes meanwhile waits behind it.
+        shop.event("ada", "bought", "").await;
+        assert_eq!(shop.run().await, []);
+        assert_eq!(unfinished().await.len(), 2);
+        assert_eq!(
+            network.known(),
+            [format!("{ADA},{PHONE},{PHONE_PLUS}")],
+            "taken, and the answer was lost"
+        );
+        // The first is told now, and the second begins: twice in vain, as the first.
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            made.extend(shop.teller().make_all(&CancellationToken::new()).await.expect("made"));
+        }
+        let told: Vec<_> = made.iter().map(|made| (made.added, made.removed, made.calls)).collect();
+        assert_eq!(told, [(1, 0, 1), (0, 1, 1)]);
+        assert_eq!((network.known(), shop.told().await), (vec![], vec![]));
+        assert_eq!(unfinished().await, []);
+        let all = all.lock().expect("whole");
+        assert_eq!(all.len(), 6);
+        let keys: BTreeSet<&[u8]> =
+            all.iter().map(|seen| seen.headers["idempotency-key"].as_bytes()).collect();
+        assert_eq!(keys.len(), 2, "a key for each batch");
+        assert!(all.iter().all(|seen| seen.headers["authorization"] == "Basic c2hvcDpnZWhlaW0="));
+        assert!(
+            !std::fs::exists(shop.folder.path().join("audiences")).expect("looked"),
+            "no folder beside the calls"
+        );
+    });
+}
+
+#[test]
+fn a_batch_in_many_parts_goes_on_where_it_was_and_can_be_told_again() {
+    on_both(async |database| {
+        let network = Network::default();
+        let taking = network.clone();
+        // The third part is not taken before somebody has mended something.
+        let (at, all) = server(move |seen: Seen| {
+            let network = taking.clone();
+            async move {
+                if seen.repeats == 0 && seen.body.contains("\"part\":3,") {
+                    return StatusCode::UNAUTHORIZED.into_response();
+                }
+                network.take(&seen);
+                StatusCode::OK.into_response()
+            }
+        })
+        .await;
+        let shop = Shop::calling(&database, &format!("http://{at}/lists")).await;
+        let count = 2 * PART + 1;
+        let mut people = Vec::new();
+        for n in 0..count {
+            let email = format!("p{n}@example.org");
+            let consents = vec![consent(true, shop.now)];
+            people.push(Person {
+                who: who(&format!("p{n}")),
+                attributes: fields(&[("email", text(&email))]),
+                consents,
+            });
+        }
+        import::contacts(&shop.store, &people, shop.now).await.expect("imported");
+        let event = |n: usize| {
+            let (id, at) = (0, shop.now);
+            let fields = fields(&[("sku", text("s1"))]);
+            let event =
+                Event { id, name: "viewed".into(), occurred_at: at, accepted_at: at, fields, quiet: false };
+            let to = To::Who(who(&format!("p{n}")));
+            Incoming { to, message_id: None, input: Incoming_::Event(event) }
+        };
+        shop.store.accept((0..count).map(event).collect(), shop.now).await.expect("accepted");
+        shop.advance().await;
+        assert_eq!(shop.run().await, []);
+        let mut conn = shop.store.read().await.expect("a connection");
+        let left = exports::unfinished(&mut conn).await.expect("read").remove(0);
+        drop(conn);
+        assert_eq!((left.told, left.attempts), (2, 1));
+        assert_eq!(left.trouble.as_deref(), Some("it answered 401: look at the secret that names it"));
+        // Another process goes on.
+        let second = database.open().await;
+        let made = Teller { store: &second, ..shop.teller() }
+            .make_all(&CancellationToken::new())
+            .await
+            .expect("made");
+        assert_eq!((made.len(), made[0].added, made[0].calls), (1, count, 1), "{made:?}");
+        assert_eq!(network.known(), shop.told().await);
+        assert_eq!(all.lock().expect("whole").len(), 4, "what was taken is not repeated");
+        let mut conn = shop.store.read().await.expect("a connection");
+        let batch = exports::named(&mut conn, &left.name).await.expect("read").expect("there");
+        drop(conn);
+        // Done is done: nobody who read the list of batches before may begin with it anew.
+        let (id, now) = (batch.id, machine_now().plus_ms(HOUR));
+        let held =
+            folders::hold(&shop.store, Of::Audiences, id, 7, now, now.plus_ms(HOUR)).await.expect("asked");
+        assert!(!held, "a batch that is done is held by nobody");
+        let made = shop.teller().again(&batch, &CancellationToken::new()).await.expect("told again");
+        assert_eq!((made.calls, network.known().len()), (3, count), "each part under its own key");
+    });
+}
+
+#[test]
+fn a_network_inside_is_not_called_and_one_of_yesterday_hears_that_it_is_over() {
+    on_both(async |database| {
+        let network = Network::default();
+        let taking = network.clone();
+        let (at, all) = server(move |seen: Seen| {
+            let network = taking.clone();
+            async move {
+                network.take(&seen);
+                StatusCode::OK.into_response()
+            }
+        })
+        .await;
+        let url = format!("http://{at}/geheim");
+        let shop = Shop::open_with(&database, &called(), others(Guard::default(), &url)).await;
+        shop.import("ada", &[("email", "ada@example.org")], &[true]).await;
+        shop.event("ada", "viewed", "s1").await;
+        assert_eq!(shop.run().await, []);
+        let mut conn = shop.store.read().await.expect("a connection");
+        let left = exports::unfinished(&mut conn).await.expect("read").remove(0);
+        drop(conn);
+        let trouble = left.trouble.expect("there is some");
+        assert!(trouble.contains("not a public one") && !trouble.contains("geheim"), "{trouble}");
+        assert!(all.lock().expect("whole").is_empty());
+        // With it allowed the same batch is told; and when the audience is not declared any more, its network is told so.
+        let allowed = vec!["127.0.0.1".parse().expect("an address")];
+        let outlet = outlet(&shop.folder.path().join("audiences"), others(Guard::new(allowed), &url));
+        let shop = Shop { outlet, ..shop };
+        assert_eq!(shop.teller().make_all(&CancellationToken::new()).await.expect("made").len(), 1);
+        assert_eq!(network.known().len(), 1);
+        let (schema, _) = SCHEMA.split_once("audience viewers").expect("declared there");
+        deploy(&shop.store, schema, "journey other {\n  reenter never\n  purpose transactional because \"a test\"\n  enter on bored\n  exit as done\n}").await;
+        let made = shop.run().await;
+        assert_eq!((made.len(), made[0].removed, made[0].calls), (1, 1, 1), "{made:?}");
+        assert_eq!(network.known(), Vec::<String>::new());
+        // Long after, the newest batch still knows where people were told of.
+        exports::forget(&shop.store, machine_now().plus_ms(40 * DAY)).await.expect("forgotten");
+        let mut conn = shop.store.read().await.expect("a connection");
+        let kept = exports::newest(&mut conn, 10).await.expect("read");
+        assert_eq!(kept.iter().map(|batch| &*batch.name).collect::<Vec<_>>(), [&*made[0].name]);
+    });
+}
+
+#[test]
+fn an_audience_names_a_secret_and_no_address() {
+    let said = |sends: &str| {
+        let mut input = Input::default();
+        let schema = SCHEMA.replace("sends \"file\"", &format!("sends \"{sends}\""));
+        input.sources.add("schema.journey".into(), schema);
+        input.sources.add("journeys/j.journey".into(), JOURNEY.to_owned());
+        let compiled = lang::compile(&input);
+        render_all(&input.sources, &compiled.diagnostics, Look::PLAIN)
+    };
+    assert!(!said("secret:network").contains("error"), "{}", said("secret:network"));
+    for wrong in ["https://shop:geheim@network.example", "secret:", "secret:a b", "ftp"] {
+        let text = said(wrong);
+        assert!(text.contains("error[E0103]") && text.contains("set FAHRPLAN_SECRET_NAME"), "{text}");
+    }
 }
 
 /// What somebody has done, as a child would tell it.

@@ -417,6 +417,70 @@ fn a_test_message_leaves_from_the_files_marked_and_touches_nothing() {
     drop(mailbox);
 }
 
+#[test]
+fn a_test_text_goes_to_its_gateway_and_a_test_letter_into_a_file() {
+    use axum::response::IntoResponse as _;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (at, all) =
+        runtime.block_on(crate::outbound::server(|_| async { r#"{"id": "m1"}"#.into_response() }));
+    let dir = with_ada();
+    let dir = dir.path();
+    let append = |file: &str, text: &str| {
+        let before = std::fs::read_to_string(dir.join(file)).expect("read");
+        std::fs::write(dir.join(file), before + text).expect("written");
+    };
+    let schema = std::fs::read_to_string(dir.join("schema.journey")).expect("read");
+    let schema = schema.replace("contact {", "contact {\n  phone: phone? pii\n  postal: address? pii");
+    let schema = format!(
+        "{schema}\nchannel sms {{ sends \"secret:sms\", address contact.phone, class message, cost 0.07 }}\n\
+         channel paper {{ sends \"print_shop\", address contact.postal, class letter, abilities [replies] }}\n"
+    );
+    std::fs::write(dir.join("schema.journey"), schema).expect("written");
+    append("fahrplan.toml", "\n[secrets]\nsms_file = \"sms.secret\"\n[requests]\nallow = [\"127.0.0.1\"]\n");
+    std::fs::write(dir.join("sms.secret"), format!("http://shop:geheim@{at}/sms")).expect("written");
+    let templates = dir.join("templates/ping");
+    std::fs::create_dir_all(&templates).expect("made");
+    for (file, text) in [
+        ("sms.en.text.hbs", "Hello {{default contact.first_name 'you'}}"),
+        ("paper.en.subject.hbs", "A letter"),
+        ("paper.en.text.hbs", "Hello {{default contact.first_name 'you'}}\n\nAnswer: {{links.response}}\n"),
+    ] {
+        std::fs::write(templates.join(file), text).expect("written");
+    }
+    let before = fine(dir, &["contact", "show", "u1"]);
+    let out = fine(dir, &["send-test", "ping", "0049 30 / 123456"]);
+    assert_eq!(
+        out,
+        "Sent to +4930123456 by sms, in en: \"[Test] Hello [first_name]\". The gateway calls it m1.\n"
+    );
+    let out = fine(dir, &["send-test", "ping", "+4930123456", "--contact", "u1"]);
+    assert!(out.contains("\"[Test] Hello you\""), "{out}");
+    let bodies: Vec<String> = all.lock().expect("whole").iter().map(|seen| seen.body.clone()).collect();
+    assert_eq!(bodies.len(), 2);
+    assert!(bodies[0].contains("[Test] Hello") && bodies[0].contains("\"to\":\"+4930123456\""), "{bodies:?}");
+
+    let out = fine(dir, &["send-test", "ping", "test.pdf"]);
+    assert_eq!(out, "test.pdf is a letter as the print shop gets it, in en: \"[Test] A letter\".\n");
+    let pdf = std::fs::read(dir.join("test.pdf")).expect("there");
+    assert!(pdf.starts_with(b"%PDF-"));
+    assert_eq!(all.lock().expect("whole").len(), 2, "a letter is no text");
+    assert_eq!(fine(dir, &["contact", "show", "u1"]), before);
+
+    let err = refused(dir, &["send-test", "ping", "me@example.net"]);
+    assert!(err.contains("nothing of `ping` goes to `me@example.net`"), "{err}");
+    assert!(
+        err.contains("on sms, a phone number with its country") && err.contains("such as test.pdf"),
+        "{err}"
+    );
+    // What the gateway says is told, and what the secret says is not.
+    std::fs::write(dir.join("sms.secret"), "http://shop:geheim@127.0.0.1:1/sms").expect("written");
+    let Ran { code, err, .. } = fahrplan(dir, &["send-test", "ping", "+4930123456"]);
+    assert!(
+        code == 3 && err.contains("it was not handed over: no connection") && !err.contains("geheim"),
+        "{code} {err}"
+    );
+}
+
 // ---------------------------------------------------------------- imports
 
 #[test]
@@ -638,4 +702,105 @@ fn codes_go_into_a_declared_pool_each_once_and_bad_rows_are_kept() {
     std::fs::write(dir.join("again.csv"), again).expect("written");
     let told = fine(dir, &["import", "codes", "again.csv", "--pool", "spring"]);
     assert_eq!(told, "`spring` has 2 codes to give\n2 seen before\n");
+
+    let open = "code,expires\nB1,2030-01-31\n\"B2,\nB3,\nB4,\n";
+    std::fs::write(dir.join("open.csv"), open).expect("written");
+    let Ran { code, out, .. } = fahrplan(dir, &["import", "codes", "open.csv", "--pool", "spring"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("line 3: a quote that opens here is never closed"), "{out}");
+    assert!(out.contains("`spring` has 3 codes to give\n1 new code, 1 rejected;"), "{out}");
+}
+
+#[test]
+fn a_file_with_semicolons_is_read_as_it_was_meant_and_that_is_told() {
+    let dir = with_ada();
+    let dir = dir.path();
+    let text =
+        "user_id;email;consent_marketing_email\r\ns1;\"semi@example.org\";yes\r\ns2;two@example.org;no\r\n";
+    std::fs::write(dir.join("people.csv"), text).expect("written");
+    let told = fine(dir, &["import", "contacts", "people.csv"]);
+    assert_eq!(
+        told,
+        "the columns are separated by semicolons, as a German Excel writes them: read so\n2 new contacts\n"
+    );
+    let shown = fine(dir, &["contact", "show", "s1"]);
+    assert!(shown.contains("semi@example.org"), "{shown}");
+}
+
+// ---------------------------------------------------------------- the world outside
+
+#[test]
+fn check_tells_of_requests_that_would_be_refused_and_of_sources_that_fit_nothing() {
+    let dir = crate::cli::empty_dir();
+    let dir = dir.path();
+    let write = |file: &str, text: &str| std::fs::write(dir.join(file), text).expect("written");
+    let toml = "[project]\nname = \"test\"\n[database]\nurl = \"sqlite:test.db\"\n";
+    let schema = |url: &str| {
+        format!(
+            "contact {{ email: email? }}\nevent order_paid \"Paid\" from \"Order Paid\" {{ value: decimal }}\nendpoint crm.note {{ url \"{url}\" }}\n"
+        )
+    };
+    let checked = |url: &str, more: &str| {
+        write("schema.journey", &schema(url));
+        write("fahrplan.toml", &format!("{toml}{more}"));
+        fahrplan(dir, &["check"])
+    };
+    for url in [
+        "http://localhost:8080/x",
+        "http://127.0.0.1/x",
+        "http://10.1.2.3:8443/x",
+        "http://[::1]:8080/x",
+        "https://crm.internal/x",
+        "https://crm/x",
+        "https://crm.office.local/x",
+    ] {
+        let ran = checked(url, "");
+        assert!(
+            ran.code == 0 && ran.out.contains("warning[W1104]") && ran.out.contains("schema.journey:3:25"),
+            "{url}: {} {}",
+            ran.out,
+            ran.err
+        );
+        let host = url.split('/').nth(2).expect("a host");
+        assert!(ran.out.contains(&format!("`allow = [\"{host}\"]`")), "{}", ran.out);
+        assert_eq!(fahrplan(dir, &["check", "--deny", "warnings"]).code, 1);
+        // What it tells to write ends it.
+        let ran = checked(url, &format!("[requests]\nallow = [\"{host}\"]\n"));
+        assert!(!ran.out.contains("W1104"), "{}", ran.out);
+    }
+    for url in ["https://crm.example.org/x", "secret:crm_url", "https://203.0.113.7.example.org/"] {
+        assert!(!checked(url, "").out.contains("W1104"), "{url}");
+    }
+    // A network may hold the address of a name.
+    let ran = checked("https://crm.internal/x", "[requests]\nallow = [\"10.0.0.0/8\"]\n");
+    assert!(!ran.out.contains("W1104"), "{}", ran.out);
+
+    let source =
+        |keys: &str| format!("[sources.shop]\nsecret = \"secret:shop\"\nuser = \"/customer/id\"\n{keys}");
+    let fine = "https://crm.example.org/x";
+    for keys in [
+        "event = \"/type\"\nid = \"data.id\"\n",
+        "event = \"/type\"\nat = \"created\"\n",
+        "event = \"/type\"\nproperties = \"data\"\n",
+        "event = \"/type\"\nfields = { value = \"total\" }\n",
+    ] {
+        let ran = checked(fine, &source(keys));
+        assert!(ran.code == 1 && ran.err.contains("is no place"), "{keys}: {} {}", ran.out, ran.err);
+    }
+    for keys in
+        ["event = \"order_piad\"\n", "event = \"/type\"\nevents = { \"order/paid\" = \"order_piad\" }\n"]
+    {
+        let ran = checked(fine, &source(keys));
+        let all =
+            ["E0101", "fahrplan.toml:", "did you mean `order_paid`?"].iter().all(|one| ran.out.contains(one));
+        assert!(ran.code == 1 && all, "{keys}: {} {}", ran.out, ran.err);
+    }
+    for keys in [
+        "event = \"/type\"\n",
+        "event = \"Order Paid\"\n",
+        "event = \"/type\"\nid = \"/data/id\"\nevents = { \"order/paid\" = \"order_paid\" }\nfields = { value = \"/total\" }\n",
+    ] {
+        let ran = checked(fine, &source(keys));
+        assert_eq!(ran.code, 0, "{keys}: {} {}", ran.out, ran.err);
+    }
 }

@@ -187,6 +187,16 @@ impl Running {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 
+    /// What the door says there.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let mut socket = tokio::net::TcpStream::connect(self.daemon.doors).await.expect("the door is open");
+        socket.write_all(request.as_bytes()).await.expect("asked");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("answered");
+        answer
+    }
+
     pub(crate) async fn states(&self) -> Vec<String> {
         let mut conn = self.store.read().await.expect("a connection");
         let counts = deliveries::counts(&mut conn).await.expect("counted");
@@ -401,6 +411,37 @@ fn a_template_that_is_not_deployed_is_waited_for_and_one_that_was_removed_is_sti
         let subjects: Vec<String> =
             running.mailbox.messages().iter().map(|stored| stored.letter.subject.clone()).collect();
         assert_eq!(subjects, ["Hello", "Other"]);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn a_full_disk_is_no_place_to_be_ready_on() {
+    on_all(async |database| {
+        if database.is_postgres() {
+            return;
+        }
+        let running = Running::start(&database, |_| {}).await;
+        until("it is ready", async || running.get("/readyz").await.contains("200 OK")).await;
+        // No page more than there are.
+        let limit = async |sql: &'static str| {
+            let mut tx = running.store.write().await.expect("a transaction");
+            tx.fetch(sql, Vec::new()).await.expect("set");
+        };
+        limit("PRAGMA max_page_count = 1").await;
+        let fill = async || {
+            let mut tx = running.store.write().await?;
+            const FILL: &str = "INSERT INTO settings (key, value) VALUES ('filler', hex(zeroblob(1000000))) \
+                ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            tx.exec(FILL, Vec::new()).await?;
+            tx.commit().await
+        };
+        assert!(fill().await.is_err_and(|error| error.is_passing()));
+        let answer = running.get("/readyz").await;
+        assert!(answer.contains("503") && answer.contains("database-full"), "{answer}");
+        limit("PRAGMA max_page_count = 4294967294").await;
+        until("it is ready again", async || running.get("/readyz").await.contains("200 OK")).await;
+        fill().await.expect("there is room");
         running.stop().await;
     });
 }

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fahrplan::channels::Channel;
-use fahrplan::channels::email::Email;
-use fahrplan::channels::message::read_mailbox;
 use fahrplan::clock::{JourneyClock, machine_now};
 use fahrplan::daemon::letters::{Letters, Made, Press};
-use fahrplan::daemon::{self, Brakes, Composer, Others, Outlet, Rates, Way};
+use fahrplan::daemon::{Others, Outlet};
 use fahrplan::diagnostic::{Look, Severity, render_all};
 use fahrplan::engine::world::{ConsentChange, Input as Incoming_};
 use fahrplan::lang::{self, Input};
-use fahrplan::link::{self, LinkKey};
+use fahrplan::link;
 use fahrplan::store::brakes::{self, Brake};
+use fahrplan::store::folders::{self, Of};
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{Incoming, To};
 use fahrplan::store::journeys::{self, Release};
@@ -25,7 +23,6 @@ use fahrplan::time::{DAY, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::build::{fields, text};
-use crate::mail::sender;
 use crate::store::{Database, assert_in_place, on_all, on_both, who};
 
 const SCHEMA: &str = r#"
@@ -157,22 +154,8 @@ impl Shop {
 }
 
 fn outlet(folder: &Path) -> Outlet {
-    let from = read_mailbox("Shop <news@example.org>").expect("an address");
-    let composer = Composer {
-        link_key: LinkKey::new([7; 32]),
-        public_url: "https://shop.example".to_owned(),
-        project: "shop".to_owned(),
-    };
     let letters = Letters { folder: Some(folder.to_owned()), ..Letters::default() };
-    Outlet {
-        way: Way::Channel(Channel::Email(Box::new(Email::new(sender("smtp://127.0.0.1:1", |_| {}), from)))),
-        composer,
-        shelf: daemon::Shelf::default(),
-        parallel: 4,
-        brakes: Brakes::default(),
-        rates: Rates::default(),
-        others: Others::default().with_letters(letters),
-    }
+    crate::mail::outlet(Others::default().with_letters(letters))
 }
 
 fn consent(permit: bool) -> ConsentChange {
@@ -318,7 +301,7 @@ impl Shop {
     async fn open_again(shop: &Shop, database: &Database) -> Shop {
         let folder = tempfile::tempdir().expect("a folder");
         let store = database.open().await;
-        letters::release_former(&store).await.expect("released");
+        folders::release_former(&store, Of::Letters).await.expect("released");
         if database.is_postgres() {
             let mut tx = store.write().await.expect("a transaction");
             tx.exec("UPDATE letter_batches SET held_until = 0", Vec::new()).await.expect("lapsed");

@@ -5,6 +5,7 @@ mod asking;
 mod audiences;
 mod brakes;
 mod cli;
+mod clocks;
 mod commands;
 mod daemon;
 mod doors;

@@ -65,8 +65,9 @@ impl Serving {
         // A port that was free a moment ago.
         let doors = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
         let log = File::create(dir.join("log")).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_fahrplan"))
-            .args(["serve", "--allow-root"])
+        // Whoever runs these tests may have been started with `nohup`, which is handed down.
+        let child = Command::new("env")
+            .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_fahrplan"), "serve", "--allow-root"])
             .current_dir(dir)
             .env_clear()
             .env("FAHRPLAN_SMTP_URL", relay)
@@ -219,6 +220,31 @@ async fn a_second_signal_ends_it_at_once() {
     let (code, took) = serving.end().await;
     assert_eq!(code, Some(3));
     assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+/// Whoever closes the terminal stops it, as any other stop; with `nohup` that is nothing to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_its_terminal_is_a_stop_that_drains() {
+    let above = empty_dir();
+    let dir = project(above.path());
+    sign_up(&dir, 5);
+    let mailbox = mailbox().await;
+    let reached = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let tell = reached.clone();
+    mailbox.follow(move |moment| match moment {
+        Moment::Dot(_) => {
+            tell.store(true, std::sync::atomic::Ordering::Relaxed);
+            Reaction::Wait(Duration::from_secs(1))
+        }
+        _ => Reaction::Go,
+    });
+    let mut serving = Serving::start(&dir, &mailbox.url(), &[]);
+    until("a mail on its way", async || reached.load(std::sync::atomic::Ordering::Relaxed)).await;
+    serving.signal("HUP");
+    assert_eq!(serving.end().await.0, Some(0));
+    let states = states(&dir).await;
+    assert_eq!((of(&states, "leased"), of(&states, "unknown")), (0, 0), "{states:?}");
+    assert!(of(&states, "accepted") > 0, "{states:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -405,10 +431,14 @@ async fn where_a_copy_is_served_nothing_is_sent_until_somebody_says_so() {
     refuse_everybody(&mailbox, "451 4.3.0 not now");
     let mut serving = Serving::start(&dir, &mailbox.url(), &[]);
     until("a try", async || of(&states(&dir).await, "deferred") == 3).await;
-    let backup = above.path().join("backup");
-    fine(&dir, &["backup", backup.to_str().expect("a plain path")]);
     serving.signal("TERM");
     assert_eq!(serving.end().await.0, Some(0));
+    // Nobody reads what is said while the daemon stands.
+    let late = r#"{"type": "track", "userId": "u0", "event": "signed_up", "messageId": "late", "properties": {"source": "web"}}"#;
+    write(&dir, "late.jsonl", late);
+    fine(&dir, &["import", "events", "late.jsonl", "--live"]);
+    let backup = above.path().join("backup");
+    fine(&dir, &["backup", backup.to_str().expect("a plain path")]);
 
     for file in ["fahrplan.db", "fahrplan.db-wal", "fahrplan.db-shm"] {
         let _ = std::fs::remove_file(dir.join(file));
@@ -416,7 +446,9 @@ async fn where_a_copy_is_served_nothing_is_sent_until_somebody_says_so() {
     std::fs::copy(&backup, dir.join("fahrplan.db")).expect("restored");
     let examined = fahrplan(&dir, &["doctor", "--quick"]).out;
     assert!(
-        examined.contains("restored") && examined.contains("3 messages and 0 timers of it may happen twice"),
+        examined.contains("restored")
+            && examined
+                .contains("3 messages, 1 inputs that nobody had read, such as events, and 0 timers of it"),
         "{examined}"
     );
     // Meanwhile others sign up, and whoever waited has waited long enough.
@@ -483,6 +515,25 @@ async fn doctor_tells_what_is_wrong_and_what_to_do() {
     let (code, lines) = found(&[]);
     assert!(lines.is_empty() && code <= 1, "{lines:#?}");
     assert_eq!(found(&["--quick"]).1, Vec::<String>::new());
+
+    // A folder into which nobody can put anything, whoever he is: one that is there, and one that would have to be made.
+    write(
+        &dir,
+        "schema.journey",
+        &(std::fs::read_to_string(dir.join("schema.journey")).expect("there")
+            + "\nchannel post {\n  sends \"letter\"\n  address contact.email\n  class letter\n}\n"),
+    );
+    for (folder, why) in
+        [("/proc", "nothing can be put into /proc"), ("/proc/letters", "/proc/letters cannot be made")]
+    {
+        toml(&mailbox.url(), "https://mail.shop.test");
+        let config = std::fs::read_to_string(dir.join("fahrplan.toml")).expect("there");
+        write(&dir, "fahrplan.toml", &format!("{config}[letters]\nfolder = \"{folder}\"\n"));
+        let (code, lines) = found(&["--quick"]);
+        assert!(code == 1 && lines.iter().any(|line| line.contains(why)), "{lines:#?}");
+        let told = fahrplan(&dir, &["doctor", "--quick"]).out;
+        assert!(told.contains("no letter can be written") && told.contains("`[letters]`"), "{told}");
+    }
 
     let gone = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
     toml(&format!("smtp://shop:geheim@{gone}"), "http://mail.shop.test");

@@ -22,11 +22,12 @@ use fahrplan::http::Settings;
 use fahrplan::http::connections::Limits;
 use fahrplan::intake::Who;
 use fahrplan::lang::{self, Input};
+use fahrplan::store::held::Held;
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{Incoming, To};
 use fahrplan::store::journeys::{self, Release};
 use fahrplan::store::templates::Templates;
-use fahrplan::store::{Store, contacts, enrollments};
+use fahrplan::store::{Store, contacts, enrollments, why};
 
 use crate::daemon::{Served, until};
 use crate::doors::{Open, split};
@@ -461,6 +462,13 @@ fn what_lies_inside_and_what_nobody_knows_is_not_asked() {
             (attempts, result.as_str()),
             (2, "given up after 2 tries: its address is a secret that cannot be had")
         );
+        // Who asks why is told so.
+        let mut conn = running.store.read().await.expect("a connection");
+        let held = Held::find(&mut conn, "ada", machine_now()).await.expect("read").expect("there");
+        let story = why::stories(&mut conn, &held, Some("j"), machine_now()).await.expect("told").remove(0);
+        drop(conn);
+        let wanted = format!("the request `crm.note` ended with `failed`: {result}");
+        assert!(story.told.iter().any(|told| told.text == wanted), "{:?}", story.told);
         running.stop().await;
     });
 }

@@ -26,18 +26,22 @@ const SAMPLES: [(&str, &str); 7] = [
 const FORMS: &str = include_str!("lang/parse/forms.journey");
 const ODD: &str = include_str!("lang/parse/odd.journey");
 const WRONG: &str = include_str!("lang/parse/wrong.journey");
+const COMMAS: &str = include_str!("lang/parse/commas.journey");
 
 /// Nodes that stand for text which could not be read.
-const MISTAKES: [Rule; 14] = [
+const MISTAKES: [Rule; 17] = [
     Rule::bad,
     Rule::bad_item,
     Rule::bad_pair,
     Rule::bare_enum,
+    Rule::field_next,
     Rule::for_each,
     Rule::later_then,
     Rule::loose,
     Rule::missing_brace,
+    Rule::no_comma,
     Rule::pair_tail,
+    Rule::prop_next,
     Rule::stray_comma,
     Rule::tail,
     Rule::unclosed,
@@ -56,7 +60,7 @@ fn damaged(text: &str, step: usize) -> impl Iterator<Item = String> {
 
 /// All texts with the step at which they are damaged.
 fn corpus() -> impl Iterator<Item = (&'static str, usize)> {
-    SAMPLES.iter().map(|s| (s.1, 5)).chain([(ODD, 1), (WRONG, 1), (FORMS, 89)])
+    SAMPLES.iter().map(|s| (s.1, 5)).chain([(ODD, 1), (WRONG, 1), (COMMAS, 1), (FORMS, 89)])
 }
 
 fn rules(text: &str) -> Vec<Rule> {
@@ -105,6 +109,9 @@ fn every_rule_of_the_grammar_is_hit() {
         "value",
         "list_item",
         "pair_end",
+        "pair_over",
+        "prop_over",
+        "prop_word",
         "pair_sep",
         "pairs_close",
         "pair_nl",
@@ -142,7 +149,7 @@ fn every_rule_of_the_grammar_is_hit() {
     ];
     let second_pass = [Rule::one_line, Rule::one_item, Rule::one_field, Rule::one_pair, Rule::one_prop];
     let mut hit: HashSet<Rule> = second_pass.into_iter().collect();
-    for text in SAMPLES.iter().map(|s| s.1).chain([FORMS, ODD, WRONG]) {
+    for text in SAMPLES.iter().map(|s| s.1).chain([FORMS, ODD, WRONG, COMMAS]) {
         hit.extend(rules(text));
     }
     let missed: Vec<_> = Rule::all_rules()

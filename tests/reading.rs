@@ -107,6 +107,36 @@ async fn a_journey_shows_its_people_and_its_steps_and_a_timeline_its_reasons() {
     let steps: Vec<&str> =
         journey["steps"].as_array().expect("steps").iter().filter_map(|step| step["id"].as_str()).collect();
     assert!(steps.contains(&"patience"), "{steps:?}");
+    let (status, graph) = get(&open, "/v1/journeys/hello/graph", &open.key).await;
+    assert_eq!((status, &graph["active"], &graph["state"]), (200, &1.into(), &"open".into()), "{graph}");
+    let all = |part: &str| graph[part].as_array().expect("a list").clone();
+    let resting: Vec<(&str, i64)> = graph["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .filter_map(|step| Some((step["id"].as_str()?, step["waiting"].as_i64().filter(|count| *count > 0)?)))
+        .collect();
+    assert_eq!(resting, [("patience", 1)], "{graph}");
+    assert!(all("steps").iter().all(|step| step["text"].as_str().is_some_and(|text| !text.is_empty())));
+    assert!(steps.contains(&graph["start"].as_str().expect("a step")));
+    let (edges, known) =
+        (all("edges"), |end: &serde_json::Value| steps.contains(&end.as_str().unwrap_or("")));
+    assert!(edges.iter().all(|edge| known(&edge["from"]) && known(&edge["to"])), "{graph}");
+    // From the start each exit can be reached.
+    let mut reached = vec![graph["start"].clone()];
+    let mut at = 0;
+    while at < reached.len() {
+        let from = reached[at].clone();
+        for edge in edges.iter().filter(|edge| edge["from"] == from) {
+            if !reached.contains(&edge["to"]) {
+                reached.push(edge["to"].clone());
+            }
+        }
+        at += 1;
+    }
+    let exits: Vec<_> = all("steps").into_iter().filter(|step| step["kind"] == "exit").collect();
+    assert!(!exits.is_empty() && exits.iter().all(|step| reached.contains(&step["id"])), "{graph}");
+    assert_eq!(get(&open, "/v1/journeys/none/graph", &open.key).await.0, 404);
     let (_, timeline) = get(&open, "/v1/contacts/u1/timeline", &open.key).await;
     let lines = timeline["timeline"].as_array().expect("lines");
     let texts: Vec<&str> = lines.iter().filter_map(|line| line["text"].as_str()).collect();

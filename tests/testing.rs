@@ -346,6 +346,39 @@ fn several_people_are_told_apart() {
 }
 
 #[test]
+fn among_several_people_a_line_says_who_is_meant() {
+    let test = |lines: &str| {
+        format!(
+            "test \"two\" for j {{\n  given contact ada {{ email: \"ada@example.org\" }}\n  given contact bo {{ email: \"bo@example.org\" }}\n{lines}}}\n"
+        )
+    };
+    let starts = "  at 2026-03-02T10:00 ada event signed_up { source: \"web\" }\n  expect ada send email a\n";
+    for line in [
+        "  at 2026-03-02T11:00 event hello.clicked\n",
+        "  at 2026-03-02T11:00 set contact.first_name = \"A\"\n",
+        "  at 2026-03-02T11:00 grant consent marketing on email\n",
+        "  expect contact.email is known\n",
+        "  at 2026-03-02T11:00 expect contact.email is known\n",
+        "  given consent marketing on email\n",
+    ] {
+        let (sources, compilation) = compile(&journey(GREET, &test(&format!("{starts}{line}"))));
+        let told = errors(&sources, &compilation);
+        assert!(
+            told.contains("this test has ada and bo, and this line does not say who is meant")
+                && told.matches("error[").count() == 1,
+            "{line}: {told}"
+        );
+    }
+    // What happened may be expected of anybody, and who has no name is meant where none is written.
+    let anybody = format!("{starts}  at +1 hour ada event hello.clicked\n  expect exit as interested\n");
+    passes(GREET, &test(&anybody));
+    let unnamed = test(
+        "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect send email a\n  expect contact.email is \"bo@example.org\"\n",
+    );
+    passes(GREET, &unnamed.replace("contact bo {", "contact {"));
+}
+
+#[test]
 fn history_is_given_to_a_person_by_name() {
     let body = r#"
   enter on signed_up

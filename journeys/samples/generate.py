@@ -172,6 +172,9 @@ def contacts():
         by_phone = row["phone"] and consent == "yes" and Aside(number + 50_000).chance(0.6)
         row["consent_marketing_phone"] = "yes" if by_phone else ""
         row["consent_marketing_phone_at"] = iso(asked) if by_phone else ""
+        elsewhere = consent == "yes" and Aside(number + 60_000).chance(0.45)
+        row["consent_marketing_ads"] = "yes" if elsewhere else ""
+        row["consent_marketing_ads_at"] = iso(asked) if elsewhere else ""
         rows.append(row)
     return rows
 

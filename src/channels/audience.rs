@@ -5,10 +5,21 @@
 //!   of the two they hash
 //!
 //! A number without a country means nobody in particular and is left out.
+//!
+//! A network takes files of such lines, or calls: one JSON object for a part of a batch,
+//! `{ audience, batch, part, parts, remove: [{ email, phone, phone_e164 }], add: […] }`, by POST. Who is in both lists of a batch by one
+//! of the hashes was changed; so those who go come before those who come.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+
+use super::gateway::Unusable;
+use super::guard::Call;
 
 use crate::engine::program::{Audience, Catalog};
 use crate::engine::world::Fields;
@@ -49,6 +60,96 @@ pub fn file(lines: &[String]) -> String {
     text
 }
 
+// ---------------------------------------------------------------- calls
+
+/// Lines of a call: few enough for whoever takes them.
+pub const PART: usize = 1_000;
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The address of a network: `https://user:token@host/path`.
+pub fn network(url: &str) -> Result<Url, Unusable> {
+    let url = Url::parse(url.trim()).map_err(|_| Unusable("it is no URL"))?;
+    match url.scheme() {
+        "https" | "http" => Ok(url),
+        _ => Err(Unusable("its URL does not begin with https://")),
+    }
+}
+
+/// What one call says of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// From 1 on, of so many.
+    pub number: usize,
+    pub of: usize,
+    pub remove: &'a [String],
+    pub add: &'a [String],
+}
+
+/// A batch in parts, those who go first. One with nothing in it has none.
+pub fn parts<'a>(added: &'a [String], removed: &'a [String]) -> Vec<Part<'a>> {
+    let all = removed.len() + added.len();
+    let of = all.div_ceil(PART);
+    let part = |number: usize| {
+        let (from, to) = ((number - 1) * PART, (number * PART).min(all));
+        let within = |lines: &'a [String], before: usize| {
+            let at = |place: usize| place.saturating_sub(before).min(lines.len());
+            &lines[at(from)..at(to)]
+        };
+        Part { number, of, remove: within(removed, 0), add: within(added, removed.len()) }
+    };
+    (1..=of).map(part).collect()
+}
+
+/// What stands in a call.
+#[derive(Serialize)]
+struct Said<'a> {
+    audience: &'a str,
+    batch: &'a str,
+    part: usize,
+    parts: usize,
+    remove: Vec<Known<'a>>,
+    add: Vec<Known<'a>>,
+}
+
+/// The hashes of somebody.
+#[derive(Serialize)]
+struct Known<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    email: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    phone: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    phone_e164: &'a str,
+}
+
+impl<'a> Known<'a> {
+    fn of(line: &'a str) -> Known<'a> {
+        let mut parts = line.split(',');
+        let mut next = || parts.next().unwrap_or_default();
+        Known { email: next(), phone: next(), phone_e164: next() }
+    }
+}
+
+/// The call that tells a part of a batch. Its key is made of all that it says, so a repeat has the same one, and nothing else has.
+pub fn call(url: &Url, (audience, batch): (&str, &str), part: &Part<'_>) -> Call {
+    let said = Said {
+        audience,
+        batch,
+        part: part.number,
+        parts: part.of,
+        remove: part.remove.iter().map(|line| Known::of(line)).collect(),
+        add: part.add.iter().map(|line| Known::of(line)).collect(),
+    };
+    let body = serde_json::to_vec(&said).expect("texts and numbers can be written as JSON");
+    let key = format!("audience-{}", &blake3::hash(&body).to_hex()[..32]);
+    let key = HeaderValue::from_str(&key).expect("it is letters and digits");
+    let is_json = HeaderValue::from_static("application/json");
+    let headers = HeaderMap::from_iter([(KEY, key), (ACCEPT, is_json.clone()), (CONTENT_TYPE, is_json)]);
+    Call { method: Method::POST, url: url.clone(), headers, body: Some(body), timeout: TIMEOUT }
+}
+
 fn email(text: &str) -> Option<String> {
     let text = text.trim().to_lowercase();
     (!text.is_empty()).then_some(text)
@@ -78,6 +179,28 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_told_in_parts_and_who_goes_is_told_first() {
+        let lines =
+            |letter: &str, count: usize| (0..count).map(|n| format!("{letter}{n:04},,")).collect::<Vec<_>>();
+        let (added, removed) = (lines("a", PART + 3), lines("r", PART - 1));
+        let parts = parts(&added, &removed);
+        assert_eq!(
+            parts.iter().map(|part| (part.number, part.of)).collect::<Vec<_>>(),
+            [(1, 3), (2, 3), (3, 3)]
+        );
+        assert_eq!((parts[0].remove.len(), parts[0].add), (PART - 1, &added[..1]));
+        assert_eq!((parts[1].remove.len(), parts[1].add), (0, &added[1..=PART]));
+        assert_eq!((parts[2].remove.len(), parts[2].add), (0, &added[PART + 1..]));
+        assert_eq!(super::parts(&[], &[]), []);
+        let url = network("https://shop:token@network.example/lists").expect("an address");
+        let key =
+            |part: &Part<'_>| call(&url, ("viewers", "viewers-2026-12-24-1600"), part).headers[KEY].clone();
+        assert_eq!(key(&parts[0]), key(&parts[0].clone()));
+        assert_ne!(key(&parts[0]), key(&parts[1]));
+        assert!(network("ftp://network.example").is_err() && network("network").is_err());
+    }
 
     #[test]
     fn addresses_are_hashed_in_the_form_that_networks_document() {

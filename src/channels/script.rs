@@ -7,6 +7,8 @@ use handlebars::Handlebars;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
 use serde_json::Value as Json;
 
+use crate::lang::template::script_values;
+
 /// A script, ready to be filled in.
 pub struct Script {
     registry: Handlebars<'static>,
@@ -15,13 +17,16 @@ pub struct Script {
 }
 
 const NAME: &str = "script";
-/// Blocks that a script may have.
-const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 
 impl Script {
     /// Reads the text of a file; or what is wrong with it.
     pub fn read(text: &str) -> Result<Script, String> {
-        let values = values(text)?;
+        let mut values: Vec<String> = Vec::new();
+        for value in script_values(text).map_err(|wrong| wrong.message)? {
+            if !values.contains(&value.name) {
+                values.push(value.name);
+            }
+        }
         let mut registry = Handlebars::new();
         registry.register_template_string(NAME, to_html(text)).map_err(|error| error.reason().to_string())?;
         Ok(Script { registry, values })
@@ -43,6 +48,8 @@ fn to_html(text: &str) -> String {
         Event::Start(Tag::Image { link_type, title, id, .. }) => {
             Event::Start(Tag::Image { link_type, dest_url: CowStr::Borrowed(""), title, id })
         }
+        // Outcomes and answers have the names of the schema, and stand on the page as words.
+        Event::Code(name) if is_name(&name) => Event::Code(name.replace('_', " ").into()),
         event => event,
     };
     let mut out = String::with_capacity(text.len() * 2);
@@ -50,64 +57,14 @@ fn to_html(text: &str) -> String {
     out
 }
 
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
 fn is_safe(address: &str) -> bool {
     let address = address.to_ascii_lowercase();
     ["http://", "https://", "mailto:", "tel:"].iter().any(|scheme| address.starts_with(scheme))
-}
-
-/// The values between double braces.
-fn values(text: &str) -> Result<Vec<String>, String> {
-    let (mut found, mut rest, mut inside) = (Vec::new(), text, 0_usize);
-    while let Some((_, after)) = rest.split_once("{{") {
-        let (tag, behind) = after.split_once("}}").ok_or("`{{` without `}}`")?;
-        rest = behind;
-        let tag = tag.trim_matches('~').trim();
-        if tag.starts_with('!') {
-            continue;
-        }
-        if tag.starts_with(['{', '&', '>', '*']) {
-            return Err(format!("`{{{{{tag}}}}}` is not for scripts: values are always shown as text"));
-        }
-        if let Some(name) = tag.strip_prefix('/') {
-            inside -= usize::from(inside > 0 && ["each", "with"].contains(&name.trim()));
-            continue;
-        }
-        if tag == "else" {
-            continue;
-        }
-        let value = match tag.strip_prefix('#') {
-            None => tag,
-            Some(block) => {
-                let (name, value) = block.split_once(' ').unwrap_or((block, ""));
-                if !BLOCKS.contains(&name) {
-                    return Err(format!(
-                        "`{{{{#{name}}}}}` is not for scripts; there are {}",
-                        BLOCKS.join(", ")
-                    ));
-                }
-                let named = value.trim().to_owned();
-                keep(&mut found, &named, inside)?;
-                inside += usize::from(["each", "with"].contains(&name));
-                continue;
-            }
-        };
-        keep(&mut found, value, inside)?;
-    }
-    Ok(found)
-}
-
-/// Inside `each` and `with` names belong to what is there.
-fn keep(found: &mut Vec<String>, value: &str, inside: usize) -> Result<(), String> {
-    let is_path = |c: char| c.is_alphanumeric() || "_.@".contains(c);
-    if value.is_empty() || !value.chars().all(is_path) {
-        return Err(format!(
-            "`{{{{{value}}}}}` is no value; write the name of one, such as contact.first_name"
-        ));
-    }
-    if inside == 0 && !found.iter().any(|known| known == value) {
-        found.push(value.to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -131,6 +88,16 @@ mod tests {
         assert!(html.contains("<strong>Do</strong> say [x](javascript:alert(1)) **20 %**"), "{html}");
         assert!(html.contains("# no") && !html.contains("<h1># no"), "{html}");
         assert!(!filled(text, json!({})).contains("blockquote"), "what is missing is left out");
+    }
+
+    #[test]
+    fn names_of_the_schema_are_words_on_the_page() {
+        let html = filled(
+            "| Outcome | when |\n|---|---|\n| `not_reached` | nobody |\n\n`Not_This` and `a-b`\n",
+            json!({}),
+        );
+        assert!(html.contains("<code>not reached</code>") && !html.contains("not_reached"), "{html}");
+        assert!(html.contains("<code>Not_This</code>") && html.contains("<code>a-b</code>"), "{html}");
     }
 
     #[test]

@@ -6,19 +6,22 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
+use super::batches::{failed, in_hand, not_done, outlet_of, paused, place, state, unknown};
 use super::check::counted;
 use super::load::Project;
-use super::serve::{outlet, sender_of};
 use super::{
     AudiencesArgs, AudiencesCommand, Exit, Failure, Outcome, OutputFormat, block_on, open, print, world,
 };
 use crate::channels::audience::file;
 use crate::clock::JourneyClock;
-use crate::daemon::audiences::{Error, Made, Teller};
-use crate::daemon::{Others, Outlet};
+use crate::daemon::audiences::{Made, Teller};
 use crate::store::exports::{self, Batch};
 use crate::store::{Access, Store, journeys, members};
+
+/// What it is about.
+const OF: &str = "audiences";
 
 /// Runs the command.
 pub fn run(args: &AudiencesArgs) -> Outcome {
@@ -59,15 +62,14 @@ struct BatchLine {
     cut_at: String,
     added: i64,
     removed: i64,
+    /// `file`, or the secret that names the network.
+    sends: String,
     state: &'static str,
-}
-
-fn state(batch: &Batch) -> &'static str {
-    match (batch.recorded_at, batch.is_closed) {
-        (Some(_), _) => "done",
-        (None, true) => "to be written",
-        (None, false) => "being cut",
-    }
+    /// Calls that the network has taken.
+    calls: i64,
+    /// Why it is not done, and when it is tried again.
+    trouble: Option<String>,
+    again_at: Option<String>,
 }
 
 async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
@@ -87,7 +89,15 @@ async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
         cut_at: batch.cut_at.to_string(),
         added: batch.added,
         removed: batch.removed,
-        state: state(batch),
+        sends: batch.sends.clone(),
+        state: state(
+            batch.recorded_at,
+            batch.is_closed,
+            if batch.is_called() { "to be told" } else { "to be written" },
+        ),
+        calls: batch.told,
+        trouble: batch.trouble.clone(),
+        again_at: batch.again_at.map(|at| at.to_string()),
     };
     let listed = Listed { audiences, batches: batches.iter().map(line).collect() };
     print(&match format {
@@ -105,43 +115,38 @@ fn in_words(listed: &Listed) -> String {
     for Line { name, members, told } in &listed.audiences {
         let _ = writeln!(text, "{name:<24} {members:>9} members  {told:>9} told");
     }
-    for BatchLine { name, cut_at, added, removed, state, .. } in &listed.batches {
+    for BatchLine { name, cut_at, added, removed, state, trouble, again_at, .. } in &listed.batches {
         let _ = writeln!(text, "{name:<40} {cut_at}  +{added} -{removed}  {state}");
+        if let (Some(trouble), Some(again_at)) = (trouble, again_at) {
+            let _ = writeln!(text, "{:<40} {trouble}; tried again at {again_at}", "");
+        }
     }
     text
-}
-
-fn outlet_of(project: &Project, store: &Store) -> Result<Outlet, Failure> {
-    let mut config = project.config.clone();
-    config.brakes.file = project.switch();
-    config.audiences.folder = project.audiences();
-    outlet(store, &config, Others::default(), sender_of(&config)?, false)
-}
-
-fn failed(error: Error) -> Failure {
-    match error {
-        Error::Store(error) => world(error),
-        error @ Error::Elsewhere => Failure::world(error.to_string())
-            .help("try again when it is done; `fahrplan audiences list` shows it"),
-        error => Failure::world(error.to_string()),
-    }
 }
 
 async fn cut(project: &Project, store: &Store) -> Outcome {
     let outlet = outlet_of(project, store)?;
     let teller = Teller { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    if teller.is_paused().await.map_err(failed)? {
-        return Err(
-            Failure::usage("sending is paused, and audiences with it").help("`fahrplan resume` ends that")
-        );
+    if teller.is_paused().await.map_err(|error| failed(error, OF))? {
+        return Err(paused(OF));
     }
-    teller.cut().await.map_err(failed)?;
-    let made = teller.make_all().await.map_err(failed)?;
-    if made.is_empty() {
-        print("Nothing has changed.\n")?;
-    }
+    teller.cut().await.map_err(|error| failed(error, OF))?;
+    let made = teller.make_all(&CancellationToken::new()).await.map_err(|error| failed(error, OF))?;
     for made in &made {
         print(&told(made))?;
+    }
+    let left = exports::unfinished(&mut store.read().await.map_err(world)?).await.map_err(world)?;
+    if let Some(batch) = left.first() {
+        return Err(match &batch.trouble {
+            Some(why) => Failure::world(format!("`{}` was not taken by its network: {why}", batch.name))
+                .help(
+                    "the daemon tries it again, or `fahrplan audiences cut`; what came later waits behind it",
+                ),
+            None => in_hand(&batch.name, OF),
+        });
+    }
+    if made.is_empty() {
+        print("Nothing has changed.\n")?;
     }
     Ok(Exit::Fine)
 }
@@ -149,16 +154,19 @@ async fn cut(project: &Project, store: &Store) -> Outcome {
 async fn again(project: &Project, store: &Store, name: &str) -> Outcome {
     let outlet = outlet_of(project, store)?;
     let batch = exports::named(&mut store.read().await.map_err(world)?, name).await.map_err(world)?;
-    let Some(batch) = batch else {
-        return Err(Failure::usage(format!("no batch is called `{name}`"))
-            .help("`fahrplan audiences list` shows them; they are kept for thirty days"));
-    };
+    let batch = batch.ok_or_else(|| unknown(name, OF))?;
     if batch.recorded_at.is_none() {
-        return Err(Failure::usage(format!("`{name}` is not done yet"))
-            .help("the daemon finishes it, or `fahrplan audiences cut`"));
+        return Err(not_done(name, OF));
+    }
+    // A network that has forgotten the key would take up again whoever has left since.
+    if batch.is_called()
+        && exports::is_followed(&mut store.read().await.map_err(world)?, &batch).await.map_err(world)?
+    {
+        return Err(Failure::usage(format!("the network was told more since the batch {name}"))
+            .help("only the newest batch of an audience can be told again; `fahrplan audiences export` writes all that it should have"));
     }
     let teller = Teller { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    print(&told(&teller.write(&batch).await.map_err(failed)?))?;
+    print(&told(&teller.again(&batch, &CancellationToken::new()).await.map_err(|error| failed(error, OF))?))?;
     Ok(Exit::Fine)
 }
 
@@ -191,11 +199,10 @@ async fn export(store: &Store, audience: &str, to: Option<&Path>) -> Outcome {
 }
 
 fn told(made: &Made) -> String {
-    let Made { name, folder, added, removed, was_there } = made;
-    let place = match folder {
-        Some(folder) if *was_there => format!(", in {}, as they were", folder.display()),
-        Some(folder) => format!(", in {}", folder.display()),
-        None => String::new(),
+    let Made { name, folder, calls, added, removed, was_there } = made;
+    let place = match calls {
+        0 => place(folder.as_deref(), *was_there),
+        _ => format!(", told by {}", counted(*calls, "call")),
     };
     format!("{name}: {added} to add, {removed} to remove{place}\n")
 }

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::clock::machine_now;
 use crate::id::DeliveryId;
-use crate::store::deliveries::{self, Decision, Listed, Shown};
+use crate::store::deliveries::{self, Decision, Holder, Listed, Shown};
 use crate::store::{Access, Store};
+use crate::time::Timestamp;
 
 /// Runs the command.
 pub fn run(args: &DeliveriesArgs) -> Outcome {
@@ -41,6 +42,7 @@ fn shown(state: ListedState) -> Shown {
         ListedState::Failed => Shown::Failed,
         ListedState::Deferred => Shown::Again,
         ListedState::Queued => Shown::Queued,
+        ListedState::Leased => Shown::Leased,
         ListedState::Waiting => Shown::Waiting,
     }
 }
@@ -67,12 +69,18 @@ async fn list(store: &Store, state: Option<ListedState>, limit: u32, format: Out
 }
 
 fn as_json(listed: &Listed) -> serde_json::Value {
-    let Listed { contact, line } = listed;
+    let Listed { contact, line, holder } = listed;
+    let holder = holder.as_ref().map(|holder| {
+        json!({
+            "worker": holder.worker, "place": holder.place, "gone": holder.is_gone, "since": holder.since.to_string(),
+            "until": holder.until.to_string(),
+        })
+    });
     json!({
         "id": line.id.to_string(), "contact": contact.to_string(), "journey": line.journey, "step": line.step,
         "channel": line.channel, "template": line.template, "purpose": line.purpose, "state": line.state,
         "due_at": line.due_at.to_string(), "attempts": line.attempts, "maybe_duplicate": line.maybe_duplicate,
-        "result": line.result,
+        "result": line.result, "holder": holder,
     })
 }
 
@@ -81,7 +89,8 @@ fn in_words(found: &[Listed], limit: u32) -> String {
         return "There are none.\n".to_owned();
     }
     let row = |listed: &Listed| {
-        let Listed { contact, line } = listed;
+        let Listed { contact, line, holder } = listed;
+        let why = holder.as_ref().map(held_by).or_else(|| line.result.clone()).unwrap_or_default();
         [
             line.id.to_string(),
             line.state.clone(),
@@ -89,7 +98,7 @@ fn in_words(found: &[Listed], limit: u32) -> String {
             format!("{} on {}", line.template, line.channel),
             contact.to_string(),
             line.due_at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
-            line.result.clone().unwrap_or_default().chars().filter(|c| !c.is_control()).collect(),
+            why.chars().filter(|c| !c.is_control()).collect(),
         ]
     };
     let rows: Vec<_> = found.iter().map(row).collect();
@@ -104,6 +113,18 @@ fn in_words(found: &[Listed], limit: u32) -> String {
         text.push_str("There may be more; --limit shows them.\n");
     }
     text
+}
+
+/// Who is sending it, since when, and what follows if that is nobody any more.
+fn held_by(holder: &Holder) -> String {
+    let clock = |at: Timestamp| at.to_string().chars().skip(11).take(8).collect::<String>();
+    let Holder { worker, place, since, until, is_gone } = holder;
+    let who =
+        if place.is_empty() { format!("worker {worker}") } else { format!("worker {worker} ({place})") };
+    match is_gone {
+        true => format!("{who} had it and is gone; another one takes it by {} at the latest", clock(*until)),
+        false => format!("{who} sends it since {}", clock(*since)),
+    }
 }
 
 /// Deliveries about which one transaction decides.

@@ -7,8 +7,9 @@ use std::io::IsTerminal as _;
 
 use super::load::Project;
 use super::{DeployArgs, Exit, Failure, Outcome, block_on, open, print, world};
+use crate::channels::audience::network;
 use crate::channels::gateway::Gateway;
-use crate::channels::script::Script;
+use crate::channels::guard::inside;
 use crate::channels::template;
 use crate::clock::machine_now;
 use crate::config::Secret;
@@ -35,9 +36,8 @@ async fn deploy(args: &DeployArgs) -> Outcome {
     must_leave(&project, &compiled)?;
     let store = open(&project, Access::Create).await?;
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
-    let templates = templates(&project)?;
+    let templates = templates(&project);
     must_compile(&templates)?;
-    must_fit(&templates, &compiled)?;
     let changes = changes(&compiled, &deployed, &templates);
     if changes.is_empty() {
         print("Nothing to do: the database has exactly this.\n")?;
@@ -84,70 +84,22 @@ async fn allow(store: &Store, args: &DeployArgs) -> Result<(), Failure> {
 /// Deploys a project without asking: the demo and the benchmark.
 pub(super) async fn deploy_project(store: &Store, project: &Project, now: Timestamp) -> Result<(), Failure> {
     let compiled = compile(project)?;
-    let templates = templates(project)?;
+    let templates = templates(project);
     must_compile(&templates)?;
-    must_fit(&templates, &compiled)?;
     let release = Release { catalog: &compiled.catalog, programs: &compiled.programs, templates: &templates };
     journeys::release(store, release, now).await.map_err(world)?;
     Ok(())
 }
 
 /// The templates of a project with all that their texts are made of.
-pub(super) fn templates(project: &Project) -> Result<Templates, Failure> {
+pub(super) fn templates(project: &Project) -> Templates {
     let config = &project.config;
-    Ok(Templates {
+    Templates {
         files: project.templates().collect(),
-        scripts: project.scripts()?,
+        scripts: project.scripts(),
         locale: config.project.locale.clone(),
         fallbacks: config.locales.clone(),
         brand: config.brand.clone(),
-    })
-}
-
-/// Every script that a task names is there, and each value in it comes with every call or is known of the contact.
-fn must_fit(templates: &Templates, compiled: &Compilation) -> Result<(), Failure> {
-    for (name, task) in &compiled.catalog.tasks {
-        let Some(script) = task.script.as_deref() else { continue };
-        let belongs = |path: &str| {
-            let locale = path.strip_prefix(script).and_then(|rest| rest.strip_suffix(".md"));
-            locale.is_some_and(|locale| {
-                locale.is_empty() || (locale.starts_with('.') && !locale[1..].contains('.'))
-            })
-        };
-        let mut files = templates.scripts.iter().filter(|(path, _)| belongs(path)).peekable();
-        if files.peek().is_none() {
-            let failure =
-                Failure::findings(format!("the task `{name}` has no script: there is no {script}.md"));
-            return Err(failure.help("write it, in Markdown; or leave `script` out of the task"));
-        }
-        for (path, text) in files {
-            let read = Script::read(text).map_err(|why| Failure::findings(format!("{path}: {why}")))?;
-            for value in &read.values {
-                if !is_given(value, name, compiled, templates) {
-                    let failure =
-                        Failure::findings(format!("{path}: nothing gives `{value}` to every `{name}`"));
-                    return Err(failure.help("give it with each call and assignment of the task, or take it from contact.… or brand.…"));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_given(value: &str, task: &Word, compiled: &Compilation, templates: &Templates) -> bool {
-    let mut parts = value.split('.');
-    match (parts.next().unwrap_or_default(), parts.next()) {
-        ("contact", Some("id")) => true,
-        ("contact", Some(attribute)) => compiled.catalog.attribute(attribute).is_some(),
-        ("brand", Some(text)) => templates.brand.contains_key(text),
-        (given, _) => {
-            let steps = compiled.programs.iter().flat_map(|program| &program.steps);
-            let works = steps
-                .filter_map(|step| if let StepKind::Work(work) = &step.kind { Some(work) } else { None });
-            works
-                .filter(|work| work.task == *task)
-                .all(|work| work.with.iter().any(|(name, _)| **name == *given))
-        }
     }
 }
 
@@ -187,6 +139,26 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
             return Err(Failure::findings(format!("{message} `{name}` cannot be used: {why}")).help(
                 "a gateway is `https://USER:TOKEN@HOST/PATH` or `twilio://SID:TOKEN@api.twilio.com?from=+49…`",
             ));
+        }
+    }
+    for (name, audience) in
+        catalog.audiences.iter().filter(|(_, audience)| audience.sends.starts_with("secret:"))
+    {
+        if let Err(why) = network(had(&audience.sends)?.reveal()) {
+            let message = "nothing was deployed: the secret that names the network of";
+            return Err(Failure::findings(format!("{message} `{name}` cannot be used: {why}"))
+                .help("it is an address such as `https://USER:TOKEN@HOST/PATH`"));
+        }
+    }
+    for (name, endpoint) in catalog.endpoints_outside() {
+        let url = had(&endpoint.url)?;
+        if endpoint.url.starts_with("secret:")
+            && inside(url.reveal(), &super::outside::allowed(project)).is_some()
+        {
+            print(&format!(
+                "warning: the secret address of `{name}` is not public, so its requests will be refused; \
+                 `[requests] allow` in fahrplan.toml names what may be asked all the same\n"
+            ))?;
         }
     }
     catalog.ways_out().try_for_each(|text| had(text).map(drop))

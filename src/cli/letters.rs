@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::batches::{failed, in_hand, not_done, outlet_of, paused, place, state, unknown};
 use super::check::counted;
 use super::load::Project;
-use super::serve::{outlet, sender_of};
-use super::{
-    Exit, Failure, LettersArgs, LettersCommand, Outcome, OutputFormat, block_on, open, print, world,
-};
+use super::{Exit, LettersArgs, LettersCommand, Outcome, OutputFormat, block_on, open, print, world};
 use crate::clock::JourneyClock;
-use crate::daemon::letters::{Error, Made, Press};
-use crate::daemon::{Others, Outlet};
+use crate::daemon::letters::{Made, Press};
 use crate::store::letters::{self, Batch};
 use crate::store::{Access, Store};
+
+/// What it is about.
+const OF: &str = "letters";
 
 /// Runs the command.
 pub fn run(args: &LettersArgs) -> Outcome {
@@ -48,14 +48,6 @@ struct Line<'a> {
     state: &'static str,
 }
 
-fn state(batch: &Batch) -> &'static str {
-    match (batch.recorded_at, batch.is_closed) {
-        (Some(_), _) => "done",
-        (None, true) => "to be written",
-        (None, false) => "being cut",
-    }
-}
-
 async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
     let mut conn = store.read().await.map_err(world)?;
     let batches = letters::newest(&mut conn, limit).await.map_err(world)?;
@@ -63,7 +55,13 @@ async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
     drop(conn);
     let line = |batch| {
         let Batch { name, channel, cut_at, letters, .. }: &Batch = batch;
-        Line { name, channel, cut_at: cut_at.to_string(), letters: *letters, state: state(batch) }
+        Line {
+            name,
+            channel,
+            cut_at: cut_at.to_string(),
+            letters: *letters,
+            state: state(batch.recorded_at, batch.is_closed, "to be written"),
+        }
     };
     let listed = Listed { waiting, batches: batches.iter().map(line).collect() };
     print(&match format {
@@ -87,42 +85,20 @@ fn in_words(listed: &Listed<'_>) -> String {
     text
 }
 
-fn outlet_of(project: &Project, store: &Store) -> Result<Outlet, Failure> {
-    let mut config = project.config.clone();
-    config.brakes.file = project.switch();
-    config.letters.folder = project.letters();
-    outlet(store, &config, Others::default(), sender_of(&config)?, false)
-}
-
-fn failed(error: Error) -> Failure {
-    match error {
-        Error::Store(error) => world(error),
-        error @ Error::Elsewhere => Failure::world(error.to_string())
-            .help("try again when it is done; `fahrplan letters list` shows it"),
-        error => Failure::world(error.to_string()),
-    }
-}
-
 async fn cut(project: &Project, store: &Store) -> Outcome {
     let outlet = outlet_of(project, store)?;
     let press = Press { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    if press.is_paused().await.map_err(failed)? {
-        return Err(
-            Failure::usage("sending is paused, and letters with it").help("`fahrplan resume` ends that")
-        );
+    if press.is_paused().await.map_err(|error| failed(error, OF))? {
+        return Err(paused(OF));
     }
-    press.cut().await.map_err(failed)?;
-    let made = press.make_all(&CancellationToken::new()).await.map_err(failed)?;
+    press.cut().await.map_err(|error| failed(error, OF))?;
+    let made = press.make_all(&CancellationToken::new()).await.map_err(|error| failed(error, OF))?;
     for made in &made {
         print(&told(made))?;
     }
     let left = letters::unfinished(&mut store.read().await.map_err(world)?).await.map_err(world)?;
     if let Some(batch) = left.first() {
-        return Err(Failure::world(format!(
-            "`{}` is not written yet: another process has it in hand",
-            batch.name
-        ))
-        .help("try again in a few minutes; `fahrplan letters list` shows when it is done"));
+        return Err(in_hand(&batch.name, OF));
     }
     if made.is_empty() {
         print("No letter is due.\n")?;
@@ -133,17 +109,12 @@ async fn cut(project: &Project, store: &Store) -> Outcome {
 async fn again(project: &Project, store: &Store, name: &str) -> Outcome {
     let outlet = outlet_of(project, store)?;
     let batch = letters::named(&mut store.read().await.map_err(world)?, name).await.map_err(world)?;
-    let Some(batch) = batch else {
-        return Err(
-            Failure::usage(format!("no batch is called `{name}`")).help("`fahrplan letters list` shows them")
-        );
-    };
+    let batch = batch.ok_or_else(|| unknown(name, OF))?;
     if batch.recorded_at.is_none() {
-        return Err(Failure::usage(format!("`{name}` is not done yet"))
-            .help("the daemon finishes it, or `fahrplan letters cut`"));
+        return Err(not_done(name, OF));
     }
     let press = Press { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    let written = press.write(&batch, &CancellationToken::new()).await.map_err(failed)?;
+    let written = press.write(&batch, &CancellationToken::new()).await.map_err(|error| failed(error, OF))?;
     print(&told(&written.made))?;
     Ok(Exit::Fine)
 }
@@ -151,11 +122,7 @@ async fn again(project: &Project, store: &Store, name: &str) -> Outcome {
 fn told(made: &Made) -> String {
     let Made { name, folder, printed, refused, was_there } = made;
     let letters = counted(*printed, "letter");
-    let place = match folder {
-        Some(folder) if *was_there => format!(", in {}, as they were", folder.display()),
-        Some(folder) => format!(", in {}", folder.display()),
-        None => String::new(),
-    };
+    let place = place(folder.as_deref(), *was_there);
     let rest = match refused {
         0 => String::new(),
         n => format!("; {n} could not be written: `fahrplan deliveries list --state failed` says why"),

@@ -99,29 +99,10 @@ impl Project {
     }
 
     /// The scripts of tasks: path such as `calls/winback.md`, text.
-    pub fn scripts(&self) -> Result<BTreeMap<String, String>, Failure> {
-        let mut scripts = BTreeMap::new();
-        let folder = self.root.join("calls");
-        let broken =
-            |error: std::io::Error| Failure::world(format!("{} cannot be read: {error}", folder.display()));
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(scripts),
-            Err(error) => return Err(broken(error)),
-        };
-        for entry in entries {
-            let name = entry.map_err(broken)?.file_name().to_string_lossy().into_owned();
-            if !name.ends_with(".md") || name.starts_with('.') {
-                continue;
-            }
-            let path = format!("calls/{name}");
-            let (text, findings) = read_text(&self.root, Path::new(&path), FileId(0))?;
-            if let Some(finding) = findings.first() {
-                return Err(Failure::findings(format!("{path}: {}", finding.message)));
-            }
-            scripts.insert(path, text);
-        }
-        Ok(scripts)
+    pub fn scripts(&self) -> BTreeMap<String, String> {
+        let text = |file: FileId| self.input.sources.text(file).to_owned();
+        let scripts = self.input.scripts.iter().flatten();
+        scripts.map(|(path, file)| (path.clone(), text(*file))).collect()
     }
 
     /// Reads the project in that directory.
@@ -138,7 +119,7 @@ impl Project {
             holidays,
             brand: config.brand.keys().cloned().collect(),
         };
-        let mut input = Input { settings, ..Input::default() };
+        let mut input = Input { settings, scripts: Some(BTreeMap::new()), ..Input::default() };
         let mut unreadable = Vec::new();
         let (paths, near_misses) = files(&root)?;
         for path in paths {
@@ -148,7 +129,13 @@ impl Project {
             unreadable.append(&mut findings);
             if let Some(template) = shown.strip_prefix("templates/") {
                 input.templates.insert(template.to_owned(), file);
+            } else if let Some(scripts) = input.scripts.as_mut().filter(|_| is_script(Path::new(&shown))) {
+                scripts.insert(shown, file);
             }
+        }
+        // Findings about it have their place in it.
+        if let Ok(text) = fs::read_to_string(root.join(config::FILE)) {
+            input.sources.add(config::FILE.to_owned(), text);
         }
         Ok(Project { root, config, environment, input, unreadable, near_misses })
     }
@@ -165,6 +152,8 @@ impl Project {
         };
         compilation.diagnostics.retain(|finding| !is_echo(finding));
         compilation.diagnostics.extend(self.unreadable.iter().cloned());
+        let outside = super::outside::findings(self, &compilation);
+        compilation.diagnostics.extend(outside);
         tidy(&mut compilation.diagnostics);
         compilation
     }
@@ -332,6 +321,13 @@ fn is_template(path: &Path) -> bool {
     path.starts_with("templates") && path.extension().is_some_and(|extension| extension == "hbs")
 }
 
+/// Whether it is what somebody reads who calls: `calls/winback.de.md`.
+fn is_script(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let is_markdown = path.extension().is_some_and(|extension| extension == "md");
+    !hidden && is_markdown && path.parent() == Some(Path::new("calls"))
+}
+
 /// Whether it seems to be meant for a template, so that `check` can say why it is none: `email.de.html` without `.hbs`.
 fn is_stray(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -360,6 +356,7 @@ fn files(root: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failure> {
         "schema.journey" => 0,
         "policies.journey" => 1,
         _ if is_journey(path) => 2,
+        _ if is_script(path) => 4,
         _ => 3,
     };
     found.sort_by(|a, b| (rank(a), a).cmp(&(rank(b), b)));
@@ -386,7 +383,9 @@ fn walk(
             if !skipped && !root.join(&path).join(config::FILE).is_file() {
                 walk(root, &path, found, near_misses)?;
             }
-        } else if (is_journey(&path) || is_template(&path) || is_stray(&path)) && root.join(&path).is_file() {
+        } else if (is_journey(&path) || is_template(&path) || is_script(&path) || is_stray(&path))
+            && root.join(&path).is_file()
+        {
             found.push(path);
         } else if is_near_miss(&path) && near_misses.len() < MOST_TOLD {
             near_misses.push(path);

@@ -17,7 +17,7 @@ use crate::store::{Access, Store};
 pub fn pause(args: &BrakeArgs) -> Outcome {
     with_store(async |project, store| {
         let brake = brake(&store, args).await?.unwrap_or(Brake::All);
-        let mut tx = store.write().await.map_err(world)?;
+        let mut tx = store.write_at_any_time().await.map_err(world)?;
         let is_new = brakes::pause(&mut tx, &brake, &author(), machine_now()).await.map_err(world)?;
         tx.commit().await.map_err(world)?;
         drop(project);
@@ -52,7 +52,7 @@ pub fn resume(args: &BrakeArgs) -> Outcome {
                 Failure::usage(format!("{asked} is not paused")).help("`fahrplan status` shows what is")
             );
         }
-        let mut tx = store.write().await.map_err(world)?;
+        let mut tx = store.write_at_any_time().await.map_err(world)?;
         for brake in &lifted {
             brakes::resume(&mut tx, brake).await.map_err(world)?;
         }

@@ -1,7 +1,9 @@
-//! `fahrplan send-test`: one real message of a template to one address, marked as a test.
+//! `fahrplan send-test`: one real message of a template to one address, marked as a test: a mail, a text, or a letter as a file.
 //!
-//! Written from the files as they lie there and handed to the relay by the same code as every other mail. It belongs to no contact
+//! Written from the files as they lie there and handed over by the same code as every other message. It belongs to no contact
 //! and no journey: nothing is asked for consent or caps, nothing is written down, and links to our own pages lead nowhere.
+
+mod others;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json, json};
 use tokio::time::Instant;
 
+use self::others::By;
 use super::load::Project;
 use super::{Exit, Failure, Outcome, SendTestArgs, block_on, open, print, serve, world};
 use crate::channels::email::Email;
@@ -29,8 +32,10 @@ use crate::value::{Type, Value, from_json};
 
 /// Before the subject.
 const MARK: &str = "[Test] ";
+/// Where the code of an answer would stand.
+const TEST_CODE: &str = "TEST-TEST-TEST";
 
-/// How long the relay may take.
+/// How long the relay or the gateway may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Samples that are exchanged for others because the template cannot write them.
@@ -48,33 +53,36 @@ async fn send(args: &SendTestArgs) -> Outcome {
         let message = format!("nothing leaves this machine while {} is there", switch.display());
         return Err(Failure::usage(message).help("remove it if sending may go on"));
     }
-    read_address(&args.address).map_err(|error| Failure::usage(format!("`{}`: {error}", args.address)))?;
     let compiled = project.compile();
     let templates = compile(&project, &args.template)?;
-    let channels = channels(&project, &compiled, &templates, &args.template)?;
+    let channels = channels(&project, &compiled, &templates, args)?;
     let contact = match &args.contact {
         Some(key) => Some(find(&project, key).await?),
         None => None,
     };
     let mut text = Text::of(&project, &compiled, args, contact.as_ref())?;
-    let sender = serve::smtp(&project.config)?;
-    let way = Channel::Email(Box::new(Email::new(sender, serve::sender_of(&project.config)?)));
-    let mut outcome = Ok(Exit::Fine);
-    for channel in channels {
-        let mut rendered = text.render(&templates, &args.template, &channel)?;
-        rendered.subject = format!("{MARK}{}", rendered.subject);
-        outcome = hand_over(&way, &project, &compiled, args, &rendered).await;
-        if outcome.is_err() {
-            break;
+    for (name, by) in channels {
+        let mut rendered = text.render(&templates, &args.template, &name)?;
+        let channel = &compiled.catalog.channels[&name];
+        match by {
+            By::Mail => {
+                let sender = serve::smtp(&project.config)?;
+                let way = Channel::Email(Box::new(Email::new(sender, serve::sender_of(&project.config)?)));
+                rendered.subject = format!("{MARK}{}", rendered.subject);
+                let outcome = hand_over(&way, &project, &compiled, args, &rendered).await;
+                way.close().await;
+                outcome?;
+            }
+            By::Text(_) => drop(others::text(&project, (&name, channel), args, &rendered).await?),
+            By::Letter => drop(others::letter(&project, channel, args, &rendered, &text)?),
         }
     }
-    way.close().await;
-    outcome
+    Ok(Exit::Fine)
 }
 
 /// The templates of the project as they lie there; only a mistake in what this one is made of matters.
 fn compile(project: &Project, template: &str) -> Result<Templates, Failure> {
-    let all = super::deploy::templates(project)?;
+    let all = super::deploy::templates(project);
     let (templates, errors) = Templates::compile(all.files.clone(), all.chain());
     let concerns = |path: &str| path.starts_with("_parts/") || path.split('/').next() == Some(template);
     match errors.iter().find(|error| concerns(&error.path)) {
@@ -84,29 +92,42 @@ fn compile(project: &Project, template: &str) -> Result<Templates, Failure> {
     }
 }
 
-/// The channels of the template that mail goes out on.
+/// The channels of the template that such an address belongs to.
 fn channels(
     project: &Project,
     compiled: &Compilation,
     templates: &Templates,
-    template: &str,
-) -> Result<Vec<Word>, Failure> {
-    let all = &compiled.catalog.channels;
-    let (mail, others): (Vec<_>, Vec<_>) = all
-        .iter()
-        .filter(|(name, _)| templates.has_any(template, name))
-        .partition(|(_, c)| &*c.sends == "smtp");
-    if let (true, Some((name, _))) = (mail.is_empty(), others.first()) {
-        return Err(Failure::not_available(&format!("a test message on {name}")));
+    args: &SendTestArgs,
+) -> Result<Vec<(Word, By)>, Failure> {
+    let (template, address) = (&*args.template, &*args.address);
+    let all = compiled.catalog.channels.iter().filter(|(name, _)| templates.has_any(template, name));
+    let (mut ways, mut nowhere) = (Vec::new(), None);
+    for (name, channel) in all {
+        match By::of(&compiled.catalog, name, channel) {
+            Some(by) => ways.push((name.clone(), by)),
+            None => nowhere = Some(name),
+        }
     }
-    if mail.is_empty() {
+    if ways.is_empty() {
+        if let Some(name) = nowhere {
+            return Err(Failure::not_available(&format!("a test message on {name}")));
+        }
         let folders = project.input.templates.keys().filter_map(|path| Some(path.split_once('/')?.0));
         let names: BTreeSet<&str> = folders.filter(|folder| !folder.starts_with('_')).collect();
         let question = suggest::question(template, names);
         let failure = Failure::usage(format!("there is no template `{template}`{question}"));
         return Err(failure.help("give the name of a folder below `templates/`"));
     }
-    Ok(mail.into_iter().map(|(name, _)| name.clone()).collect())
+    let fitting: Vec<_> = ways.iter().filter(|(_, by)| by.takes(address)).cloned().collect();
+    if !fitting.is_empty() {
+        return Ok(fitting);
+    }
+    if let (true, Err(error)) = (ways.iter().all(|(_, by)| *by == By::Mail), read_address(address)) {
+        return Err(Failure::usage(format!("`{address}`: {error}")));
+    }
+    let wants: Vec<String> = ways.iter().map(|(name, by)| format!("on {name}, {}", by.wants())).collect();
+    Err(Failure::usage(format!("nothing of `{template}` goes to `{address}`"))
+        .help(format!("it takes {}", wants.join("; "))))
 }
 
 async fn find(project: &Project, key: &str) -> Result<Contact, Failure> {
@@ -179,6 +200,9 @@ struct Text {
     zone: String,
     /// Where own links lead: nowhere.
     nowhere: String,
+    /// Of the contact that it is written with: texts of its attributes, and the name.
+    own: BTreeMap<Word, String>,
+    name: Option<String>,
 }
 
 impl Text {
@@ -225,7 +249,17 @@ impl Text {
         let brand = project.config.brand.iter().map(|(name, text)| (name.clone(), json!(text)));
         context.insert("contact".to_owned(), Json::Object(person));
         context.insert("brand".to_owned(), Json::Object(brand.collect()));
-        Ok(Text { context, locale, zone, nowhere: project.config.public_url() })
+        let attributes = contact.map(|contact| &contact.attributes);
+        let texts = attributes.into_iter().flatten();
+        let own: BTreeMap<Word, String> =
+            texts.filter_map(|(name, value)| Some((name.clone(), value.as_text()?.to_owned()))).collect();
+        let names: Vec<&str> = ["first_name", "last_name"]
+            .iter()
+            .filter_map(|name| own.get(*name))
+            .map(String::as_str)
+            .collect();
+        let name = if names.is_empty() { own.get("name").cloned() } else { Some(names.join(" ")) };
+        Ok(Text { context, locale, zone, nowhere: project.config.public_url(), own, name })
     }
 
     /// The texts on that channel. A sample that the template cannot write there becomes a link: only that is particular.
@@ -248,7 +282,7 @@ impl Text {
                     browser: None,
                     survey: Some(&survey),
                     response: Some(&response),
-                    response_code: Some("TEST-TEST-TEST"),
+                    response_code: Some(TEST_CODE),
                 },
                 counted: None,
             });

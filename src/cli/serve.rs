@@ -1,4 +1,4 @@
-//! `fahrplan serve`: the daemon with its doors, until SIGTERM or Ctrl-C; then it drains.
+//! `fahrplan serve`: the daemon with its doors, until SIGTERM, Ctrl-C or the end of its terminal (SIGHUP); then it drains.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,7 +155,7 @@ fn safe_links(config: &Config) -> Result<(), Failure> {
 /// Mail is written as it was deployed; who has changed a template since then is told so.
 async fn tell_what_waits(store: &Store, project: &Project) -> Result<(), Failure> {
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
-    let changes = deployed.templates.changes(&templates(project)?.manifest());
+    let changes = deployed.templates.changes(&templates(project).manifest());
     if deployed.generation > 0 && !changes.is_empty() {
         tracing::warn!(
             files = changes.len(),
@@ -270,7 +270,7 @@ fn ways_back(config: &Config) -> Result<(Option<Mailbox>, Option<lettre::Address
 }
 
 /// Whom requests may ask.
-fn others(config: &Config, secrets: Secrets) -> Result<Others, Failure> {
+pub(super) fn others(config: &Config, secrets: Secrets) -> Result<Others, Failure> {
     let allowed = config.requests.allow.iter().map(|text| text.parse()).collect::<Result<_, _>>();
     let allowed = allowed.map_err(|error| Failure::usage(format!("`requests.allow`: {error}")))?;
     Ok(Others::new(Guard::new(allowed), secrets).with_gateways(config.gateways.clone()))
@@ -291,9 +291,16 @@ fn link_secret(store: &Store) -> Result<[u8; 32], Failure> {
 /// Stops at the first signal, and ends with the second.
 async fn told_twice(stop: CancellationToken) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    // Nothing is read anew by a daemon that runs, so the end of its terminal is a stop as any other.
+    let mut hangup = if ignores_hangup() { None } else { signal(SignalKind::hangup()).ok() };
+    let mut hung_up = async || match &mut hangup {
+        Some(hangup) => _ = hangup.recv().await,
+        None => std::future::pending().await,
+    };
     for is_first in [true, false] {
         tokio::select! {
             _ = terminate.recv() => {}
+            () = hung_up() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
         if is_first {
@@ -301,6 +308,13 @@ async fn told_twice(stop: CancellationToken) {
             stop.cancel();
         }
     }
+}
+
+/// Whether we were started so that the end of the terminal is nothing to us, as by `nohup`.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
 /// Logs with fields to standard error, as text or (`FAHRPLAN_LOG=json`) as JSON. `FAHRPLAN_LOG` may also name levels.

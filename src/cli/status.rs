@@ -19,7 +19,7 @@ async fn show(args: &StatusArgs) -> Outcome {
     let mut status = status::read(&store, machine_now()).await.map_err(world)?;
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await.map_err(world)?;
     if deployed.generation > 0 {
-        status.not_deployed = deployed.templates.changes(&templates(&project)?.manifest());
+        status.not_deployed = deployed.templates.changes(&templates(&project).manifest());
     }
     let switch = project.switch();
     status.stopped_by = switch.symlink_metadata().is_ok().then(|| switch.display().to_string());
@@ -55,9 +55,13 @@ pub(super) fn in_words(status: &Status) -> String {
         text.push_str(&format!("stopped     nothing leaves this machine while {file} is there\n"));
     }
     for held in &status.held {
+        let why = match held.before {
+            Some(before) => format!("the one before took in {before}, and {} are no surprise", held.most),
+            None => format!("the policy allows {}", held.most),
+        };
         text.push_str(&format!(
-            "held        `{0}` of {1} would take in {2} people at once, and the policy allows {3}: `fahrplan resume audience {0}` lets it\n",
-            held.journey, held.at, held.count, held.most
+            "held        `{0}` of {1} would take in {2} people at once, and {why}: `fahrplan resume audience {0}` lets it\n",
+            held.journey, held.at, held.count
         ));
     }
     for paused in &status.paused {

@@ -169,13 +169,16 @@ pub struct Source {
     #[serde(default, deserialize_with = "shapes::maybe_place")]
     pub phone: Option<String>,
     /// The place of its own id of what happened, by which a repeat is known.
+    #[serde(default, deserialize_with = "shapes::maybe_place")]
     pub id: Option<String>,
     /// The place of the moment at which it happened.
+    #[serde(default, deserialize_with = "shapes::maybe_place")]
     pub at: Option<String>,
     /// The place of the object with the fields; the whole without it.
+    #[serde(default, deserialize_with = "shapes::maybe_place")]
     pub properties: Option<String>,
     /// Fields that stand elsewhere, each with its place.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shapes::places")]
     pub fields: BTreeMap<String, String>,
 }
 

@@ -124,9 +124,23 @@ pub(super) fn outcomes<'de, D: Deserializer<'de>>(
 
 pub(super) fn maybe_place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    match text.starts_with('/') {
+    // Nothing is the whole body (RFC 6901).
+    match text.is_empty() || text.starts_with('/') {
         true => Ok(Some(text)),
         false => Err(D::Error::custom(format!("`{text}` is no place; write one such as `/customer/id`"))),
+    }
+}
+
+/// Names, each with a place.
+pub(super) fn places<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let places = BTreeMap::<String, String>::deserialize(deserializer)?;
+    match places.iter().find(|(_, text)| !text.is_empty() && !text.starts_with('/')) {
+        Some((name, text)) => Err(D::Error::custom(format!(
+            "`{text}` is no place for `{name}`; write one such as `/customer/{name}`"
+        ))),
+        None => Ok(places),
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) async fn run(store: Store, clock: JourneyClock, stop: CancellationTok
     let mut looks: JoinSet<Look> = JoinSet::new();
     let mut pause = FIRST_PAUSE;
     loop {
+        // A worker whose clock is wrong does nothing by it.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = store.on_time() => {}
+        }
         due.mark_unchanged();
         agenda.hear(store.take_due());
         while looks.len() < WIDTH && !stop.is_cancelled() {

@@ -1,47 +1,41 @@
-//! Audiences: now and then what has changed is cut into a batch for each of them, and the batch becomes a folder that a network takes.
+//! Audiences: now and then what has changed is cut into a batch for each of them, and the batch becomes a folder that a network takes,
+//! or calls to it.
 //!
 //! ```text
 //! cut      a transaction a bucket: members are compared with what was told; consent is looked at for the last time; then it is closed
 //! write    audiences/NAME/add.csv and remove.csv, hashes alone: into a folder beside it, synced, renamed
+//! tell     or: a part of the batch a call, each taken (2xx) and noted before the next
 //! record   it is done
 //! ```
 //!
-//! Killed between any two, the next start goes on with the same batch and makes the same bytes.
+//! Killed between any two, the next start goes on with the same batch and makes the same bytes; a call is repeated under the same key.
+//! What a network does not take is tried again for ever, and later batches of that audience wait behind it: somebody who has withdrawn
+//! consent must not stay in its list for want of an answer.
 
+mod calls;
+
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use super::batches::Error;
+use super::batches::{HOLD, Halt, LOOK, UNFINISHED, pause_after};
 use super::folder::Put;
 use super::{Outlet, Way};
 use crate::channels::audience::{file, lines};
 use crate::clock::{JourneyClock, machine_now};
 use crate::store::exports::{self, Batch, Cut};
-use crate::store::{self, Store, journeys, settings};
-use crate::time::{MINUTE, Timestamp, Zone};
+use crate::store::folders::{self, Of};
+use crate::store::{Store, journeys, settings};
+use crate::time::{Timestamp, Zone};
 
-/// How often it is looked whether it is time, and whether a batch was left unfinished.
-const LOOK: Duration = Duration::from_millis(500);
-const UNFINISHED: Duration = Duration::from_secs(5);
-/// The pause after the folder could not be written.
-const PAUSE: Duration = Duration::from_secs(30);
-/// How long a batch is held at a time.
-const HOLD_MS: i64 = MINUTE;
 /// The setting that says up to which moment batches were cut.
 const HANDLED: &str = "audiences_cut";
 
-/// Tests of the whole program stop it here for good, to kill it between two steps; for nobody else.
-async fn halt(step: &str) {
-    static STEP: LazyLock<Option<String>> =
-        LazyLock::new(|| std::env::var("FAHRPLAN_TEST_AUDIENCES_HALT").ok());
-    if STEP.as_deref() == Some(step) {
-        tracing::warn!(step, "halted, as a test asks");
-        std::future::pending::<()>().await;
-    }
-}
+static HALT: Halt = Halt::new(|| std::env::var("FAHRPLAN_TEST_AUDIENCES_HALT").ok());
 
 /// Where audiences go, and how often.
 #[derive(Clone, Debug)]
@@ -57,39 +51,14 @@ impl Default for Audiences {
     }
 }
 
-/// Why a batch could not be made. It is tried again.
-#[derive(Debug)]
-pub enum Error {
-    Store(store::Error),
-    File(PathBuf, std::io::Error),
-    /// Another process works on it.
-    Elsewhere,
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Error::Store(error) => write!(f, "{error}"),
-            Error::File(path, error) => write!(f, "{}: {error}", path.display()),
-            Error::Elsewhere => f.write_str("another process works on this batch"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Error {
-        Error::Store(error)
-    }
-}
-
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     pub name: String,
     /// Where it is; `None` where nothing was written.
     pub folder: Option<PathBuf>,
+    /// Calls that the network took.
+    pub calls: usize,
     pub added: usize,
     pub removed: usize,
     /// The folder was there already, with the same bytes.
@@ -110,23 +79,14 @@ pub(super) async fn run(
     outlet: Arc<Outlet>,
     stop: CancellationToken,
 ) -> Result<(), super::Error> {
-    exports::release_former(&store).await?;
+    folders::release_former(&store, Of::Audiences).await?;
     let teller = Teller { store: &store, clock: &clock, outlet: &outlet };
     let (mut handled, mut looked) = (None, None);
     while !stop.is_cancelled() {
-        let mut pause = LOOK;
-        match teller.round(&mut handled, &mut looked).await {
-            Ok(()) => {}
-            Err(Error::Store(error)) if !error.is_passing() => return Err(error.into()),
-            Err(Error::Store(error)) => {
-                tracing::warn!(%error, "audiences could not reach the database; trying again");
-            }
-            Err(error @ Error::Elsewhere) => tracing::debug!(%error, "a batch of an audience is not done"),
-            Err(error) => {
-                tracing::error!(%error, "a batch of an audience cannot be made; trying again");
-                pause = PAUSE;
-            }
-        }
+        let pause = match teller.round(&mut handled, &mut looked, &stop).await {
+            Ok(()) => LOOK,
+            Err(error) => pause_after(error, "audiences")?,
+        };
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
@@ -141,6 +101,7 @@ impl Teller<'_> {
         &self,
         handled: &mut Option<Timestamp>,
         looked: &mut Option<Instant>,
+        stop: &CancellationToken,
     ) -> Result<(), Error> {
         let now = self.clock.now();
         if self.is_paused().await? {
@@ -157,12 +118,10 @@ impl Teller<'_> {
             *looked = None;
         }
         if looked.is_none_or(|looked| looked.elapsed() >= UNFINISHED) {
-            for made in self.make_all().await? {
-                let folder = made.folder.as_ref().map(|path| path.display().to_string());
-                let (added, removed) = (made.added, made.removed);
-                tracing::info!(batch = made.name, added, removed, folder, "a batch of an audience is ready");
-            }
+            let now = machine_now();
+            let made = self.make_those(stop, |batch| batch.again_at.is_none_or(|at| at <= now)).await;
             *looked = Some(Instant::now());
+            made?;
         }
         Ok(())
     }
@@ -195,7 +154,7 @@ impl Teller<'_> {
             let cut = Cut {
                 owner,
                 now,
-                held_until: now.plus_ms(HOLD_MS),
+                held_until: now.plus_ms(*HOLD),
                 at,
                 name: &|audience| format!("{audience}-{stamp}"),
                 lines: &lines,
@@ -204,30 +163,81 @@ impl Teller<'_> {
                 return Err(Error::Elsewhere);
             }
         }
-        halt("cut").await;
+        HALT.at("cut").await;
         exports::close(self.store, owner, machine_now()).await?;
-        halt("closed").await;
+        HALT.at("closed").await;
         Ok(())
     }
 
-    /// Makes all batches that are not done.
-    pub async fn make_all(&self) -> Result<Vec<Made>, Error> {
-        let mut all = Vec::new();
+    /// Makes all batches that are not done, whenever they were to be tried again.
+    pub async fn make_all(&self, stop: &CancellationToken) -> Result<Vec<Made>, Error> {
+        self.make_those(stop, |_| true).await
+    }
+
+    /// Makes those that are due, and of each audience only what nothing older stands before.
+    async fn make_those(
+        &self,
+        stop: &CancellationToken,
+        is_due: impl Fn(&Batch) -> bool,
+    ) -> Result<Vec<Made>, Error> {
+        let (mut all, mut behind, mut broken) = (Vec::new(), BTreeSet::new(), None);
         for batch in exports::unfinished(&mut self.store.read().await?).await? {
-            let (owner, now) = (self.store.worker(), machine_now());
-            if !exports::hold(self.store, batch.id, owner, now, now.plus_ms(HOLD_MS)).await? {
+            if behind.contains(&batch.audience) || !is_due(&batch) || !self.hold(&batch).await? {
+                behind.insert(batch.audience);
                 continue;
             }
-            if !batch.is_closed {
-                exports::close(self.store, owner, now).await?;
+            // The list is as old as the batches before this one took: another process may have told a part of it meanwhile.
+            let batch = exports::named(&mut self.store.read().await?, &batch.name).await?.unwrap_or(batch);
+            match self.make(&batch, stop).await {
+                Ok(made) => {
+                    let folder = made.folder.as_ref().map(|path| path.display().to_string());
+                    let (added, removed, calls) = (made.added, made.removed, made.calls);
+                    tracing::info!(
+                        batch = made.name,
+                        added,
+                        removed,
+                        folder,
+                        calls,
+                        "a batch of an audience is done"
+                    );
+                    all.push(made);
+                }
+                Err(error) => {
+                    folders::let_go(self.store, Of::Audiences, batch.id, self.store.worker()).await?;
+                    match error {
+                        Error::NotTaken(why, wait) => self.put_off(&batch, &why, wait).await?,
+                        error => broken = Some(error),
+                    }
+                    behind.insert(batch.audience);
+                }
             }
-            let made = self.write(&batch).await?;
-            halt("renamed").await;
-            exports::finish(self.store, batch.id, machine_now()).await?;
-            metrics::counter!("fahrplan_audience_batches_total").increment(1);
-            all.push(made);
         }
-        Ok(all)
+        broken.map_or(Ok(all), Err)
+    }
+
+    async fn hold(&self, batch: &Batch) -> Result<bool, Error> {
+        let (owner, now) = (self.store.worker(), machine_now());
+        Ok(folders::hold(self.store, Of::Audiences, batch.id, owner, now, now.plus_ms(*HOLD)).await?)
+    }
+
+    /// Makes a batch that is ours.
+    async fn make(&self, batch: &Batch, stop: &CancellationToken) -> Result<Made, Error> {
+        if !batch.is_closed {
+            exports::close(self.store, self.store.worker(), machine_now()).await?;
+        }
+        let made = if batch.is_called() { self.tell(batch, stop).await? } else { self.write(batch).await? };
+        HALT.at("renamed").await;
+        exports::finish(self.store, batch.id, machine_now()).await?;
+        metrics::counter!("fahrplan_audience_batches_total").increment(1);
+        Ok(made)
+    }
+
+    /// Makes a batch that was done once more: the same folder, or the same calls under the same keys.
+    pub async fn again(&self, batch: &Batch, stop: &CancellationToken) -> Result<Made, Error> {
+        match batch.is_called() {
+            true => self.tell(&Batch { told: 0, ..batch.clone() }, stop).await,
+            false => self.write(batch).await,
+        }
     }
 
     /// Writes the folder of a closed batch, beside one that is there and has other bytes.
@@ -236,6 +246,7 @@ impl Teller<'_> {
         let mut made = Made {
             name: batch.name.clone(),
             folder: None,
+            calls: 0,
             added: added.len(),
             removed: removed.len(),
             was_there: false,

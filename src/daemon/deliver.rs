@@ -99,6 +99,10 @@ pub(super) async fn run(
     let recorder = tokio::spawn(record(store.clone(), clock.clone(), finished));
     let mut owed = store.owed();
     while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = store.on_time() => {}
+        }
         owed.mark_unchanged();
         let permit = tokio::select! {
             () = stop.cancelled() => break,

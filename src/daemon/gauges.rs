@@ -37,12 +37,16 @@ const COUNTERS: [(&str, &str); 12] = [
 ];
 
 /// All gauges.
-const GAUGES: [(&str, &str); 15] = [
+const GAUGES: [(&str, &str); 16] = [
     (
         "fahrplan_backlog",
         "What waits: inbox, due timers, queued and leased messages, jobs, firings of schedules",
     ),
     ("fahrplan_clock_skew_seconds", "By how much this machine's clock is ahead of the database's"),
+    (
+        "fahrplan_clock_wrong",
+        "1 while this machine's clock is so far from the database's that nothing is done by it",
+    ),
     ("fahrplan_database_up", "1 while the database answers"),
     ("fahrplan_in_flight", "Messages that this process is sending at this moment"),
     ("fahrplan_journey_time_ms", "The journey clock, in milliseconds since 1970"),
@@ -81,12 +85,15 @@ pub(super) struct Gauges {
     looked: Option<Instant>,
     /// The same moment on a clock that cannot be set and on the one that can.
     since: Option<(Instant, Timestamp)>,
+    /// Whether the clock was too far from the database's for anything to be done.
+    was_wrong: bool,
 }
 
 impl Gauges {
     /// Looks, if it is time to.
     pub(super) async fn work(&mut self, store: &Store) {
         self.watch_the_clock();
+        self.compare_the_clock(store);
         if self.looked.is_some_and(|looked| looked.elapsed() < EVERY) {
             return;
         }
@@ -95,6 +102,25 @@ impl Gauges {
             tracing::warn!(%error, "the figures for /metrics cannot be read");
             metrics::counter!("fahrplan_upkeep_failures_total").increment(1);
         }
+    }
+
+    /// Tells when the clock has become wrong, and when it is right again.
+    fn compare_the_clock(&mut self, store: &Store) {
+        let error = store.clock_error();
+        metrics::gauge!("fahrplan_clock_wrong").set(if error.is_some() { 1.0 } else { 0.0 });
+        match error {
+            Some(ahead_ms) if !self.was_wrong => tracing::error!(
+                ahead_ms,
+                "the clock of this machine is {} the database's: this worker does nothing until it is right; \
+                 `chronyd` or `systemd-timesyncd` sets it",
+                skew::in_words(ahead_ms)
+            ),
+            None if self.was_wrong => {
+                tracing::info!("the clock of this machine is right again; this worker goes on");
+            }
+            _ => {}
+        }
+        self.was_wrong = error.is_some();
     }
 
     /// Notices when the machine's clock is set.
@@ -110,7 +136,8 @@ impl Gauges {
         if jump.abs() > LEAP_MS {
             tracing::error!(
                 jump_ms = jump,
-                "the clock of this machine was set; `fahrplan doctor` says what that means"
+                "the clock of this machine was set by more than five minutes: what fell due meanwhile is done now, and if the \
+                 clock is wrong, too early; \"Clocks\" in README says more"
             );
         } else {
             tracing::warn!(jump_ms = jump, "the clock of this machine was set");
@@ -119,7 +146,7 @@ impl Gauges {
 }
 
 async fn look(store: &Store) -> Result<()> {
-    let figures = reconcile::figures(store, machine_now()).await?;
+    let figures = reconcile::figures(store).await?;
     let Differences { enrollments, deliveries } = figures.differences;
     for (what, difference) in [("enrollments", enrollments), ("deliveries", deliveries)] {
         metrics::gauge!("fahrplan_reconcile_difference", "what" => what).set(as_f64(difference));

@@ -18,13 +18,15 @@ mod folder;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::folder::Printed;
+pub use super::batches::Error;
+use super::batches::{HOLD, Halt, LOOK, UNFINISHED, pause_after};
 use super::compose::display_name;
 use super::deliver::withdrawn;
 use super::folder::Put;
@@ -35,41 +37,21 @@ use crate::engine::program::Catalog;
 use crate::id::DeliveryId;
 use crate::link::printed_code;
 use crate::store::deliveries::{self, Claim, Claimed, Finished, SendResult, Tried};
+use crate::store::folders::{self, Of};
 use crate::store::letters::{self, Batch, Cut, Letter, Part};
-use crate::store::{self, Store, journeys, settings};
-use crate::time::{DAY, Date, MINUTE, TimeOfDay, Timestamp, Zone};
+use crate::store::{Store, journeys, settings};
+use crate::time::{DAY, Date, TimeOfDay, Timestamp, Zone};
 
-/// How often it is looked whether it is time, and whether a batch was left unfinished.
-const LOOK: Duration = Duration::from_millis(500);
-const UNFINISHED: Duration = Duration::from_secs(5);
-/// The pause after the folder could not be written.
-const PAUSE: Duration = Duration::from_secs(30);
 /// Letters of a transaction, of a look at the database, and of a transaction that records.
 const CUT: usize = 500;
 const READ: usize = 64;
 const RECORD: usize = 500;
-/// How long a batch is held at a time.
-const HOLD_MS: i64 = MINUTE;
 /// A code can be used for so long.
 const CODES_LIVE_MS: i64 = 400 * DAY;
 /// The setting that says up to which hour batches were cut.
 const HANDLED: &str = "letters_cut";
 
-/// The hold in milliseconds; tests of the whole program shorten it, as they do with leases.
-static HOLD: LazyLock<i64> = LazyLock::new(|| {
-    let shorter = std::env::var("FAHRPLAN_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok());
-    shorter.filter(|ms| (1..HOLD_MS).contains(ms)).unwrap_or(HOLD_MS)
-});
-
-/// Tests of the whole program stop it here for good, to kill it between two steps; for nobody else.
-async fn halt(step: &str) {
-    static STEP: LazyLock<Option<String>> =
-        LazyLock::new(|| std::env::var("FAHRPLAN_TEST_LETTERS_HALT").ok());
-    if STEP.as_deref() == Some(step) {
-        tracing::warn!(step, "halted, as a test asks");
-        std::future::pending::<()>().await;
-    }
-}
+static HALT: Halt = Halt::new(|| std::env::var("FAHRPLAN_TEST_LETTERS_HALT").ok());
 
 /// Where letters go, and when.
 #[derive(Clone, Debug)]
@@ -83,42 +65,6 @@ pub struct Letters {
 impl Default for Letters {
     fn default() -> Letters {
         Letters { folder: None, at: crate::config::Letters::default().at }
-    }
-}
-
-/// Why a batch could not be made. It is tried again.
-#[derive(Debug)]
-pub enum Error {
-    Store(store::Error),
-    File(PathBuf, std::io::Error),
-    /// Another process works on it.
-    Elsewhere,
-    /// Letters of it moved while they were looked for.
-    Moving,
-    /// It was asked to stop.
-    Stopped,
-    /// What it was made of is kept no longer.
-    Thawed,
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Error::Store(error) => write!(f, "{error}"),
-            Error::File(path, error) => write!(f, "{}: {error}", path.display()),
-            Error::Elsewhere => f.write_str("another process works on this batch"),
-            Error::Moving => f.write_str("letters of this batch moved; it is tried again"),
-            Error::Stopped => f.write_str("stopped before it was done"),
-            Error::Thawed => f.write_str("what these letters were made of is kept for thirty days only"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Error {
-        Error::Store(error)
     }
 }
 
@@ -155,25 +101,14 @@ pub(super) async fn run(
     outlet: Arc<Outlet>,
     stop: CancellationToken,
 ) -> Result<(), super::Error> {
-    letters::release_former(&store).await?;
+    folders::release_former(&store, Of::Letters).await?;
     let press = Press { store: &store, clock: &clock, outlet: &outlet };
     let (mut handled, mut looked) = (None, None);
     while !stop.is_cancelled() {
-        let mut pause = LOOK;
-        match press.round(&mut handled, &mut looked, &stop).await {
-            Ok(next) => pause = clock.until(next, LOOK),
-            Err(Error::Store(error)) if !error.is_passing() => return Err(error.into()),
-            Err(Error::Store(error)) => {
-                tracing::warn!(%error, "letters could not reach the database; trying again");
-            }
-            Err(error @ (Error::Elsewhere | Error::Moving | Error::Stopped)) => {
-                tracing::debug!(%error, "a batch of letters is not done");
-            }
-            Err(error) => {
-                tracing::error!(%error, "a batch of letters cannot be made; trying again");
-                pause = PAUSE;
-            }
-        }
+        let pause = match press.round(&mut handled, &mut looked, &stop).await {
+            Ok(next) => clock.until(next, LOOK),
+            Err(error) => pause_after(error, "letters")?,
+        };
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
@@ -277,7 +212,7 @@ impl Press<'_> {
             let is_whole = self.cut_all(&cut).await?;
             if is_whole {
                 letters::close(self.store, channel, self.store.worker(), machine_now()).await?;
-                halt("closed").await;
+                HALT.at("closed").await;
             }
         }
         Ok(())
@@ -311,7 +246,7 @@ impl Press<'_> {
             match self.make(&batch, stop).await {
                 Ok(made) => all.push(made),
                 Err(error) => {
-                    letters::let_go(self.store, batch.id, self.store.worker()).await?;
+                    folders::let_go(self.store, Of::Letters, batch.id, self.store.worker()).await?;
                     return Err(error);
                 }
             }
@@ -326,13 +261,14 @@ impl Press<'_> {
             letters::close(self.store, &batch.channel, self.store.worker(), machine_now()).await?;
         }
         let written = self.write(batch, stop).await?;
-        halt("renamed").await;
+        HALT.at("renamed").await;
         self.record(batch, written).await
     }
 
     async fn hold(&self, batch: &Batch) -> Result<bool, Error> {
         let now = machine_now();
-        Ok(letters::hold(self.store, batch.id, self.store.worker(), now, now.plus_ms(*HOLD)).await?)
+        let until = now.plus_ms(*HOLD);
+        Ok(folders::hold(self.store, Of::Letters, batch.id, self.store.worker(), now, until).await?)
     }
 
     /// Writes the folder of a closed batch, in place of one that is there and has other bytes.
@@ -376,7 +312,7 @@ impl Press<'_> {
                 tokio::task::yield_now().await;
             }
         }
-        halt("written").await;
+        HALT.at("written").await;
         let mut made = Made {
             name: batch.name.clone(),
             folder: None,
@@ -397,12 +333,12 @@ impl Press<'_> {
     /// Records the letters of a batch whose folder is there.
     pub async fn record(&self, batch: &Batch, written: Written) -> Result<Made, Error> {
         let Written { made, mut finished } = written;
-        finished.sort_by_key(|one| (one.bucket, one.id));
+        finished.sort_by_key(|one| (one.bucket, one.id()));
         for part in finished.chunks(RECORD) {
             let recorded = deliveries::record(self.store, part.to_vec(), self.clock.now()).await?;
             let labels = [("channel", batch.channel.to_string()), ("result", "accepted".to_owned())];
             metrics::counter!("fahrplan_deliveries_total", &labels).increment(recorded.taken as u64);
-            halt("recording").await;
+            HALT.at("recording").await;
         }
         if !letters::finish(self.store, batch.id, machine_now()).await? {
             return Err(Error::Moving);
@@ -511,7 +447,7 @@ fn recorded(
     number: usize,
 ) -> Finished {
     let Letter { claimed, bucket, .. } = letter;
-    let (id, epoch) = (claimed.delivery.id, claimed.epoch);
+    let id = claimed.delivery.id;
     let address = claimed.person.as_ref().and_then(|person| person.address.clone());
     let (result, tried) = match sheet {
         Ok(None) => (SendResult::Accepted { reply: None }, None),
@@ -525,7 +461,9 @@ fn recorded(
             (refused(claimed, unprinted), None)
         }
     };
-    Finished { id, bucket: *bucket, epoch, result, tried }
+    let mut finished = Finished::new(claimed, result, tried);
+    finished.bucket = *bucket;
+    finished
 }
 
 fn told(made: &Made) {

@@ -20,6 +20,7 @@
 mod advance;
 mod agenda;
 pub mod audiences;
+mod batches;
 mod brakes;
 mod compose;
 mod deliver;
@@ -115,7 +116,7 @@ impl Daemon {
             && let Some(copy) = store::home::settle(&self.store, self.clock.now()).await?
         {
             tracing::warn!(
-                messages = copy.unsent, timers = copy.due, copied_at = ?copy.copied_at.map(|at| at.to_string()),
+                messages = copy.unsent, inputs = copy.inputs, timers = copy.due, copied_at = ?copy.copied_at.map(|at| at.to_string()),
                 "this database is a copy: sending is paused, since so much of it may have happened already; \
                  `fahrplan resume` lets it go on"
             );

@@ -13,12 +13,15 @@ use super::gauges::Gauges;
 use super::retention::Retention;
 use super::{Error, Outlet};
 use crate::clock::JourneyClock;
+use crate::store::deliveries::{self, Released};
 use crate::store::schedules::Fired;
-use crate::store::{Dialect, Result, Store, jobs, schedules, tidy};
+use crate::store::{self, Dialect, Result, Store, jobs, schedules, tidy};
 use crate::time::Timestamp;
 
 /// How often it looks, in the machine's time.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often workers are looked for that died.
+const BURY: Duration = Duration::from_secs(2);
 /// How often old rows are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 /// How often the database is tidied.
@@ -32,7 +35,8 @@ pub(super) async fn run(
     outlet: Arc<Outlet>,
     stop: CancellationToken,
 ) -> std::result::Result<(), Error> {
-    let (mut forgotten, mut tidied) = (Instant::now(), Instant::now());
+    let (mut forgotten, mut tidied, mut buried) = (Instant::now(), Instant::now(), Instant::now());
+    let mut released = Released::default();
     let mut gauges = Gauges::default();
     let (mut retention, mut tidying) = (Retention::default(), tidy::Tidying::default());
     let pause = match store.dialect() {
@@ -42,6 +46,8 @@ pub(super) async fn run(
     while !stop.is_cancelled() {
         let mut next = Timestamp::NEVER;
         match tokio::join!(look(&store, &clock, &stop), outlet.close_idle()).0 {
+            // A worker whose clock is wrong does nothing by it; `gauges` says so.
+            Err(store::Error::Clock { .. }) => {}
             Ok(soonest) => next = soonest,
             Err(error) if error.is_passing() => {
                 tracing::warn!(error = %error, "upkeep could not reach the database")
@@ -49,7 +55,11 @@ pub(super) async fn run(
             Err(error) => return Err(error.into()),
         }
         gauges.work(&store).await;
-        if forgotten.elapsed() > FORGET {
+        if buried.elapsed() > BURY {
+            buried = Instant::now();
+            bury(&store, &mut released).await;
+        }
+        if forgotten.elapsed() > FORGET && store.clock_error().is_none() {
             forgotten = Instant::now();
             if let Err(error) = retention.work(&store, clock.now()).await {
                 tracing::warn!(error = %error, "old rows could not be forgotten");
@@ -69,8 +79,27 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Lets go of what workers had under way that died. After an outage of the database everybody's lease is over, and whoever is first back
+/// must not take the others for dead.
+async fn bury(store: &Store, released: &mut Released) {
+    if !store.has_kept_its_lease() {
+        return;
+    }
+    match deliveries::release_of_the_dead(store, released).await {
+        Ok(0) => {}
+        Ok(messages) => {
+            tracing::warn!(messages, "a worker died; what it was sending is taken up by others, as doubtful");
+        }
+        Err(store::Error::Clock { .. }) => {}
+        Err(error) => tracing::warn!(%error, "nobody could look for workers that died"),
+    }
+}
+
 /// Fires what is due, works on jobs; when the next schedule fires.
 async fn look(store: &Store, clock: &JourneyClock, stop: &CancellationToken) -> Result<Timestamp> {
+    if let Some(ahead_ms) = store.clock_error() {
+        return Err(store::Error::Clock { ahead_ms });
+    }
     let next = fire(store, clock.now()).await?;
     for bucket in jobs::unfinished_buckets(store).await? {
         while !stop.is_cancelled() && jobs::work(store, bucket, clock.now()).await?.is_some() {}
@@ -88,7 +117,8 @@ async fn fire(store: &Store, now: Timestamp) -> Result<Timestamp> {
                 journey = &*held.journey,
                 count = held.count,
                 allowed = held.most,
-                "a firing is held: it would take in more people than the policy allows"
+                before = held.before,
+                "a firing is held: it would take in more people than the policy allows, or far more than the one before"
             );
             continue;
         }

@@ -150,16 +150,19 @@ async fn page(doors: &Doors, agent: &SignedIn, task: &Task, telling: Telling) ->
         @if let Some(wrong) = &telling.wrong { p.wrong role="alert" { (wrong) } }
         @if let Some(phone) = &person.phone { a.phone href={ "tel:" (dialed(phone)) } { (phone) } }
         @if let Some(address) = &person.address { p { (address) } }
+        @if is_open && (is_mine || holder.is_none()) {
+            (hand(agent, task, is_mine))
+            p.jump { a href="#outcome" { "↓ " (language.pick("Ergebnis melden", "Tell the outcome")) } }
+        }
         (tried(&zone(catalog), task, language))
-        @if let Some(script) = &script { section.script { (PreEscaped(script)) } }
         (values(task, language))
-        (happened(&zone(catalog), &events, language))
+        (happened(catalog, &events, language))
+        @if let Some(script) = &script { section.script { (PreEscaped(script)) } }
         @if !is_open {
             p.said { (settled(task, language)) }
         } @else if let Some(other) = holder.filter(|_| !is_mine) {
             p.said { (other) " " (language.pick("hat diese Aufgabe gerade in der Hand.", "has this task in hand.")) }
         } @else {
-            (hand(agent, task, is_mine))
             (outcome_form(agent, catalog, task, &telling.given))
             (postpone_form(agent, catalog, task, now, &telling.given))
             @if task.hand.again_at.is_some() {
@@ -207,7 +210,7 @@ fn tried(zone: &Zone, task: &Task, language: Language) -> Markup {
 
 fn settled(task: &Task, language: Language) -> String {
     match (&*task.state, &task.outcome) {
-        ("done", Some(outcome)) => format!("{}: {outcome}", language.pick("Erledigt", "Done")),
+        ("done", Some(outcome)) => format!("{}: {}", language.pick("Erledigt", "Done"), words(outcome)),
         ("cancelled", _) => {
             language.pick("Diese Aufgabe ist entfallen.", "This task is no longer needed.").to_owned()
         }
@@ -226,16 +229,34 @@ fn values(task: &Task, language: Language) -> Markup {
     } }
 }
 
-fn happened(zone: &Zone, newest: &[Event], language: Language) -> Markup {
-    html! { @if !newest.is_empty() {
-        h2 { (language.pick("Zuletzt", "Lately")) }
-        dl { @for event in newest {
-            dt { (local(zone, event.occurred_at, language)) }
-            dd { (words(&event.name)) @for (name, value) in plain(&event.fields) {
-                div.dim { (words(&name)) ": " (in_words(&value)) }
+/// The last events, folded: they are looked at when something is unclear, and the script is read at each call.
+fn happened(catalog: &Catalog, newest: &[Event], language: Language) -> Markup {
+    let zone = zone(catalog);
+    html! { @if let Some(last) = newest.first() {
+        details {
+            summary {
+                strong { (language.pick("Zuletzt", "Lately")) } ": " (words(&last.name)) ", " (local(&zone, last.occurred_at, language))
+            }
+            dl { @for event in newest {
+                dt { (local(&zone, event.occurred_at, language)) }
+                dd { (words(&event.name)) @for (name, value) in plain(&event.fields) {
+                    div.dim { (words(&name)) ": " (told_value(catalog, event, &name, &value)) }
+                } }
             } }
-        } }
+        }
     } }
+}
+
+/// A value of an event; one of a few as people read it.
+fn told_value(catalog: &Catalog, event: &Event, name: &str, value: &Json) -> String {
+    let field = catalog
+        .events
+        .get(&event.name)
+        .and_then(|event| event.fields.iter().find(|field| *field.name == *name));
+    match (field.map(|field| field.ty.required()), value) {
+        (Some(Type::OneOf(_)), Json::String(text)) => words(text),
+        _ => in_words(value),
+    }
 }
 
 // ---------------------------------------------------------------- forms
@@ -267,7 +288,7 @@ fn outcome_form(
     let is_survey = task.is_survey();
     let chosen = given.get("outcome").map(String::as_str);
     html! {
-        form.outcome method="post" action={ "/agent/" (task.work.id) "/outcome" } {
+        form.outcome id="outcome" method="post" action={ "/agent/" (task.work.id) "/outcome" } {
             (agent.token())
             fieldset {
                 legend.title { (language.pick("Ergebnis", "Outcome")) }

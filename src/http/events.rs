@@ -40,13 +40,16 @@ pub async fn post(
     Extension(Route(kind)): Extension<Route>,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
+    if !doors.store.has_room() {
+        return Err(crate::store::Error::Busy.into());
+    }
     let (items, sent_at) = match kind {
         Some(_) => single(&body)?,
         None => batch(&body)?,
     };
     doors.settings.limits.take_items(&key.0.prefix, items.len())?;
     let clocks = Clocks { sent_at, received_at: doors.clock.now() };
-    take(&doors, &items, kind, clocks).await.map(Json)
+    take(&doors, items, kind, clocks).await.map(Json)
 }
 
 /// An item as it came, and as it was read.
@@ -113,7 +116,7 @@ fn item(raw: &RawValue) -> Came<'_> {
 
 pub(super) async fn take(
     doors: &Doors,
-    items: &[Came<'_>],
+    mut items: Vec<Came<'_>>,
     kind: Option<&str>,
     clocks: Clocks,
 ) -> Result<Value, Problem> {
@@ -129,9 +132,10 @@ pub(super) async fn take(
     let (mut incoming, mut places) = (Vec::new(), Vec::new());
     let mut bad: Vec<Refused> = Vec::new();
     let (mut taken, mut ignored, mut repeated) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for (index, came) in items.iter().enumerate() {
-        let read = came.json.as_ref().map_err(Rejected::clone);
-        match read.and_then(|json| intake::read_item(catalog, json, kind, clocks)) {
+    for (index, came) in items.iter_mut().enumerate() {
+        // Many batches may wait for their turn: what was read of an item takes ten times the room of its text.
+        let read = std::mem::replace(&mut came.json, Ok(Value::Null));
+        match read.and_then(|json| intake::read_item(catalog, &json, kind, clocks)) {
             Ok(read) => {
                 bad.extend(read.rejected.into_iter().map(|(part, why)| Refused {
                     index,

@@ -156,7 +156,11 @@ ol.steps .count{text-align:right}ol.steps li.busy{background:#1f5fbf18}ol.steps 
 ol.told{margin:0;padding:0;list-style:none}ol.told li{padding:.5rem 0;border-top:1px solid #8884}\
 .note{margin:.25rem 0 0;white-space:pre-line}\
 .script{border-left:4px solid #1f5fbf66;padding:.1rem 0 .1rem 1rem;margin:1rem 0}\
-.script table{display:block;overflow-x:auto}.script pre{white-space:pre-wrap}\
+.script pre{white-space:pre-wrap}.script th,.script td{vertical-align:top;overflow-wrap:break-word}\
+@media(max-width:32rem){.script :is(table,tbody,tr,td){display:block}.script thead{display:none}\
+.script tr{padding:.4rem 0;border-top:1px solid #8884}.script td{border:0;padding:0}.script td:first-child{font-weight:600}}\
+.script blockquote{margin:.5rem 0 .5rem .75rem}.script ul{padding-left:1.25rem}\
+.jump a{display:block;padding:.6rem 0;text-align:center}\
 .part{margin:0 0 1rem}\
 button{font:inherit;font-weight:600;width:100%;padding:.75rem 1rem;border:0;border-radius:.6rem;background:#1f5fbf;color:#fff;cursor:pointer}\
 button.quiet{width:auto;min-height:2.75rem;white-space:nowrap;background:transparent;color:#1f5fbf;padding:.4rem .6rem}\

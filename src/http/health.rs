@@ -22,15 +22,26 @@ pub async fn live() -> &'static str {
 /// Whoever asks how we are gives up after a few seconds, so the answer comes before.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// `GET /readyz`: the database answers too.
+/// `GET /readyz`: the database answers and takes what is written, and this machine's clock is the database's.
 pub async fn ready(State(doors): State<Doors>) -> Result<&'static str, Problem> {
     doors.store.answers(PATIENCE).await.map_err(|error| away(&error))?;
+    if let Some(ahead_ms) = doors.store.clock_error() {
+        let why = Error::Clock { ahead_ms }.to_string();
+        return Err(unready("clock-wrong", why));
+    }
+    if let Some(why) = doors.store.refuses_writes() {
+        return Err(unready("database-full", why));
+    }
     Ok("ready\n")
 }
 
 fn away(error: &Error) -> Problem {
-    tracing::warn!(%error, "not ready");
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database-away", error.to_string());
+    unready("database-away", error.to_string())
+}
+
+fn unready(code: &'static str, why: String) -> Problem {
+    tracing::warn!(why, "not ready");
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, why);
     Problem { retry_after: Some(1), ..problem }
 }
 

@@ -97,7 +97,11 @@ fn kept(status: &Status, only: Option<&str>, catalog: &Catalog, language: Langua
         @for held in status.held.iter().filter(|held| only.is_none_or(|only| held.journey == only)) {
             p.wrong {
                 code { (held.journey) } ": " (shown(&held.at)) " – " (held.count) " "
-                (language.pick("Personen auf einmal, erlaubt sind", "people at once, allowed are")) " " (held.most) ". "
+                (language.pick("Personen auf einmal, erlaubt sind", "people at once, allowed are")) " " (held.most)
+                @if let Some(before) = held.before {
+                    " (" (language.pick("beim letzten Mal waren es", "last time there were")) " " (before) ")"
+                }
+                ". "
                 code { "fahrplan resume audience " (held.journey) }
             }
         }
@@ -173,7 +177,7 @@ fn or_none(text: &str) -> &str {
 }
 
 /// The program that takes people in, or the last one that did.
-fn newest(deployed: &Deployed, name: &str) -> Option<Arc<Program>> {
+pub(super) fn newest(deployed: &Deployed, name: &str) -> Option<Arc<Program>> {
     let last = || deployed.programs().filter(|program| *program.journey == *name).last();
     deployed.current.get(name).or_else(last).cloned()
 }

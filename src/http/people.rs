@@ -141,14 +141,16 @@ async fn show(
     paged: Result<Query<Paged>, QueryRejection>,
 ) -> Answered {
     let (now, language) = (doors.clock.now(), reader.language);
+    let page = paged.ok().and_then(|Query(paged)| paged.page).unwrap_or(1).max(1);
     let mut conn = doors.store.read().await?;
-    let held = if is_key(&key) { Held::find(&mut conn, &key, now).await? } else { None };
+    // What stands on a page is among as many of the newest as fit on it and on those before.
+    let newest = page.saturating_mul(LINES);
+    let held = if is_key(&key) { Held::recent(&mut conn, &key, now, newest).await? } else { None };
     let Some(held) = held else {
         let title = language.pick("Niemand gefunden", "Nobody found");
         let text = language.pick("Unter dieser Adresse steht niemand.", "There is nobody at this address.");
         return Ok(Frame::notice(&reader, title, text, "/people").answer(StatusCode::NOT_FOUND));
     };
-    let page = paged.ok().and_then(|Query(paged)| paged.page).unwrap_or(1).max(1);
     let stories = if page == 1 { why::stories(&mut conn, &held, None, now).await? } else { Vec::new() };
     drop(conn);
     let catalog = &held.teller.catalog;
@@ -255,7 +257,8 @@ impl Shown<'_> {
         lines.extend(self.lines(Part::History));
         lines.sort_by_key(|line| line.at);
         lines.reverse();
-        let pages = lines.len().div_ceil(LINES).max(1);
+        let unread = self.held.event_count.saturating_sub(self.held.events.len());
+        let pages = (lines.len() + unread).div_ceil(LINES).max(1);
         let here = lines.chunks(LINES).nth(page - 1).unwrap_or(&[]);
         let to = |page: usize| format!("/people/{}?page={page}", self.held.contact.id);
         let language = self.language;

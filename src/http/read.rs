@@ -8,10 +8,12 @@ use serde_json::{Value as Json_, json};
 
 use super::Doors;
 use super::auth::MayRead;
+use super::overview::newest;
 use super::problem::Problem;
-use crate::engine::program::{Program, Step, StepKind, pool_of};
+use crate::engine::program::{Program, Step, StepIx, StepKind, pool_of};
 use crate::store::held::{Held, plain};
 use crate::store::status;
+use crate::story::steps::{self, Edge};
 use crate::time::Timestamp;
 
 /// No identity is longer, in bytes.
@@ -28,6 +30,7 @@ pub fn routes() -> Router<Doors> {
         .route("/v1/contacts/{key}/timeline", get(timeline))
         .route("/v1/journeys", get(journeys))
         .route("/v1/journeys/{name}", get(journey))
+        .route("/v1/journeys/{name}/graph", get(graph))
 }
 
 /// Whether somebody may be known by that.
@@ -126,20 +129,62 @@ async fn journey(
     Ok(Json(json))
 }
 
+/// One journey as a graph: the steps of its newest version, the ways between them, and how many people rest at each.
+async fn graph(
+    _key: MayRead,
+    State(doors): State<Doors>,
+    Path(name): Path<String>,
+) -> Result<Json<Json_>, Problem> {
+    let status = status::overview(&mut doors.store.read().await?, doors.clock.now()).await?;
+    let deployed = doors.deployed().await?;
+    let found =
+        status.journeys.into_iter().find(|journey| journey.name == name).zip(newest(&deployed, &name));
+    let (journey, program) = found.ok_or_else(|| Problem::not_found("journey"))?;
+    let id = |number: StepIx| program.steps.get(usize::from(number)).map(|step| &step.id);
+    let mut waiting = journey.waiting;
+    let numbered = (0..=StepIx::MAX).zip(&program.steps);
+    let steps: Vec<Json_> = numbered
+        .map(|(number, step)| {
+            let (kind, what) = kind(step);
+            let text = steps::line(&program, number).map(|line| line.text);
+            let resting = waiting.remove(&*step.id).unwrap_or(0);
+            json!({ "id": step.id, "kind": kind, "what": what, "text": text, "waiting": resting })
+        })
+        .collect();
+    let edge = |edge: &Edge| {
+        let when = Some(&edge.when).filter(|when| !when.is_empty());
+        json!({ "from": id(edge.from), "to": id(edge.to), "when": when })
+    };
+    let handler = |(on, first): &(String, StepIx)| json!({ "on": on, "to": id(*first) });
+    Ok(Json(json!({
+        "journey": journey.name, "title": journey.title, "version": journey.version, "state": journey.state,
+        "active": journey.active, "start": id(0), "steps": steps,
+        "edges": steps::edges(&program).iter().map(edge).collect::<Vec<_>>(),
+        "handlers": steps::heard_inside(&program).iter().map(handler).collect::<Vec<_>>(),
+        // At steps that only earlier versions have.
+        "elsewhere": waiting,
+    })))
+}
+
+/// What a step is, and of what.
+fn kind(step: &Step) -> (&'static str, Option<&str>) {
+    match &step.kind {
+        StepKind::Send(send) => ("send", Some(&*send.template)),
+        StepKind::Work(work) => ("work", Some(&*work.task)),
+        StepKind::Request { endpoint, .. } => match pool_of(endpoint) {
+            Some(pool) => ("take", Some(pool)),
+            None => ("request", Some(&**endpoint)),
+        },
+        StepKind::RunJourney { journey, .. } => ("journey", Some(&**journey)),
+        StepKind::Exit { reason } => ("exit", Some(&**reason)),
+        StepKind::WaitEvent(_) => ("wait", None),
+        _ => ("other", None),
+    }
+}
+
 fn steps(program: &Program) -> Json_ {
     let step = |step: &Step| {
-        let (kind, what) = match &step.kind {
-            StepKind::Send(send) => ("send", Some(&*send.template)),
-            StepKind::Work(work) => ("work", Some(&*work.task)),
-            StepKind::Request { endpoint, .. } => match pool_of(endpoint) {
-                Some(pool) => ("take", Some(pool)),
-                None => ("request", Some(&**endpoint)),
-            },
-            StepKind::RunJourney { journey, .. } => ("journey", Some(&**journey)),
-            StepKind::Exit { reason } => ("exit", Some(&**reason)),
-            StepKind::WaitEvent(_) => ("wait", None),
-            _ => ("other", None),
-        };
+        let (kind, what) = kind(step);
         json!({ "id": step.id, "kind": kind, "what": what })
     };
     Json_::Array(program.steps.iter().map(step).collect())

@@ -22,9 +22,24 @@ pub fn routes() -> Router<Doors> {
 /// Which part of the list: those that came before one, and how many.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Part {
-    before: Option<i64>,
+pub(super) struct Part {
+    pub(super) before: Option<i64>,
     limit: Option<u32>,
+}
+
+impl Part {
+    /// How many are wanted, 100 if nobody says.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.unwrap_or(100).clamp(1, MOST)
+    }
+
+    /// That part of a list of so many: items with their ids, and where it goes on.
+    pub(super) fn answer(&self, count: i64, items: Vec<(i64, Value)>) -> Value {
+        let is_full = u32::try_from(items.len()).is_ok_and(|found| found == self.limit());
+        let next = items.last().filter(|_| is_full).map(|(id, _)| id.to_string());
+        let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
+        json!({ "count": count, "items": items, "next": next })
+    }
 }
 
 async fn list(
@@ -32,14 +47,11 @@ async fn list(
     State(doors): State<Doors>,
     Query(part): Query<Part>,
 ) -> Result<Json<Value>, Problem> {
-    let limit = part.limit.unwrap_or(100).clamp(1, MOST);
+    let limit = part.limit();
     let mut conn = doors.store.read().await?;
     let count = rejected::count(&mut conn).await?;
     let items = rejected::list(&mut conn, part.before, limit).await?;
-    let is_full = u32::try_from(items.len()).is_ok_and(|found| found == limit);
-    let next = items.last().filter(|_| is_full).map(|item| item.id.to_string());
-    let items: Vec<Value> = items.iter().map(as_json).collect();
-    Ok(Json(json!({ "count": count, "items": items, "next": next })))
+    Ok(Json(part.answer(count, items.iter().map(|item| (item.id, as_json(item))).collect())))
 }
 
 /// An item as programs read it.

@@ -67,9 +67,9 @@ async fn came(
     {
         // Who is known by an address has it as an attribute too, from the beginning.
         let known = json!({ "messageId": format!("{} who", item["messageId"]), "traits": { *field: value } });
-        take(&doors, &[came(known)], Some("identify"), clocks).await?;
+        take(&doors, vec![came(known)], Some("identify"), clocks).await?;
     }
-    take(&doors, &[came(item)], Some("track"), clocks).await.map(Json)
+    take(&doors, vec![came(item)], Some("track"), clocks).await.map(Json)
 }
 
 /// Who it was, as an item says it: the first of the places that hold something.

@@ -35,7 +35,7 @@ use crate::value::{FieldType, Type};
 const MOST: u32 = 500;
 const USUAL: u32 = 100;
 /// Events of the contact that stand beside a task.
-const EVENTS: i64 = 5;
+const EVENTS: usize = 5;
 /// The longest note, in bytes.
 pub(super) const LONGEST_NOTE: usize = 2_000;
 

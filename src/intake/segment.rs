@@ -42,8 +42,8 @@ pub fn read_item(
     let (what, rejected) = match kind {
         "track" => (track(catalog, item, occurred_at)?, Vec::new()),
         "page" | "screen" => (view(catalog, item, kind, occurred_at)?, Vec::new()),
-        "identify" => identify(catalog, item),
-        "group" => group(catalog, item),
+        "identify" => identify(catalog, item)?,
+        "group" => group(catalog, item)?,
         "alias" => (alias(&who)?, Vec::new()),
         other => {
             return Err(Rejected::new("unknown-type", format!("there is no item type `{}`", clip(other))));
@@ -93,10 +93,15 @@ fn view(
 }
 
 fn properties(item: &Map<String, Json>) -> Result<Option<&Map<String, Json>>, Rejected> {
-    match item.get("properties") {
+    object(item, "properties")
+}
+
+/// An object of the item, if it has one; a list of them would be dropped without a word.
+fn object<'a>(item: &'a Map<String, Json>, name: &str) -> Result<Option<&'a Map<String, Json>>, Rejected> {
+    match item.get(name) {
         None | Some(Json::Null) => Ok(None),
-        Some(Json::Object(properties)) => Ok(Some(properties)),
-        Some(_) => Err(Rejected::new("wrong-type", "`properties` is a JSON object")),
+        Some(Json::Object(object)) => Ok(Some(object)),
+        Some(_) => Err(Rejected::new("wrong-type", format!("`{name}` is a JSON object"))),
     }
 }
 
@@ -127,15 +132,15 @@ fn event_fields<'a>(
 /// Attributes that were understood, and those that do not fit, by name.
 type Attributes = (Act, Vec<(Word, Rejected)>);
 
-fn identify(catalog: &Catalog, item: &Map<String, Json>) -> Attributes {
+fn identify(catalog: &Catalog, item: &Map<String, Json>) -> Result<Attributes, Rejected> {
     let (mut values, mut rejected) = (Fields::new(), Vec::new());
-    for (name, json) in traits(item) {
+    for (name, json) in object(item, "traits")?.into_iter().flatten() {
         set(catalog, name, json, &mut values, &mut rejected);
     }
-    (Act::Attributes(values), rejected)
+    Ok((Act::Attributes(values), rejected))
 }
 
-fn group(catalog: &Catalog, item: &Map<String, Json>) -> Attributes {
+fn group(catalog: &Catalog, item: &Map<String, Json>) -> Result<Attributes, Rejected> {
     let (mut values, mut rejected) = (Fields::new(), Vec::new());
     let id = item.get("groupId").map(|id| match id {
         Json::Number(number) => Json::from(number.to_string()),
@@ -144,11 +149,11 @@ fn group(catalog: &Catalog, item: &Map<String, Json>) -> Attributes {
     if let Some(id) = &id {
         set(catalog, "group_id", id, &mut values, &mut rejected);
     }
-    for (name, json) in traits(item) {
+    for (name, json) in object(item, "traits")?.into_iter().flatten() {
         set(catalog, &format!("group_{}", snake_case(name)), json, &mut values, &mut rejected);
     }
     let what = if values.is_empty() { Act::Nothing } else { Act::Attributes(values) };
-    (what, rejected)
+    Ok((what, rejected))
 }
 
 fn alias(who: &Who) -> Result<Act, Rejected> {
@@ -157,10 +162,6 @@ fn alias(who: &Who) -> Result<Act, Rejected> {
         (_, None) => Err(Rejected::new("no-previous-id", "an `alias` item says who it was: `previousId`")),
         _ => Ok(Act::Nothing),
     }
-}
-
-fn traits(item: &Map<String, Json>) -> impl Iterator<Item = (&String, &Json)> {
-    item.get("traits").and_then(Json::as_object).into_iter().flatten()
 }
 
 /// Sets the attribute for a trait; traits that the schema does not know are left alone: clients send many of their own.

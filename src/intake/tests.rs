@@ -87,6 +87,9 @@ fn bad_items_say_what_is_wrong() {
         ),
         (json!({ "type": "track", "userId": "a\r\nBcc: x", "event": "order_placed" }), "bad-identity"),
         (json!({ "type": "pages", "userId": "a" }), "unknown-type"),
+        (json!({ "type": "identify", "userId": "a", "traits": [{ "firstName": "Ada" }] }), "wrong-type"),
+        (json!({ "type": "identify", "userId": "a", "traits": "firstName" }), "wrong-type"),
+        (json!({ "type": "group", "userId": "a", "groupId": "g", "traits": ["gold"] }), "wrong-type"),
         (json!({ "type": "alias", "userId": "a" }), "no-previous-id"),
         (json!({ "type": "alias", "previousId": "a" }), "no-identity"),
     ];

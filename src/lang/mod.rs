@@ -34,6 +34,8 @@ pub struct Input {
     pub sources: Sources,
     /// The templates, by their path below `templates/`: `welcome_story/email.en.subject.hbs`, `_parts/footer.hbs`.
     pub templates: BTreeMap<String, FileId>,
+    /// The scripts of tasks, by their path: `calls/winback.de.md`. `None`: nobody has looked for them.
+    pub scripts: Option<BTreeMap<String, FileId>>,
     /// The keys of `fahrplan.toml` that change what a file means.
     pub settings: Settings,
 }

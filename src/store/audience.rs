@@ -1,8 +1,8 @@
-//! The guard `max audience`: one firing of an entry that would take in more people than the policy allows is held as a whole, before the
-//! first, until somebody allows it.
+//! The guards of firings: one that would take in more people than the policy allows (`max audience`), or far more than the firing of the
+//! same entry before, is held as a whole, before the first, until somebody allows it.
 //!
-//! A firing is counted by asking the engine about every contact, as the firing itself would, with nothing written. While a rule
-//! allows it, nobody notices; where none concerns the journey, nothing is counted. A deploy of a journey that takes in who is there
+//! A firing is counted by asking the engine about every contact, as the firing itself would, with nothing written. While the guards
+//! allow it, nobody notices; one that comes once and that no rule concerns is not counted. A deploy of a journey that takes in who is there
 //! already (`including existing`) is counted in the same way, and refused.
 
 use std::collections::BTreeMap;
@@ -22,6 +22,10 @@ const SLICE: i64 = 2_000;
 /// What an operator has allowed beyond the policy: a deploy and a number. It ends with the next deploy.
 const ALLOWED: &str = "audience allowed";
 
+/// A firing that takes in so many times as many as the one before, and more than so many, is a mistake until somebody says otherwise.
+const JUMP: i64 = 10;
+const JUMP_LEAST: i64 = 1_000;
+
 /// A firing that waits for a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldFiring {
@@ -33,14 +37,45 @@ pub struct HeldFiring {
     pub count: i64,
     /// How many are allowed.
     pub most: i64,
+    /// How many the firing before took in, if it is held for that; `None`: by the policy.
+    pub before: Option<i64>,
     pub held_at: Timestamp,
 }
 
-/// How many people one firing may take into that journey; `None`: as many as there are.
-pub(super) async fn limit(conn: &mut Conn, deployed: &Deployed, journey: &Word) -> Result<Option<i64>> {
+/// How many people one firing may take in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit {
+    pub(super) most: i64,
+    /// As in [`HeldFiring`].
+    pub(super) before: Option<i64>,
+}
+
+/// How many people one firing of that entry may take in; `None`: as many as there are.
+pub(super) async fn limit(
+    conn: &mut Conn,
+    deployed: &Deployed,
+    journey: &Word,
+    entry: u16,
+) -> Result<Option<Limit>> {
     let program = deployed.current.get(journey);
-    let Some(most) = program.and_then(|program| rule(&deployed.catalog, program)) else { return Ok(None) };
-    Ok(Some(most.max(allowed(conn, deployed.generation).await?)))
+    let policy = program.and_then(|program| rule(&deployed.catalog, program));
+    let policy = policy.map(|most| Limit { most, before: None });
+    let before = settings::get(conn, &took(journey, entry)).await?.and_then(|text| text.parse().ok());
+    let jump = before
+        .map(|count: i64| Limit { most: count.saturating_mul(JUMP).max(JUMP_LEAST), before: Some(count) });
+    let Some(limit) = policy.into_iter().chain(jump).min_by_key(|limit| limit.most) else { return Ok(None) };
+    let allowed = allowed(conn, deployed.generation).await?;
+    Ok(Some(Limit { most: limit.most.max(allowed), ..limit }))
+}
+
+/// Where it stands how many the last firing of an entry took in.
+fn took(journey: &Word, entry: u16) -> String {
+    format!("took {journey} {entry}")
+}
+
+/// A firing of that entry takes in so many: the measure of the next one.
+pub(super) async fn takes(tx: &mut Conn, journey: &Word, entry: u16, count: i64) -> Result<()> {
+    settings::set(tx, &took(journey, entry), &count.to_string()).await
 }
 
 /// What the policy says.
@@ -129,20 +164,24 @@ pub async fn too_many(
     Ok(over)
 }
 
-/// Holds a firing.
+/// Holds a firing, in place of one of the same entry that is held: whoever lets it go on means people to enter once.
 pub(super) async fn hold(tx: &mut Conn, firing: &HeldFiring, input: &Input) -> Result<()> {
-    const HOLD: &str = "INSERT INTO held_firings (key, journey, input, at, count, most, held_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    const HOLD: &str = "INSERT INTO held_firings (key, journey, input, at, count, most, held_at, before) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
     let input = serde_json::to_string(input).expect("inputs have no keys but texts");
-    let HeldFiring { key, journey, at, count, most, held_at } = firing;
-    tx.exec(HOLD, args![key.as_str(), journey, input, *at, *count, *most, *held_at]).await?;
+    let HeldFiring { key, journey, at, count, most, before, held_at } = firing;
+    // The key ends with the moment of the firing.
+    const FORMER: &str = "DELETE FROM held_firings WHERE journey = $1 AND key LIKE $2";
+    let entry = key.rsplit_once(' ').map_or(key.as_str(), |(entry, _)| entry);
+    tx.exec(FORMER, args![journey, format!("{entry} %")]).await?;
+    tx.exec(HOLD, args![key.as_str(), journey, input, *at, *count, *most, *held_at, *before]).await?;
     Ok(())
 }
 
 /// Firings that are held, oldest first.
 pub async fn held(conn: &mut Conn) -> Result<Vec<HeldFiring>> {
     const HELD: &str =
-        "SELECT key, journey, at, count, most, held_at FROM held_firings ORDER BY held_at, key";
+        "SELECT key, journey, at, count, most, held_at, before FROM held_firings ORDER BY held_at, key";
     let read = |row: &Row| {
         Ok(HeldFiring {
             key: row.text(0)?.to_owned(),
@@ -151,6 +190,7 @@ pub async fn held(conn: &mut Conn) -> Result<Vec<HeldFiring>> {
             count: row.i64(3)?,
             most: row.i64(4)?,
             held_at: row.at(5)?,
+            before: row.opt_i64(6)?,
         })
     };
     conn.fetch(HELD, Vec::new()).await?.iter().map(read).collect()
@@ -194,5 +234,8 @@ async fn start(tx: &mut Conn, firing: &HeldFiring) -> Result<()> {
     let input: Input = serde_json::from_str(row.text(0)?)
         .map_err(|error| Error::Unreadable { what: "input", why: error.to_string() })?;
     jobs::start(tx, &firing.key, &input).await?;
+    if let Input::Fire { journey, entry, .. } = &input {
+        takes(tx, journey, *entry, firing.count).await?;
+    }
     Ok(())
 }

@@ -22,11 +22,12 @@ pub(super) async fn histories(
     bucket: i64,
     wanted: Wanted,
 ) -> Result<HashMap<(ContactId, Word), History>> {
-    // The thousand-and-first newest is where reading begins, so that a busy contact costs no more than that.
+    // The thousand-and-first newest is where reading begins, so that a busy contact costs no more than that. It is the only bound: beside
+    // another one SQLite looks for it anew at each event.
     const HISTORIES: &str = "WITH n(contact, name, since) AS ({III}) \
         SELECT events.contact, events.name, events.occurred_at, events.id, events.accepted_at, events.fields \
         FROM n CROSS JOIN events WHERE events.bucket = $1 AND events.contact = n.contact AND events.name = n.name \
-        AND events.occurred_at >= n.since AND events.occurred_at >= COALESCE((SELECT older.occurred_at \
+        AND events.occurred_at >= COALESCE((SELECT older.occurred_at \
         FROM events older WHERE older.bucket = $2 AND older.contact = n.contact AND older.name = n.name \
         AND older.occurred_at >= n.since ORDER BY older.occurred_at DESC LIMIT 1 OFFSET 1000), n.since)";
     let (mut rows, mut words) = (Rows::with_capacity(wanted.len() * 3), HashMap::new());
@@ -70,14 +71,24 @@ fn read(row: &Row, name: Word) -> Result<Event> {
 }
 
 /// The newest events of a contact, of all names, newest first.
-pub async fn newest(conn: &mut Conn, contact: ContactId, limit: i64) -> Result<Vec<Event>> {
+pub async fn newest(conn: &mut Conn, contact: ContactId, limit: usize) -> Result<Vec<Event>> {
     const NEWEST: &str = "SELECT contact, name, occurred_at, id, accepted_at, fields FROM events \
         WHERE bucket = $1 AND contact = $2 ORDER BY occurred_at DESC, id DESC LIMIT $3";
     let bucket = conn.core.bucket_of(contact);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = conn.fetch(NEWEST, args![bucket, contact, limit]).await?;
     let ids: Vec<i64> = rows.iter().map(|row| row.i64(1)).collect::<Result<_>>()?;
     let words = names::spell(conn, ids).await?;
     rows.iter().map(|row| read(row, names::spelled(&words, row.i64(1)?)?)).collect()
+}
+
+/// How many events of all names a contact has, counted up to that many.
+pub async fn count(conn: &mut Conn, contact: ContactId, most: usize) -> Result<usize> {
+    const COUNT: &str =
+        "SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE bucket = $1 AND contact = $2 LIMIT $3) counted";
+    let (bucket, limit) = (conn.core.bucket_of(contact), i64::try_from(most).unwrap_or(i64::MAX));
+    let count = conn.fetch_number(COUNT, args![bucket, contact, limit]).await?;
+    Ok(usize::try_from(count).unwrap_or(0))
 }
 
 /// Which contacts ever had an event of that name.

@@ -4,7 +4,7 @@
 //! cut      a transaction a bucket: members as they should be are compared with what the network was told; the difference becomes
 //!          lines of the batch, and is told from now on. Who has no consent any more loses the place
 //! close    no more lines come to it: its files are the same whenever they are written
-//! finish   its folder is there, synced and renamed
+//! finish   its folder is there, synced and renamed; or the network has answered each call of it with 2xx
 //! ```
 //!
 //! Nothing but the comparison decides: a changed address is one line that goes and one that comes, and who was merged, or is in an
@@ -12,13 +12,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::folders::batches;
 use super::sql::args;
-use super::{Conn, Dialect, Result, Row, Rows, Store, fields, journeys, names, permissions};
+use super::{Conn, Result, Row, Rows, Store, fields, journeys, names, permissions};
 use crate::engine::audiences::keeps_out;
 use crate::engine::program::{Audience, Catalog, Word};
 use crate::engine::world::Fields;
 use crate::id::ContactId;
 use crate::time::{DAY, Timestamp};
+
+/// What an audience says that leaves as files.
+pub const FILE: &str = "file";
 
 /// A folder can be made again for so long.
 const KEPT: i64 = 30 * DAY;
@@ -36,6 +40,22 @@ pub struct Batch {
     pub recorded_at: Option<Timestamp>,
     pub added: i64,
     pub removed: i64,
+    /// `file`, or the secret that names the network, as it was declared when the batch was begun.
+    pub sends: String,
+    /// Calls of it that the network has taken.
+    pub told: i64,
+    /// Tries in vain since the last call that was taken.
+    pub attempts: i64,
+    /// When it is tried again, on the machine's clock, and what keeps it.
+    pub again_at: Option<Timestamp>,
+    pub trouble: Option<String>,
+}
+
+impl Batch {
+    /// Whether it leaves by calls.
+    pub fn is_called(&self) -> bool {
+        self.sends != FILE
+    }
 }
 
 /// Who cuts, and how what is told is made.
@@ -52,15 +72,7 @@ pub struct Cut<'a> {
     pub lines: &'a (dyn Fn(&Catalog, &Audience, &Fields) -> Vec<String> + Sync),
 }
 
-macro_rules! batch {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, name, audience, cut_at, closed_at, recorded_at, added, removed, owner, held_until \
-            FROM audience_batches ",
-            $rest
-        )
-    };
-}
+batches!("audience_batches", "audience", "added, removed, sends, told, attempts, again_at, trouble");
 
 fn read(row: &Row) -> Result<Batch> {
     Ok(Batch {
@@ -70,8 +82,13 @@ fn read(row: &Row) -> Result<Batch> {
         cut_at: row.at(3)?,
         is_closed: row.opt_i64(4)?.is_some(),
         recorded_at: row.opt_at(5)?,
-        added: row.i64(6)?,
-        removed: row.i64(7)?,
+        added: row.i64(8)?,
+        removed: row.i64(9)?,
+        sends: row.text(10)?.to_owned(),
+        told: row.i64(11)?,
+        attempts: row.i64(12)?,
+        again_at: row.opt_at(13)?,
+        trouble: row.opt_text(14)?.map(str::to_owned),
     })
 }
 
@@ -110,7 +127,8 @@ pub async fn cut(store: &Store, bucket: i64, cut: &Cut<'_>) -> Result<bool> {
         if added.is_empty() && removed.is_empty() {
             continue;
         }
-        if !put_in(&mut tx, (bucket, id), &name, cut, (&added, &removed)).await? {
+        let sends = declared.map(|audience| &*audience.sends);
+        if !put_in(&mut tx, (bucket, id), (&name, sends), cut, (&added, &removed)).await? {
             return Ok(false);
         }
         changed = true;
@@ -169,7 +187,7 @@ type Lines<'a> = &'a [(ContactId, String)];
 async fn put_in(
     tx: &mut Conn,
     (bucket, id): (i64, i64),
-    audience: &Word,
+    (audience, sends): (&Word, Option<&str>),
     cut: &Cut<'_>,
     (added, removed): (Lines<'_>, Lines<'_>),
 ) -> Result<bool> {
@@ -182,7 +200,7 @@ async fn put_in(
     const FILL: &str = "UPDATE audience_batches SET added = added + $1, removed = removed + $2, owner = $3, \
         held_until = $4 WHERE id = $5";
     if open(tx, audience).await?.is_none() {
-        begin(tx, audience, cut).await?;
+        begin(tx, audience, sends, cut).await?;
     }
     let Some((batch, owner, until)) = open(tx, audience).await? else { return Ok(false) };
     if owner != cut.owner && until > cut.now {
@@ -205,25 +223,25 @@ async fn put_in(
     Ok(true)
 }
 
-/// The batch of the audience that still fills, locked; who holds it, and until when.
-async fn open(tx: &mut Conn, audience: &Word) -> Result<Option<(Batch, i64, Timestamp)>> {
-    const OPEN: &str = batch!(
-        "WHERE audience = $1 AND recorded_at IS NULL AND closed_at IS NULL ORDER BY id LIMIT 1 {lock}"
-    );
-    let row = tx.fetch_first(OPEN, args![audience]).await?;
-    row.map(|row| Ok((read(&row)?, row.i64(8)?, row.at(9)?))).transpose()
-}
-
-async fn begin(tx: &mut Conn, audience: &Word, cut: &Cut<'_>) -> Result<()> {
+async fn begin(tx: &mut Conn, audience: &Word, sends: Option<&str>, cut: &Cut<'_>) -> Result<()> {
     const TAKEN: &str = "SELECT COUNT(*) FROM audience_batches WHERE name = $1 OR name LIKE $2";
+    // Who is told of an audience that is not declared any more: whoever was told of it last.
+    const LAST: &str = "SELECT sends FROM audience_batches WHERE audience = $1 ORDER BY id DESC LIMIT 1";
     // Another process may begin the same one at this moment: whose name stands, has it.
-    const BEGIN: &str = "INSERT INTO audience_batches (id, name, audience, cut_at, added, removed, owner, held_until) \
-        SELECT COALESCE(MAX(id), 0) + 1, $1, $2, CAST($3 AS BIGINT), 0, 0, CAST($4 AS BIGINT), CAST($5 AS BIGINT) \
+    const BEGIN: &str = "INSERT INTO audience_batches (id, name, audience, sends, cut_at, added, removed, owner, held_until) \
+        SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, CAST($4 AS BIGINT), 0, 0, CAST($5 AS BIGINT), CAST($6 AS BIGINT) \
         FROM audience_batches WHERE true ON CONFLICT DO NOTHING";
+    let sends = match sends {
+        Some(sends) => sends.to_owned(),
+        None => match tx.fetch_first(LAST, args![audience]).await? {
+            Some(row) => row.text(0)?.to_owned(),
+            None => FILE.to_owned(),
+        },
+    };
     let name = (cut.name)(audience);
     let taken = tx.fetch_number(TAKEN, args![name.clone(), format!("{name}-%")]).await?;
     let name = if taken == 0 { name } else { format!("{name}-{}", taken + 1) };
-    tx.exec(BEGIN, args![name, audience, cut.at, cut.owner, cut.held_until]).await?;
+    tx.exec(BEGIN, args![name, audience, sends, cut.at, cut.owner, cut.held_until]).await?;
     Ok(())
 }
 
@@ -237,46 +255,6 @@ pub async fn close(store: &Store, owner: i64, now: Timestamp) -> Result<()> {
 }
 
 // ---------------------------------------------------------------- making
-
-/// Batches whose folder is not there yet, oldest first.
-pub async fn unfinished(conn: &mut Conn) -> Result<Vec<Batch>> {
-    const UNFINISHED: &str = batch!("WHERE recorded_at IS NULL ORDER BY id");
-    conn.fetch(UNFINISHED, Vec::new()).await?.iter().map(read).collect()
-}
-
-/// The newest batches, newest first.
-pub async fn newest(conn: &mut Conn, limit: u32) -> Result<Vec<Batch>> {
-    const NEWEST: &str = batch!("ORDER BY id DESC LIMIT $1");
-    conn.fetch(NEWEST, args![limit]).await?.iter().map(read).collect()
-}
-
-/// The batch of that name.
-pub async fn named(conn: &mut Conn, name: &str) -> Result<Option<Batch>> {
-    const NAMED: &str = batch!("WHERE name = $1");
-    conn.fetch_first(NAMED, args![name]).await?.as_ref().map(read).transpose()
-}
-
-/// Holds a batch until then; whether it is ours.
-pub async fn hold(store: &Store, batch: i64, owner: i64, now: Timestamp, until: Timestamp) -> Result<bool> {
-    const HOLD: &str = "UPDATE audience_batches SET owner = $1, held_until = $2 \
-        WHERE id = $3 AND (owner = $1 OR held_until <= $4)";
-    let mut tx = store.write().await?;
-    let held = tx.exec(HOLD, args![owner, until, batch, now]).await?;
-    tx.commit_unannounced().await?;
-    Ok(held == 1)
-}
-
-/// What a former daemon held is free at once. Only for a store of which this process is the one daemon; elsewhere holds end by
-/// themselves.
-pub async fn release_former(store: &Store) -> Result<()> {
-    const RELEASE: &str = "UPDATE audience_batches SET held_until = 0 WHERE recorded_at IS NULL";
-    if store.dialect() == Dialect::Postgres {
-        return Ok(());
-    }
-    let mut tx = store.write().await?;
-    tx.exec(RELEASE, Vec::new()).await?;
-    tx.commit_unannounced().await
-}
 
 /// The lines that a batch adds, and those that it removes, in their own order: it tells nothing of the contacts behind them.
 pub async fn lines(conn: &mut Conn, batch: i64) -> Result<[Vec<String>; 2]> {
@@ -321,17 +299,43 @@ pub async fn told_of(conn: &mut Conn, audience: &str) -> Result<i64> {
     Ok(count)
 }
 
-/// Records that the folder of a batch is there.
+/// Whether there is a newer batch of the same audience.
+pub async fn is_followed(conn: &mut Conn, batch: &Batch) -> Result<bool> {
+    const LATER: &str = "SELECT COUNT(*) FROM audience_batches WHERE audience = $1 AND id > $2";
+    Ok(conn.fetch_number(LATER, args![&batch.audience, batch.id]).await? > 0)
+}
+
+/// Records that the network has taken so many calls of a batch.
+pub async fn taken(store: &Store, batch: i64, calls: usize) -> Result<()> {
+    const TAKEN: &str = "UPDATE audience_batches SET told = $1, attempts = 0, again_at = NULL, trouble = NULL \
+        WHERE id = $2 AND told < $1";
+    let mut tx = store.write().await?;
+    tx.exec(TAKEN, args![i64::try_from(calls).unwrap_or(i64::MAX), batch]).await?;
+    tx.commit_unannounced().await
+}
+
+/// Records that a call of a batch was not taken, why, and when it is tried again.
+pub async fn put_off(store: &Store, batch: i64, again_at: Timestamp, why: &str) -> Result<()> {
+    const PUT_OFF: &str = "UPDATE audience_batches SET attempts = attempts + 1, again_at = $1, trouble = $2 \
+        WHERE id = $3 AND recorded_at IS NULL";
+    let mut tx = store.write().await?;
+    tx.exec(PUT_OFF, args![again_at, why, batch]).await?;
+    tx.commit_unannounced().await
+}
+
+/// Records that a batch is done: its folder is there, or all of its calls were taken.
 pub async fn finish(store: &Store, batch: i64, now: Timestamp) -> Result<()> {
-    const FINISH: &str = "UPDATE audience_batches SET recorded_at = $1 WHERE id = $2 AND recorded_at IS NULL";
+    const FINISH: &str = "UPDATE audience_batches SET recorded_at = $1, again_at = NULL, trouble = NULL \
+        WHERE id = $2 AND recorded_at IS NULL";
     let mut tx = store.write().await?;
     tx.exec(FINISH, args![now, batch]).await?;
     tx.commit_unannounced().await
 }
 
-/// Forgets old batches, at that moment of the machine's clock.
+/// Forgets old batches, at that moment of the machine's clock. The newest of an audience is kept: it knows who was told.
 pub async fn forget(store: &Store, now: Timestamp) -> Result<()> {
-    const OLD: &str = "SELECT id FROM audience_batches WHERE recorded_at < $1 ORDER BY id LIMIT 10";
+    const OLD: &str = "SELECT id FROM audience_batches WHERE recorded_at < $1 AND id < (SELECT MAX(newer.id) \
+        FROM audience_batches newer WHERE newer.audience = audience_batches.audience) ORDER BY id LIMIT 10";
     const LINES: &str = "DELETE FROM audience_lines WHERE bucket = $1 AND batch = $2";
     const FORGET: &str = "DELETE FROM audience_batches WHERE id = $1";
     let old = store.read().await?.fetch(OLD, args![now.plus_ms(-KEPT)]).await?;

@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use super::brakes::{self, Brake};
 use super::dialect::Pools;
 use super::sql::args;
-use super::{Conn, Result, Store, deliveries, settings, timers};
+use super::{Conn, Result, Store, deliveries, inbox, settings, timers};
 use crate::clock::machine_now;
 use crate::time::Timestamp;
 
@@ -37,6 +37,8 @@ pub struct Restored {
     pub copied_at: Option<Timestamp>,
     /// Messages that were not sent when it was made, and may be by now.
     pub unsent: i64,
+    /// Inputs that nobody had read yet, such as events: what follows from them may have happened already.
+    pub inputs: i64,
     /// Timers that have fallen due since: what they do may be done already.
     pub due: i64,
 }
@@ -81,8 +83,10 @@ async fn restored(conn: &mut Conn, home: &str, now: Timestamp) -> Result<Restore
     let unsent = unsent.iter().filter(|count| {
         ["queued", "leased", "deferred", "waiting", "batched"].contains(&count.state.as_str())
     });
-    let mut restored = Restored { copied_at, unsent: unsent.map(|count| count.count).sum(), due: 0 };
+    let mut restored =
+        Restored { copied_at, unsent: unsent.map(|count| count.count).sum(), ..Restored::default() };
     for bucket in 0..conn.core.settings().buckets {
+        restored.inputs += inbox::waiting(conn, bucket).await?;
         restored.due += timers::count_due(conn, bucket, now).await?;
     }
     Ok(restored)

@@ -23,7 +23,7 @@ use crate::time::{DAY, Timestamp};
 
 /// Calls that may wait to be accepted, and items in them; beyond that the caller is told to come back later.
 const CALLS: usize = 4_096;
-const ITEMS: usize = 50_000;
+const ITEMS: usize = 24_000;
 
 /// Items that share a transaction, so that none waits long for its commit.
 const TOGETHER: usize = 4_000;
@@ -110,6 +110,11 @@ impl Acceptor {
 }
 
 impl Store {
+    /// Whether more may wait to be accepted now: who asks before he reads what came spares the work.
+    pub fn has_room(&self) -> bool {
+        self.acceptor.waiting.load(Ordering::Relaxed) <= ITEMS
+    }
+
     /// Accepts items at that moment of the journey clock. The answer, one an item, comes after the commit: then nothing can lose
     /// them any more. Fails as [`Error::Busy`] when too much is waiting.
     pub async fn accept(&self, items: Vec<Incoming>, now: Timestamp) -> Result<Vec<Accepted>> {
@@ -170,10 +175,13 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
         }
         Err(error) => {
             tracing::error!(%error, "nothing was accepted");
-            let busy = matches!(error, Error::Busy | Error::Moved);
+            let told = || match error {
+                Error::Busy | Error::Moved => Error::Busy,
+                Error::Clock { ahead_ms } => Error::Clock { ahead_ms },
+                _ => Error::Database(sqlx::Error::WorkerCrashed),
+            };
             for (_, answer) in shares {
-                let told = if busy { Error::Busy } else { Error::Database(sqlx::Error::WorkerCrashed) };
-                _ = answer.send(Err(told));
+                _ = answer.send(Err(told()));
             }
         }
     }

@@ -21,8 +21,9 @@ use std::collections::btree_map::Entry;
 use super::deliveries::{
     self, Claim, Claimed, Closed, Finished, SendResult, lease_letters, letters_as_cut, letters_of_batch,
 };
+use super::folders::batches;
 use super::sql::args;
-use super::{Conn, Dialect, Result, Row, Rows, Store, journeys, receipts};
+use super::{Conn, Result, Row, Rows, Store, journeys, receipts};
 use crate::engine::program::{Catalog, Word};
 use crate::engine::world::{Input, Outcome};
 use crate::id::{ContactId, DeliveryId};
@@ -81,15 +82,7 @@ pub enum Part {
     Elsewhere,
 }
 
-macro_rules! batch {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, name, channel, cut_at, closed_at, recorded_at, letters, thawed_at, owner, held_until \
-            FROM letter_batches ",
-            $rest
-        )
-    };
-}
+batches!("letter_batches", "channel", "letters, thawed_at");
 
 fn read(row: &Row) -> Result<Batch> {
     Ok(Batch {
@@ -99,9 +92,9 @@ fn read(row: &Row) -> Result<Batch> {
         cut_at: row.at(3)?,
         is_closed: row.opt_i64(4)?.is_some(),
         recorded_at: row.opt_at(5)?,
-        letters: row.i64(6)?,
-        held_until: row.at(9)?,
-        is_thawed: row.opt_i64(7)?.is_some(),
+        held_until: row.at(7)?,
+        letters: row.i64(8)?,
+        is_thawed: row.opt_i64(9)?.is_some(),
     })
 }
 
@@ -125,15 +118,14 @@ pub async fn cut(store: &Store, bucket: i64, cut: &Cut<'_>) -> Result<Part> {
     for letter in leased {
         match (cut.decide)(catalog, &letter) {
             Some(result) => {
-                let (id, epoch) = (letter.delivery.id, letter.epoch);
-                stopped.push(Finished { id, bucket, epoch, result, tried: None });
+                stopped.push(Finished::new(&letter, result, None));
             }
             None => printed.push(letter),
         }
     }
     let now = cut.claim.journey_now;
     let mut waits = Rows::default();
-    stopped.iter().for_each(|one| waits.push([one.id.into()]));
+    stopped.iter().for_each(|one| waits.push([one.id().into()]));
     let mut inputs = Vec::new();
     deliveries::record_all(&mut tx, &deployed, stopped, now, &mut inputs).await?;
     // What is not to be printed yet waits on.
@@ -154,14 +146,6 @@ async fn is_elsewhere(tx: &mut Conn, cut: &Cut<'_>) -> Result<bool> {
     Ok(open(tx, cut.channel)
         .await?
         .is_some_and(|(_, owner, until)| owner != cut.claim.owner && until > cut.claim.now))
-}
-
-/// The batch of the channel that still fills, locked; who holds it, and until when.
-async fn open(tx: &mut Conn, channel: &Word) -> Result<Option<(Batch, i64, Timestamp)>> {
-    const OPEN: &str =
-        batch!("WHERE channel = $1 AND recorded_at IS NULL AND closed_at IS NULL ORDER BY id LIMIT 1 {lock}");
-    let row = tx.fetch_first(OPEN, args![channel]).await?;
-    row.map(|row| Ok((read(&row)?, row.i64(8)?, row.at(9)?))).transpose()
 }
 
 /// Puts letters that were leased into the open batch; `false`: somebody else has it.
@@ -218,54 +202,6 @@ pub async fn close(store: &Store, channel: &Word, owner: i64, now: Timestamp) ->
 }
 
 // ---------------------------------------------------------------- making
-
-/// Batches that are not recorded yet, oldest first.
-pub async fn unfinished(conn: &mut Conn) -> Result<Vec<Batch>> {
-    const UNFINISHED: &str = batch!("WHERE recorded_at IS NULL ORDER BY id");
-    conn.fetch(UNFINISHED, Vec::new()).await?.iter().map(read).collect()
-}
-
-/// The newest batches, newest first.
-pub async fn newest(conn: &mut Conn, limit: u32) -> Result<Vec<Batch>> {
-    const NEWEST: &str = batch!("ORDER BY id DESC LIMIT $1");
-    conn.fetch(NEWEST, args![limit]).await?.iter().map(read).collect()
-}
-
-/// The batch of that name.
-pub async fn named(conn: &mut Conn, name: &str) -> Result<Option<Batch>> {
-    const NAMED: &str = batch!("WHERE name = $1");
-    conn.fetch_first(NAMED, args![name]).await?.as_ref().map(read).transpose()
-}
-
-/// Holds a batch until then; whether it is ours.
-pub async fn hold(store: &Store, batch: i64, owner: i64, now: Timestamp, until: Timestamp) -> Result<bool> {
-    const HOLD: &str = "UPDATE letter_batches SET owner = $1, held_until = $2 \
-        WHERE id = $3 AND (owner = $1 OR held_until <= $4)";
-    let mut tx = store.write().await?;
-    let held = tx.exec(HOLD, args![owner, until, batch, now]).await?;
-    tx.commit_unannounced().await?;
-    Ok(held == 1)
-}
-
-/// Holds a batch no longer: it could not be made, and whoever tries next may.
-pub async fn let_go(store: &Store, batch: i64, owner: i64) -> Result<()> {
-    const LET_GO: &str = "UPDATE letter_batches SET held_until = 0 WHERE id = $1 AND owner = $2";
-    let mut tx = store.write().await?;
-    tx.exec(LET_GO, args![batch, owner]).await?;
-    tx.commit_unannounced().await
-}
-
-/// What a former daemon held is free at once. Only for a store of which this process is the one daemon; elsewhere holds end by
-/// themselves.
-pub async fn release_former(store: &Store) -> Result<()> {
-    if store.dialect() == Dialect::Postgres {
-        return Ok(());
-    }
-    const RELEASE: &str = "UPDATE letter_batches SET held_until = 0 WHERE recorded_at IS NULL";
-    let mut tx = store.write().await?;
-    tx.exec(RELEASE, Vec::new()).await?;
-    tx.commit_unannounced().await
-}
 
 /// The letters of a batch, in the order of their ids, and where they are.
 pub async fn of_batch(conn: &mut Conn, batch: i64) -> Result<Vec<(DeliveryId, i64)>> {

@@ -58,6 +58,8 @@ const MIGRATIONS: &[Migration] = migrations![
     14 "0014_budgets",
     15 "0015_pages",
     16 "0016_gateways",
+    17 "0017_calls",
+    18 "0018_workers",
 ];
 
 /// How long a migration waits on PostgreSQL for a table that is in use, while everybody else waits behind it; then it lets them

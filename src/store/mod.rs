@@ -11,6 +11,7 @@
 //! - `names`, `fields`: names as small integers, values as text
 //! - `inbox`, `identities`, `contacts`: what comes in, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts; `audience`: firings that would reach too many; `members`, `exports`: audiences of networks
+//! - `folders`: who works on a batch of letters, or of changes of an audience, that becomes a folder
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
 //! - `corridor`, `batch`: the one transaction that advances contacts; `merge`, `outbox`: what else it does
 //! - `history`, `counts`: what was decided, and how often; `reconcile`: whether that adds up
@@ -39,6 +40,7 @@ pub mod enrollments;
 pub mod events;
 pub mod exports;
 mod fields;
+pub mod folders;
 pub mod gateway_ids;
 pub mod held;
 pub mod history;
@@ -80,11 +82,12 @@ pub mod templates;
 pub mod tidy;
 pub mod timers;
 pub mod why;
-mod workers;
+pub mod workers;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -125,6 +128,7 @@ pub(crate) struct Core {
     /// Keys that this process has revoked.
     keys_revoked: AtomicU64,
     lease: Arc<workers::Lease>,
+    room: reach::Room,
     /// Counts up when a bucket may have something to do: the advancing loop watches it.
     due: watch::Sender<u64>,
     /// Which buckets, since the advancing loop asked last.
@@ -205,6 +209,8 @@ pub enum Error {
     OldSqlite(String),
     /// Another daemon runs on this SQLite database.
     SecondDaemon(String),
+    /// The file of a SQLite database has several names, each of which would have a log of its own.
+    Linked(String),
     /// All worker numbers are leased.
     NoWorkerFree,
     /// A stored value cannot be read back.
@@ -217,6 +223,8 @@ pub enum Error {
     Moved,
     /// The lease of the worker number was over: ids that were made may be another one's.
     Lapsed,
+    /// This machine's clock is too far from the database's for anything to be done by it.
+    Clock { ahead_ms: i64 },
 }
 
 /// Beginnings of the codes with which PostgreSQL says no for now.
@@ -253,12 +261,23 @@ impl fmt::Display for Error {
             }
             Error::Moved => f.write_str("what was read has changed meanwhile"),
             Error::Lapsed => f.write_str("the lease of this process was over; it did not run for a while"),
+            Error::Clock { ahead_ms } => write!(
+                f,
+                "the clock of this machine is {} the database's; nothing is written until it is right: `chronyd` or \
+                 `systemd-timesyncd` sets it",
+                skew::in_words(*ahead_ms)
+            ),
             Error::OldSqlite(version) => {
                 write!(f, "SQLite {version} may lose commits; 3.51.3 or newer is needed")
             }
             Error::SecondDaemon(path) => {
                 write!(f, "another `fahrplan serve` runs on {path}; one SQLite database takes one daemon")
             }
+            Error::Linked(path) => write!(
+                f,
+                "{path} is a file with a second name (a hard link): served by both it would be damaged; remove the other name, or copy it \
+                 with `fahrplan backup`"
+            ),
             Error::NoWorkerFree => f.write_str("all 1,024 worker numbers are leased; wait a minute"),
             Error::Unreadable { what, why } => write!(f, "a stored {what} cannot be read: {why}"),
             Error::Busy => f.write_str("too much is waiting to be accepted; try again in a moment"),
@@ -308,8 +327,21 @@ impl Error {
                 | sqlx::Error::WorkerCrashed
                 | sqlx::Error::InvalidSavePointStatement,
             ) => true,
-            Error::Busy | Error::Silent(_) | Error::Moved | Error::Lapsed => true,
+            Error::Busy | Error::Silent(_) | Error::Moved | Error::Lapsed | Error::Clock { .. } => true,
             Error::Opening { error, .. } => error.is_passing(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing more has room on the disk of the database, or it fails.
+    fn is_no_room(&self) -> bool {
+        match self {
+            Error::Database(sqlx::Error::Database(error)) => match error.code().as_deref() {
+                Some("53100") => true,
+                Some(code) if code.len() < 5 => matches!(code.parse::<u32>().unwrap_or(0) & 0xff, 10 | 13),
+                _ => false,
+            },
+            Error::Database(sqlx::Error::InvalidSavePointStatement) => true,
             _ => false,
         }
     }
@@ -366,6 +398,7 @@ impl Store {
             ids: Mutex::new(Ids::new(0)),
             keys_revoked: AtomicU64::new(0),
             lease: Arc::default(),
+            room: reach::Room::default(),
             due: watch::Sender::new(0),
             due_buckets: Mutex::default(),
             owed: watch::Sender::new(0),
@@ -438,6 +471,11 @@ impl Store {
     /// PostgreSQL takes any number.
     pub fn claim_daemon(&self) -> Result<Option<DaemonLock>> {
         let Pools::Sqlite { path, .. } = &self.core.pools else { return Ok(None) };
+        // By whatever name it was opened, it is one database.
+        let path = path.canonicalize().map_err(Error::File)?;
+        if path.metadata().map_err(Error::File)?.nlink() > 1 {
+            return Err(Error::Linked(path.display().to_string()));
+        }
         let mut name = path.clone().into_os_string();
         name.push("-daemon");
         let file = File::create(&name).map_err(Error::File)?;
@@ -458,8 +496,14 @@ impl Store {
         self.core.texts.scattered()
     }
 
-    /// Closes all connections. Dropping the last clone does so too, but later.
+    /// A transaction that makes no ids, and may be written whatever the clock shows: for pauses, which must never fail for it.
+    pub async fn write_at_any_time(&self) -> Result<Conn> {
+        self.core.write_unleased().await
+    }
+
+    /// Closes all connections, and gives the worker number back. Dropping the last clone closes them too, but later.
     pub async fn close(self) {
+        workers::give_back(&self.core).await;
         self.core.pools.close().await;
     }
 }
@@ -485,6 +529,13 @@ impl Core {
 
     async fn read(self: &Arc<Core>) -> Result<Conn> {
         Ok(Conn::new(self.pools.read().await?, self))
+    }
+
+    /// Notes whether a write found room; where it found none, one is tried each second until it does.
+    fn note_room<T>(&self, written: &Result<T>) {
+        if self.room.note(written) {
+            self.lease.ask_for_renewal();
+        }
     }
 
     async fn write(self: &Arc<Core>) -> Result<Conn> {

@@ -2,7 +2,6 @@
 //! `checkup` compares the counters with the rows themselves.
 
 use super::{Conn, Result, Store, rejected, skew, workers};
-use crate::time::Timestamp;
 
 /// What must be nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,17 +24,17 @@ pub struct Figures {
     pub skew_ms: i64,
 }
 
-/// All of them, at that moment of the machine's clock.
-pub async fn figures(store: &Store, now: Timestamp) -> Result<Figures> {
+/// All of them, as they are now.
+pub async fn figures(store: &Store) -> Result<Figures> {
     let mut conn = store.read().await?;
     let figures = Figures {
         differences: differences(&mut conn).await?,
         rejected: rejected::count(&mut conn).await?,
-        workers: workers::alive(&mut conn, now).await?,
+        workers: workers::alive(&mut conn).await?,
         skew_ms: 0,
     };
     drop(conn);
-    Ok(Figures { skew_ms: skew::measure(store).await?, ..figures })
+    Ok(Figures { skew_ms: skew::measure(&store.core).await?, ..figures })
 }
 
 /// The sums, each read at one moment.

@@ -2,9 +2,9 @@
 //!
 //! A firing is a job with a key of its own, so it exists once, whoever starts it and however often. What was missed while nobody ran
 //! fires once, late, if it is less than a day old; older firings are left out. One that would take in more people than the policy
-//! allows is held as a whole: see [`super::audience`].
+//! allows, or far more than the one before, is held as a whole: see [`super::audience`].
 
-use super::audience::{self, HeldFiring};
+use super::audience::{self, HeldFiring, Limit};
 use super::{Conn, Result, Store, jobs, journeys, settings};
 use crate::clock::machine_now;
 use crate::engine::program::Word;
@@ -95,9 +95,9 @@ pub async fn fire(store: &Store, firing: &Firing, now: Timestamp) -> Result<Fire
         format!("fire {journey} {entry} {}", at.0),
         Input::Fire { journey: journey.clone(), entry: *entry, at: *at },
     );
-    let fired = match now.0 - at.0 < DAY {
-        true => guard(store, journey, &key, &input, *at, now).await?,
-        false => Fired::TooOld,
+    let (fired, count) = match now.0 - at.0 < DAY {
+        true => guard(store, firing, &key, &input, now).await?,
+        false => (Fired::TooOld, None),
     };
     let mut tx = store.write().await?;
     let setting = setting(journey, *entry);
@@ -106,7 +106,12 @@ pub async fn fire(store: &Store, firing: &Firing, now: Timestamp) -> Result<Fire
         return Ok(fired);
     }
     match &fired {
-        Fired::Started => _ = jobs::start(&mut tx, &key, &input).await?,
+        Fired::Started => {
+            jobs::start(&mut tx, &key, &input).await?;
+            if let Some(count) = count {
+                audience::takes(&mut tx, journey, *entry, count).await?;
+            }
+        }
         Fired::Held(held) => audience::hold(&mut tx, held, &input).await?,
         Fired::TooOld => {}
     }
@@ -115,26 +120,35 @@ pub async fn fire(store: &Store, firing: &Firing, now: Timestamp) -> Result<Fire
     Ok(fired)
 }
 
-/// Whether the policy lets so many people in at once.
+/// Whether the guards let so many people in at once, and how many they are, if they were counted.
 async fn guard(
     store: &Store,
-    journey: &Word,
+    firing: &Firing,
     key: &str,
     input: &Input,
-    at: Timestamp,
     now: Timestamp,
-) -> Result<Fired> {
+) -> Result<(Fired, Option<i64>)> {
+    let Firing { journey, entry, at, .. } = firing;
     let mut conn = store.read().await?;
     let deployed = journeys::deployed(&mut conn).await?;
-    let Some(most) = audience::limit(&mut conn, &deployed, journey).await? else { return Ok(Fired::Started) };
+    let limit = audience::limit(&mut conn, &deployed, journey, *entry).await?;
     drop(conn);
+    let program = deployed.current.get(journey);
+    let entries = program.map_or(&[][..], |program| &program.entries);
+    let comes_again = entries
+        .get(usize::from(*entry))
+        .is_some_and(|entry| next_fire(&deployed.catalog, entry, now.max(*at)).is_some());
+    if limit.is_none() && !comes_again {
+        return Ok((Fired::Started, None));
+    }
     let counts = audience::count(store, &deployed, input, now).await?;
     let count = counts.get(journey).copied().unwrap_or(0);
-    if count <= most {
-        return Ok(Fired::Started);
-    }
+    let Some(Limit { most, before }) = limit.filter(|limit| count > limit.most) else {
+        return Ok((Fired::Started, Some(count)));
+    };
     let (key, journey) = (key.to_owned(), journey.clone());
-    Ok(Fired::Held(HeldFiring { key, journey, at, count, most, held_at: machine_now() }))
+    let held = HeldFiring { key, journey, at: *at, count, most, before, held_at: machine_now() };
+    Ok((Fired::Held(held), Some(count)))
 }
 
 fn setting(journey: &Word, entry: u16) -> String {

@@ -245,14 +245,17 @@ impl Conn {
     }
 
     async fn make_durable(self) -> Result<()> {
-        if self.lease.is_some_and(|begun| !self.core.lease.is_good(begun)) {
-            return Err(Error::Lapsed);
+        if let Some(begun) = self.lease {
+            self.core.lease.check(begun)?;
         }
-        match self.held {
-            Held::ReadSqlite(_) | Held::ReadPostgres(_) => {}
-            Held::WriteSqlite(tx) => tx.commit().await?,
-            Held::WritePostgres(tx) => tx.commit().await?,
-        }
+        let committed = match self.held {
+            Held::ReadSqlite(_) | Held::ReadPostgres(_) => Ok(()),
+            Held::WriteSqlite(tx) => tx.commit().await,
+            Held::WritePostgres(tx) => tx.commit().await,
+        };
+        let committed = committed.map_err(Error::from);
+        self.core.note_room(&committed);
+        committed?;
         self.core.names.learn(self.fresh_names);
         if !self.due.is_empty() {
             self.core.wake_buckets(self.due);
@@ -435,11 +438,15 @@ impl Conn {
     }
 
     async fn run_piece(&mut self, sql: Arc<str>, piece: Piece) -> Result<u64> {
-        match (self.driver(), piece) {
+        let done = match (self.driver(), piece) {
             (Driver::Sqlite(conn), Piece::Sqlite(args)) => run_sqlite(conn, sql, args).await,
             (Driver::Postgres(conn), Piece::Postgres(args)) => run_postgres(conn, sql, args).await,
             _ => unreachable!("pieces are made for the dialect of the connection"),
+        };
+        if done.is_err() {
+            self.core.note_room(&done);
         }
+        done
     }
 
     async fn query_piece(&mut self, sql: Arc<str>, piece: Piece) -> Result<Vec<Row>> {

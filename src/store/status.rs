@@ -52,7 +52,7 @@ pub struct Paused {
     pub by: String,
 }
 
-/// A firing that would take in more people than the policy allows.
+/// A firing that would take in more people than the policy allows, or far more than the one before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Held {
     pub journey: String,
@@ -60,6 +60,8 @@ pub struct Held {
     pub at: String,
     pub count: i64,
     pub most: i64,
+    /// How many the one before took in, if it is held for that; none: by the policy.
+    pub before: Option<i64>,
 }
 
 /// One journey, over all its versions.
@@ -212,7 +214,7 @@ fn state(journey: &Journey, standing: &[brakes::Paused], firings: &[audience::He
 
 fn held(firing: audience::HeldFiring) -> Held {
     let (journey, at) = (firing.journey.to_string(), firing.at.to_string());
-    Held { journey, at, count: firing.count, most: firing.most }
+    Held { journey, at, count: firing.count, most: firing.most, before: firing.before }
 }
 
 fn paused(paused: brakes::Paused) -> Paused {

@@ -1,12 +1,13 @@
 //! Why somebody got something or did not: for each journey what was decided, and where nothing was, what kept them out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 use super::batch::Batch;
 use super::held::Held;
-use super::sql::args;
+use super::journeys::Deployed;
 use super::{Conn, Result, audience, brakes, journeys, names};
 use crate::engine::explain;
 use crate::engine::program::Word;
@@ -42,14 +43,40 @@ pub async fn stories(conn: &mut Conn, held: &Held, only: Option<&str>, now: Time
     if let Some(only) = only {
         names.retain(|name| **name == *only);
     }
+    let mut ground = Ground::of(conn, held, deployed, now).await?;
     let mut stories = Vec::new();
     for journey in names {
         let notes: Vec<&Note> =
             held.history.iter().filter(|note| note.journey.as_ref() == Some(&journey)).collect();
-        let answer = answer(conn, held, &journey, &notes, now).await?;
+        let answer = answer(conn, held, &journey, &notes, &mut ground).await?;
         stories.push(Story { answer, told: held.teller.tell(&notes), journey });
     }
     Ok(stories)
+}
+
+/// What all stories of a person stand on, read once however many there are.
+struct Ground {
+    deployed: Arc<Deployed>,
+    standing: Vec<brakes::Paused>,
+    firings: Vec<audience::HeldFiring>,
+    /// When each journey first took people in.
+    opened: BTreeMap<Word, Timestamp>,
+    /// With the facts that were loaded for the stories before.
+    batch: Batch,
+}
+
+impl Ground {
+    async fn of(conn: &mut Conn, held: &Held, deployed: Arc<Deployed>, now: Timestamp) -> Result<Ground> {
+        let mut batch = Batch::new(conn.core.bucket_of(held.contact.id), now, deployed.clone());
+        batch.regard(held.contact.id, held.contact.attributes.clone());
+        Ok(Ground {
+            deployed,
+            standing: brakes::standing(conn).await?,
+            firings: audience::held(conn).await?,
+            opened: opened(conn).await?,
+            batch,
+        })
+    }
 }
 
 /// The story of one delivery: what was decided at its step in its journey, and what became of it.
@@ -79,7 +106,7 @@ async fn answer(
     held: &Held,
     journey: &Word,
     notes: &[&Note],
-    now: Timestamp,
+    ground: &mut Ground,
 ) -> Result<String> {
     let teller = &held.teller;
     let newest = held.enrollments.iter().rev().find(|line| line.journey == *journey);
@@ -92,29 +119,25 @@ async fn answer(
             (Some(at), None) => format!("entered on {entered}, and left on {}", teller.moment(at)),
             (None, _) => format!("entered on {entered}, and is inside"),
         };
-        let standing = brakes::standing(conn).await?;
         let stops = |paused: &&brakes::Paused| {
             matches!(&paused.brake, brakes::Brake::All)
                 || matches!(&paused.brake, brakes::Brake::Journey(name) if name == journey)
         };
-        if let (None, Some(paused)) = (line.ended_at, standing.iter().find(stops)) {
+        if let (None, Some(paused)) = (line.ended_at, ground.standing.iter().find(stops)) {
             text.push_str(&format!("; {} is paused by {}, so nothing leaves", paused.brake, paused.author));
         }
         return Ok(text);
     }
-    let deployed = journeys::deployed(conn).await?;
-    let Some(program) = deployed.current.get(journey).cloned() else {
+    let Some(program) = ground.deployed.current.get(journey).cloned() else {
         return Ok("never entered: it takes nobody in any more".to_owned());
     };
     let refused = notes.iter().rev().find(|note| matches!(note.what, What::NotEntered { .. }));
-    let opened = opened(conn, journey).await?;
-    let batch = Batch::new(conn.core.bucket_of(held.contact.id), now, deployed.clone());
-    let who = (held.contact.id, held.contact.attributes.clone());
+    let opened = ground.opened.get(journey).copied();
     let look = |facts: &crate::engine::facts::Facts<'_>| {
         let knock = explain::newest_knock(facts, &program)?;
         Ok((knock, explain::absence(facts, &program, opened)?))
     };
-    let Some((knock, obstacles)) = batch.look(conn, who, look).await? else {
+    let Some((knock, obstacles)) = ground.batch.look(conn, held.contact.id, look).await? else {
         return Ok("never entered".to_owned());
     };
     // A refusal at the door says it all, unless an event came since that did not get so far.
@@ -122,25 +145,32 @@ async fn answer(
         let told = teller.note(note).unwrap_or_default();
         return Ok(format!("never entered: on {} the person {told}", teller.moment(note.at)));
     }
-    let held_back = audience::held(conn).await?.into_iter().find(|firing| firing.journey == *journey);
-    if let Some(firing) = held_back {
+    if let Some(firing) = ground.firings.iter().find(|firing| firing.journey == *journey) {
+        let why = match firing.before {
+            Some(before) => format!("and the one before took in {before}"),
+            None => format!("and {} are allowed", firing.most),
+        };
         return Ok(format!(
-            "never entered: the firing of {} is held, since it would take in {} people and {} are allowed",
+            "never entered: the firing of {} is held, since it would take in {} people {why}",
             teller.moment(firing.at),
-            firing.count,
-            firing.most
+            firing.count
         ));
     }
     let told: Vec<String> = obstacles.iter().map(|obstacle| teller.obstacle(obstacle)).collect();
     Ok(format!("never entered: {}", told.join("; or ")))
 }
 
-/// When the journey first took people in.
-async fn opened(conn: &mut Conn, journey: &Word) -> Result<Option<Timestamp>> {
-    const OPENED: &str = "SELECT MIN(made_at) FROM programs WHERE journey = $1";
-    let Some(number) = names::find(conn, journey).await? else { return Ok(None) };
-    match conn.fetch_first(OPENED, args![number]).await? {
-        Some(row) => row.opt_at(0),
-        None => Ok(None),
+/// When each journey first took people in.
+async fn opened(conn: &mut Conn) -> Result<BTreeMap<Word, Timestamp>> {
+    const OPENED: &str = "SELECT journey, MIN(made_at) FROM programs GROUP BY journey";
+    let rows = conn.fetch(OPENED, Vec::new()).await?;
+    let numbers: Vec<i64> = rows.iter().map(|row| row.i64(0)).collect::<Result<_>>()?;
+    let words = names::spell(conn, numbers).await?;
+    let mut opened = BTreeMap::new();
+    for row in &rows {
+        if let Some(at) = row.opt_at(1)? {
+            opened.insert(names::spelled(&words, row.i64(0)?)?, at);
+        }
     }
+    Ok(opened)
 }

@@ -24,6 +24,27 @@ pub fn line(program: &Program, number: StepIx) -> Option<StepLine> {
     Some(StepLine { text: text(program, step), ways })
 }
 
+/// A way from one step to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    pub from: StepIx,
+    pub to: StepIx,
+    /// When it is taken; nothing where there is no other.
+    pub when: String,
+}
+
+/// All ways through the journey, in the order of the steps that they begin at.
+pub fn edges(program: &Program) -> Vec<Edge> {
+    let steps = (0..=StepIx::MAX).zip(&program.steps);
+    let of = |(from, step)| ways(program, step).into_iter().map(move |(when, to)| Edge { from, to, when });
+    steps.flat_map(of).collect()
+}
+
+/// Where somebody inside goes on when something is heard: on what, and to which step.
+pub fn heard_inside(program: &Program) -> Vec<(String, StepIx)> {
+    program.handlers.iter().map(|handler| (heard(program, &handler.on), handler.first)).collect()
+}
+
 fn text(program: &Program, step: &Step) -> String {
     let spell = |expr: &Expr| spell(expr, Some(program));
     match &step.kind {

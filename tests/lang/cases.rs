@@ -405,7 +405,8 @@ fn an_audience_says_whom_it_takes_and_by_what_they_are_known() {
         ("wait 1 day", whole.replace("contact.email", "contact.first_name"), "E0103"),
         ("wait 1 day", whole.replace("contact.email", "contact.e_mail"), "E0101"),
         ("wait 1 day", whole.replace("contact.email", "contact.email, contact.email"), "E0102"),
-        ("wait 1 day", whole.replace("\"file\"", "\"secret:ads\""), "E0009"),
+        ("wait 1 day", whole.replace("\"file\"", "\"secret:ads\""), ""),
+        ("wait 1 day", whole.replace("\"file\"", "\"https://ads.example\""), "E0103"),
         ("wait 1 day", whole.replace("sends", "send_to"), "E0101 E0103"),
     ];
     for (statement, props, expected) in cases {

@@ -117,15 +117,20 @@ fn with(input: &Input, texts: &BTreeMap<FileId, String>) -> Input {
     new
 }
 
-/// Mending never adds a mistake, never loses a comment, and has nothing left to do the second time.
+/// Mending never adds a mistake, never loses a comment, and has nothing left to do the second time. Where it does nothing,
+/// the project is what it was, and nothing is left to compare.
 fn holds(input: &Input, told: &str) {
-    let before = compile(input);
     let mended = mend(input, &|_| true);
+    if mended.texts.is_empty() {
+        assert_eq!(mended.applied, 0, "{told}");
+        return;
+    }
+    let before = compile(input);
     let new = with(input, &mended.texts);
     let after = compile(&new);
     let (errors, left) = (count(&before.diagnostics)[0], count(&after.diagnostics)[0]);
     assert!(left <= errors, "{told}: {errors} errors became {left}\n{:#?}", mended.texts);
-    assert_eq!(mended.applied == 0, mended.texts.is_empty(), "{told}");
+    assert!(mended.applied > 0, "{told}");
     assert_eq!(comments(&before), comments(&after), "{told}");
     let again = mend(&new, &|_| true);
     assert!(again.texts.is_empty(), "{told}: {:#?}\n{:#?}", mended.texts, again.texts);
@@ -141,9 +146,18 @@ fn mending_never_makes_anything_worse() {
     }
     for folder in ["journeys", "tests/lang/samples"] {
         let input = real(folder).input;
-        for damage in damages(&input, step(&input, 5)) {
-            let told = format!("{} {} at {}", input.sources.path(damage.file), damage.kind, damage.at);
-            holds(&with(&input, &BTreeMap::from([(damage.file, damage.text)])), &told);
-        }
+        let all = damages(&input, step(&input, 5));
+        std::thread::scope(|scope| {
+            for half in all.chunks(all.len().div_ceil(2).max(1)) {
+                let input = &input;
+                scope.spawn(move || {
+                    for damage in half {
+                        let told =
+                            format!("{} {} at {}", input.sources.path(damage.file), damage.kind, damage.at);
+                        holds(&with(input, &BTreeMap::from([(damage.file, damage.text.clone())])), &told);
+                    }
+                });
+            }
+        });
     }
 }

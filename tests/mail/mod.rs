@@ -10,8 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use fahrplan::channels::Channel;
+use fahrplan::channels::email::Email;
 use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Offer, Reaction};
+use fahrplan::channels::message::read_mailbox;
 use fahrplan::channels::smtp::{Envelope, Phase, Relay, SendResult, SmtpConfig, SmtpSender};
+use fahrplan::daemon::{Brakes, Composer, Others, Outlet, Rates, Shelf, Way};
+use fahrplan::link::LinkKey;
 use tokio::time::Instant;
 
 pub(crate) fn envelope(to: &str) -> Envelope {
@@ -396,4 +401,23 @@ async fn a_relay_that_goes_and_comes_is_told_once_each_and_nobody_is_named() {
     assert_eq!(log.matches("takes nothing").count(), 1, "{log}");
     assert_eq!(log.matches("is back").count(), 1, "{log}");
     assert!(log.contains(&format!("port={port}")) && !log.contains("anna"), "{log}");
+}
+
+/// Where a daemon without a relay would send, and what else it has.
+pub(crate) fn outlet(others: Others) -> Outlet {
+    let from = read_mailbox("Shop <news@example.org>").expect("an address");
+    let composer = Composer {
+        link_key: LinkKey::new([7; 32]),
+        public_url: "https://shop.example".to_owned(),
+        project: "shop".to_owned(),
+    };
+    Outlet {
+        way: Way::Channel(Channel::Email(Box::new(Email::new(sender("smtp://127.0.0.1:1", |_| {}), from)))),
+        composer,
+        shelf: Shelf::default(),
+        parallel: 4,
+        brakes: Brakes::default(),
+        rates: Rates::default(),
+        others,
+    }
 }

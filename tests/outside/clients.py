@@ -1,6 +1,6 @@
 """The clients that people have, unmodified, while the daemon is killed (kill -9): what they were told is in, had its effect once.
 
-usage: clients.py PROGRAM [EVENTS [KILLS [node|python|both]]]. `@segment/analytics-node` and `segment-analytics-python` each send so many events,
+usage: clients.py PROGRAM [EVENTS [KILLS [node|python|both [sqlite|postgres|both]]]]. `@segment/analytics-node` and `segment-analytics-python` each send so many events,
 three of ten twice and all in disorder, with pages, screens, groups and aliases between them. Of each event a journey makes a mark.
 
 Their packages are taken from the folder that FAHRPLAN_TEST_CLIENTS names, or from the registries.
@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import _load
-from _load import House
+from _load import databases, open_house
 
 NODE, PYTHON = "@segment/analytics-node@3.1.0", "segment-analytics-python==2.4.0"
 _load.SCHEMA += """
@@ -135,11 +135,10 @@ def settle(house, patience=120):
         time.sleep(0.1)
 
 
-def run(program, folder, which, events, kills):
+def run(program, folder, which, events, kills, database):
     contacts = max(10, events // 20)
     chance, stopped, restarts = Random(f"{which}{events}"), threading.Event(), []
-    house = House(program, "sqlite", contacts)
-    try:
+    with open_house(program, database, contacts) as house:
         house.serve()
         items = items_of(which, events, contacts, chance)
         killer = threading.Thread(target=kill, args=(house, kills, stopped, chance, restarts))
@@ -167,10 +166,8 @@ def run(program, folder, which, events, kills):
         assert not missing, f"{len(missing)} aliases had no effect"
         repeats = sum(count - 1 for count in sent.values())
         slowest = max(restarts, default=0)
-        print(f"{which}: {len(sent)} items and {repeats} repeats, {len(acknowledged)} acknowledged, {len(refused)} given up, {len(restarts)} kills "
+        print(f"{which}, {database}: {len(sent)} items and {repeats} repeats, {len(acknowledged)} acknowledged, {len(refused)} given up, {len(restarts)} kills "
               f"(slowest restart {slowest:.2f} s): lost 0, twice 0", flush=True)
-    finally:
-        house.close()
 
 
 if __name__ == "__main__":
@@ -182,4 +179,5 @@ if __name__ == "__main__":
         for client in ("node", "python"):
             if which in (client, "both"):
                 install(folder, client)
-                run(program, folder, client, events, kills)
+                for database in databases(5, "sqlite"):
+                    run(program, folder, client, events, kills, database)

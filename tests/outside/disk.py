@@ -36,12 +36,17 @@ def run(program, times, place):
                 time.sleep(0.1)
             assert sum(load.refusals.values()) > noticed, "the disk is full and nobody is told so"
             assert worker.process.poll() is None, f"the daemon ended:\n{worker.tail()}"
+            status, said = worker.get("/readyz")
+            assert status == 503 and "database-full" in said, f"it is ready on a full disk: {status} {said}"
             filler.unlink()
             freed, stored, came = time.monotonic(), len(load.acknowledged), len(house.relay.kept)
             while len(load.acknowledged) == stored or len(house.relay.kept) == came:
                 assert time.monotonic() - freed < 30, f"it does not go on\n{worker.tail()}"
                 time.sleep(0.01)
             slowest = max(slowest, time.monotonic() - freed)
+            while worker.get("/readyz")[0] != 200:
+                assert time.monotonic() - freed < 30, f"it is not ready again\n{worker.tail()}"
+                time.sleep(0.1)
         assert load.is_alive(), "the load ended before the faults"
         load.stopped.set()
         load.join()
@@ -70,4 +75,4 @@ def main(program, times, mib):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], argument(2, 6), argument(3, 48))
+    main(sys.argv[1], argument(2, 6), argument(3, 160))

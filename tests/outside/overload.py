@@ -11,7 +11,7 @@ from _load import argument, databases, open_house
 
 ITEMS = 2_000
 # What the doors hold at most: calls that wait to be stored, and the bodies of those that are being read.
-ROOM_MIB = 256
+ROOM_MIB = 128
 
 
 def client(port, key, name, seconds, answers):

@@ -123,7 +123,7 @@ impl Ledger {
 
     /// A worker is about to tell what became of his deliveries.
     pub(crate) fn recording(&mut self, worker: usize, finished: &[Finished]) {
-        let told = finished.iter().map(|one| (one.id, one.epoch, one.result.clone())).collect();
+        let told = finished.iter().map(|one| (one.id(), one.epoch, one.result.clone())).collect();
         self.recording.insert(worker, (told, 0));
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fahrplan::clock;
+use fahrplan::store::boundary::Boundary;
 use fahrplan::store::journeys::{self, Release};
 use fahrplan::store::{Access, Options, Store, Synchronous};
 use fahrplan::time::Timestamp;
@@ -133,7 +134,11 @@ async fn run(server: &str, sql: &str) {
 
 async fn deploy(url: &str, theme: usize, buckets: u16) {
     clock::stand_at(Some(DEPLOYED));
-    let options = Options { buckets: Some(buckets), ..Options::default() };
+    // The clock of a simulation is not that of a server, and a store without a boundary would not write by it.
+    let gate = Gate::new(tokio::sync::mpsc::unbounded_channel().0);
+    gate.open(true);
+    let boundary: Option<std::sync::Arc<dyn Boundary>> = Some(std::sync::Arc::new(gate));
+    let options = Options { buckets: Some(buckets), boundary, ..Options::default() };
     let store = Store::open_with(url, options).await.expect("the database opens");
     let shop = Shop::get();
     let programs = shop.programs(theme);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use fahrplan::engine::program::*;
 use fahrplan::store::import::Person;
-use fahrplan::store::{Store, advance_bucket, contacts, journeys, status};
+use fahrplan::store::{Store, contacts, journeys, status};
 use fahrplan::time::Timestamp;
 use fahrplan::value::{Decimal, Value};
 
 use super::advancing::{accept, accept_all, advance, event, import_all, many, names, open, who};
+use super::codes::work;
 use super::on_all;
 use crate::engine::build::*;
 
@@ -63,25 +64,6 @@ async fn became(store: &Store, name: &str) -> Option<Value> {
     contact.attributes.get("city").cloned()
 }
 
-async fn work(store: Store, number: usize, now: Timestamp) {
-    let buckets: Vec<i64> = store.buckets().collect();
-    let mut idle = 0;
-    while idle < 3 {
-        let mut did = false;
-        for turn in 0..buckets.len() {
-            let bucket = buckets[(turn + number) % buckets.len()];
-            match advance_bucket(&store, bucket, now, 7).await {
-                Ok(done) => did |= done.taken > 0 || done.locked,
-                Err(error) => {
-                    assert!(error.is_passing(), "{error}");
-                    did = true;
-                }
-            }
-        }
-        idle = if did { 0 } else { idle + 1 };
-    }
-}
-
 #[test]
 fn eight_workers_never_spend_more_than_the_budget_and_in_the_end_all_of_it() {
     on_all(async |database| {
@@ -101,7 +83,7 @@ fn eight_workers_never_spend_more_than_the_budget_and_in_the_end_all_of_it() {
         for cut in [true, false] {
             let mut workers = tokio::task::JoinSet::new();
             for number in 0..WORKERS {
-                workers.spawn(work(database.open().await, number, noon));
+                workers.spawn(work(database.open().await, number, noon, 7));
             }
             if cut {
                 tokio::time::sleep(Duration::from_millis(40)).await;

@@ -105,12 +105,8 @@ async fn work(store: Store, number: usize, now: Timestamp, advanced: Arc<AtomicU
         match deliveries::claim(&store, claim).await {
             Ok(taken) => {
                 did |= !taken.is_empty();
-                let finished = |one: &deliveries::Claimed| Finished {
-                    id: one.delivery.id,
-                    bucket: one.bucket,
-                    epoch: one.epoch,
-                    result: SendResult::Accepted { reply: None },
-                    tried: None,
+                let finished = |one: &deliveries::Claimed| {
+                    Finished::new(one, SendResult::Accepted { reply: None }, None)
                 };
                 claimed.extend(taken.iter().map(|one| one.delivery.id));
                 let finished: Vec<Finished> = taken.iter().map(finished).collect();

@@ -70,14 +70,15 @@ async fn cities(store: &Store, count: usize) -> BTreeMap<String, String> {
     found
 }
 
-async fn work(store: Store, number: usize, now: Timestamp) {
+/// A worker that advances all buckets, so many contacts at once, until nothing is left to do.
+pub(super) async fn work(store: Store, number: usize, now: Timestamp, together: i64) {
     let buckets: Vec<i64> = store.buckets().collect();
     let mut idle = 0;
     while idle < 3 {
         let mut did = false;
         for turn in 0..buckets.len() {
             let bucket = buckets[(turn + number) % buckets.len()];
-            match advance_bucket(&store, bucket, now, 40).await {
+            match advance_bucket(&store, bucket, now, together).await {
                 Ok(done) => did |= done.taken > 0 || done.locked,
                 Err(error) => {
                     assert!(error.is_passing(), "{error}");
@@ -106,7 +107,7 @@ fn eight_workers_give_each_code_once_and_whoever_is_late_gets_none() {
         for cut in [true, false] {
             let mut workers = tokio::task::JoinSet::new();
             for number in 0..WORKERS {
-                workers.spawn(work(database.open().await, number, noon));
+                workers.spawn(work(database.open().await, number, noon, 40));
             }
             if cut {
                 tokio::time::sleep(Duration::from_millis(40)).await;

@@ -45,13 +45,7 @@ async fn lived_in(database: &Database) -> (Store, Timestamp) {
         if claimed.is_empty() {
             break;
         }
-        let sent = |one: deliveries::Claimed| Finished {
-            tried: None,
-            id: one.delivery.id,
-            bucket: one.bucket,
-            epoch: one.epoch,
-            result: SendResult::Accepted { reply: None },
-        };
+        let sent = |one: deliveries::Claimed| Finished::new(&one, SendResult::Accepted { reply: None }, None);
         deliveries::record(&store, claimed.into_iter().map(sent).collect(), end).await.expect("recorded");
     }
     run_to(&store, end).await;

@@ -277,6 +277,68 @@ fn a_schedule_fires_once_for_everybody_also_after_an_outage() {
     });
 }
 
+#[test]
+fn a_firing_for_far_more_than_the_one_before_is_held_until_somebody_lets_it() {
+    on_all(async |database| {
+        let mut daily = J::new("daily");
+        daily.enter(EntryHow::Weekday {
+            days: Days { mask: 0x7f, working: false },
+            at: clock(9, 0),
+            zone: ZoneRef::Project,
+        });
+        daily.exit("done");
+        let store = open(&database, &catalog(), &[&daily], start()).await;
+        let more = async |from: usize, to: usize| {
+            let who = |n| Who { user_id: Some(format!("u{n}")), ..Who::default() };
+            let people: Vec<Person> = (from..to).map(|n| person(who(n), &[])).collect();
+            import::contacts(&store, &people, start()).await.expect("imported");
+        };
+        let fire = async |day: &str| {
+            let now = at(&format!("{day}T09:00"));
+            let due = schedules::look(&store, now).await.expect("looked").due;
+            assert_eq!(due.len(), 1, "{day}");
+            schedules::fire(&store, &due[0], now).await.expect("fired")
+        };
+        let entered = async |day: &str| {
+            let now = at(&format!("{day}T09:00"));
+            finish_jobs(&store, now).await;
+            advance(&store, now).await;
+            let status = fahrplan::store::status::read(&store, now).await.expect("read");
+            status.journeys[0].entered
+        };
+        schedules::look(&store, start()).await.expect("looked");
+        more(0, 3).await;
+        assert_eq!(fire("2026-05-02").await, schedules::Fired::Started);
+        assert_eq!(entered("2026-05-02").await, 3);
+        // Many times as many, and yet few.
+        more(3, 900).await;
+        assert_eq!(fire("2026-05-03").await, schedules::Fired::Started);
+        // Many, and yet not many times as many.
+        more(900, 1_100).await;
+        assert_eq!(fire("2026-05-04").await, schedules::Fired::Started);
+        let before = entered("2026-05-04").await;
+        // Both. What the last one took in is the measure, so it is made small first.
+        let mut tx = store.write().await.expect("a transaction");
+        const FEW: &str = "UPDATE settings SET value = '40' WHERE key = 'took daily 0'";
+        assert_eq!(tx.exec(FEW, Vec::new()).await.expect("set"), 1);
+        tx.commit().await.expect("committed");
+        let held = fire("2026-05-05").await;
+        let schedules::Fired::Held(firing) = held else { panic!("not held: {held:?}") };
+        assert_eq!((firing.count, firing.most, firing.before), (1_100, 1_000, Some(40)));
+        assert_eq!(entered("2026-05-05").await, before, "nobody enters");
+        let status = fahrplan::store::status::read(&store, start()).await.expect("read");
+        assert_eq!((status.held.len(), status.held[0].before), (1, Some(40)));
+        // Nobody looks for a day. The next one takes its place: whoever lets it go on means people to enter once.
+        let held = fire("2026-05-06").await;
+        let schedules::Fired::Held(next) = held else { panic!("not held: {held:?}") };
+        assert_ne!(firing.key, next.key);
+        let released = fahrplan::store::audience::release(&store, "daily").await.expect("released");
+        assert_eq!(released, [next]);
+        assert_eq!(entered("2026-05-06").await, before + 1_100);
+        assert_eq!(fire("2026-05-07").await, schedules::Fired::Started, "that was the measure of the next");
+    });
+}
+
 // ---------------------------------------------------------------- consent and suppression
 
 #[test]

@@ -101,6 +101,15 @@ fn on_these<F: Future<Output = ()>>(sqlite: &[u16], test: impl Fn(Database) -> F
     }
 }
 
+/// Runs a test on PostgreSQL alone and on one thread, so that it may set the machine's clock: see `clock::stand_at`.
+pub(crate) fn on_postgres_by_clock<F: Future<Output = ()>>(test: impl Fn(Database) -> F) {
+    let server = std::env::var("FAHRPLAN_TEST_POSTGRES").expect("as for the others");
+    if server != "skip" {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime starts").block_on(on_postgres(&server, test));
+    }
+}
+
 async fn on_postgres<F: Future<Output = ()>>(server: &str, test: impl Fn(Database) -> F) {
     static SCHEMAS: AtomicU32 = AtomicU32::new(0);
     let schema = format!("test_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));

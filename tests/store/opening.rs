@@ -64,6 +64,25 @@ fn a_sqlite_database_takes_one_daemon_and_lets_go_with_it() {
     });
 }
 
+#[tokio::test]
+async fn a_sqlite_database_takes_one_daemon_whatever_name_it_is_opened_by() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, link) = (directory.path().join("one.db"), directory.path().join("other.db"));
+    let open = async |path: &std::path::Path| {
+        Store::open(&format!("sqlite:{}", path.display())).await.expect("the database opens")
+    };
+    let first = open(&file).await;
+    std::os::unix::fs::symlink(&file, &link).expect("linked");
+    let second = open(&link).await;
+    let lock = first.claim_daemon().expect("the first daemon starts");
+    assert!(matches!(second.claim_daemon(), Err(Error::SecondDaemon(_))));
+    drop(lock);
+    second.claim_daemon().expect("free again");
+    // A second name in earnest would have a log of its own.
+    std::fs::hard_link(&file, directory.path().join("third.db")).expect("linked");
+    assert!(matches!(first.claim_daemon(), Err(Error::Linked(_))));
+}
+
 #[test]
 fn a_dropped_transaction_never_happened() {
     on_all(async |database| {

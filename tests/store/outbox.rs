@@ -235,13 +235,7 @@ async fn claim_at(store: &Store, machine: i64, journey: i64, limit: usize) -> Ve
 const MACHINE: Timestamp = Timestamp(1_700_000_000_000);
 
 async fn record(store: &Store, claimed: &Claimed, result: SendResult) -> deliveries::Recorded {
-    let finished = Finished {
-        id: claimed.delivery.id,
-        bucket: claimed.bucket,
-        epoch: claimed.epoch,
-        result,
-        tried: None,
-    };
+    let finished = Finished::new(claimed, result, None);
     deliveries::record(store, vec![finished], NOW.plus_ms(MINUTE)).await.expect("recorded")
 }
 
@@ -330,6 +324,50 @@ fn what_a_killed_daemon_had_leased_is_due_at_the_next_start() {
         assert_eq!(again.len(), usize::try_from(released).expect("small"));
         assert_eq!(released, u64::from(store.dialect() == fahrplan::store::Dialect::Sqlite));
         assert!(again.iter().all(|claimed| claimed.maybe_duplicate));
+    });
+}
+
+#[test]
+fn what_a_worker_was_sending_when_it_died_is_let_go_of_long_before_its_lease_ends() {
+    on_all(async |database| {
+        let (dead, other) = (open(&database).await, database.open().await);
+        let ada = contact(&dead, "ada").await;
+        queue(&dead, ada, &message(&dead, "hello")).await;
+        let claim = async |store: &Store| {
+            let owner = store.worker();
+            let claim = Claim { owner, limit: 10, now: machine_now(), journey_now: NOW, lease_ms: LEASE_MS };
+            deliveries::claim(store, claim).await.expect("claimed")
+        };
+        let holder = async || {
+            let mut conn = other.read().await.expect("a connection");
+            let listed = deliveries::list(&mut conn, deliveries::Shown::Leased, 9).await.expect("listed");
+            assert_eq!(listed.len(), 1);
+            listed[0].holder.clone().expect("somebody has it")
+        };
+        let first = claim(&dead).await.remove(0);
+        let mut released = deliveries::Released::new();
+        assert_eq!(deliveries::release_of_the_dead(&other, &mut released).await.expect("looked"), 0);
+        let held = holder().await;
+        assert!(held.worker == dead.worker() && !held.is_gone, "{held:?}");
+        assert!(held.place.ends_with(&format!(":{}", std::process::id())), "{held:?}");
+        // It has not renewed its lease for a while.
+        const LAPSED: &str = "UPDATE workers SET leased_until = leased_until - 75000 WHERE worker = $1";
+        run(&other, LAPSED, vec![dead.worker().into()]).await;
+        assert!(holder().await.is_gone);
+        let count = deliveries::release_of_the_dead(&other, &mut released).await.expect("looked");
+        if other.dialect() == fahrplan::store::Dialect::Sqlite {
+            // There is one daemon, which does so when it starts.
+            assert_eq!(count, 0);
+            return;
+        }
+        assert_eq!(count, 1);
+        assert_eq!(deliveries::release_of_the_dead(&other, &mut released).await.expect("looked"), 0);
+        let second = claim(&other).await.remove(0);
+        assert!(second.undecided && second.attempts == 2, "{second:?}");
+        assert_eq!(deliveries::release_of_the_dead(&other, &mut released).await.expect("looked"), 0);
+        // It was not dead after all, and is not believed.
+        assert_eq!(record(&dead, &first, accepted()).await.stale, 1);
+        assert_eq!(record(&other, &second, accepted()).await.taken, 1);
     });
 }
 

@@ -116,13 +116,7 @@ pub(super) async fn be_busy(store: &Store) {
     deliveries::claim_open(store, few, &closed).await.expect("claimed");
     let claimed = deliveries::claim(store, claim).await.expect("claimed");
     assert!(!claimed.is_empty(), "since {start} nothing was sent");
-    let sent = |one: deliveries::Claimed| Finished {
-        tried: None,
-        id: one.delivery.id,
-        bucket: one.bucket,
-        epoch: one.epoch,
-        result: SendResult::Accepted { reply: None },
-    };
+    let sent = |one: deliveries::Claimed| Finished::new(&one, SendResult::Accepted { reply: None }, None);
     let contact = claimed[0].contact;
     let finished = claimed.into_iter().map(sent).collect();
     deliveries::record(store, finished, end).await.expect("recorded");

@@ -45,6 +45,15 @@ impl Allowed {
         };
         there && self.port.is_none_or(|own| own == port)
     }
+
+    /// Whether it may be about that host, whose address is not known.
+    pub(super) fn may_cover(&self, host: &str, port: u16) -> bool {
+        let there = match &self.what {
+            What::Host(name) => name.eq_ignore_ascii_case(host),
+            What::Net(..) => true,
+        };
+        there && self.port.is_none_or(|own| own == port)
+    }
 }
 
 impl FromStr for Allowed {

@@ -132,6 +132,30 @@ impl fmt::Display for Inside {
 
 impl std::error::Error for Inside {}
 
+/// The host of that URL, with its port where one is written, if it is refused without asking for its address: one that is not
+/// public, or a name that leads to such a one everywhere. Names that a network may be allowed for are left to their address.
+pub fn inside(url: &str, allow: &[Allowed]) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let port = url.port_or_known_default()?;
+    let refused = match host.parse::<IpAddr>() {
+        Ok(ip) => forbidden(ip).is_some() && !allow.iter().any(|allowed| allowed.covers(&host, port, ip)),
+        Err(_) => {
+            let name = host.trim_end_matches('.');
+            let is_ours = !name.contains('.') || OUR_NAMES.iter().any(|end| name.ends_with(end));
+            is_ours && !allow.iter().any(|allowed| allowed.may_cover(name, port))
+        }
+    };
+    refused.then(|| match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+        None => host.clone(),
+    })
+}
+
+/// How names end that no public one ends with.
+const OUR_NAMES: [&str; 8] =
+    [".internal", ".local", ".localhost", ".lan", ".intranet", ".corp", ".home", ".home.arpa"];
+
 impl Default for Guard {
     fn default() -> Guard {
         Guard::new(Vec::new())

@@ -28,7 +28,7 @@ use crate::clock::{JourneyClock, machine_now};
 use crate::daemon::{Daemon, Others};
 use crate::store::pools::{self, Code};
 use crate::store::status::{self, Status};
-use crate::store::{Store, backlog, keys};
+use crate::store::{Store, backlog, exports, journeys, keys, members};
 use crate::time::{DAY, MINUTE, Timestamp, Zone};
 
 /// What the built-in people decide by; the same seed plays the same script.
@@ -278,8 +278,9 @@ async fn summary(stage: &Stage, desk: &Desk, folder: &std::path::Path, url: &str
     let status = status::read(&stage.store, machine_now()).await.map_err(super::world)?;
     let mails = *stage.mailbox.arrivals().borrow();
     print(&format!(
-        "\nThe demo is over. {mails} mails arrived in the mailbox.\n{}\n{}",
+        "\nThe demo is over. {mails} mails arrived in the mailbox.\n{}{}\n{}",
         in_words(desk),
+        audiences(stage).await?,
         super::status::in_words(&status)
     ))?;
     // Who runs the demo from a fresh clone has no `fahrplan` on the path yet.
@@ -299,6 +300,19 @@ fn in_words(desk: &Desk) -> String {
         format!("{task}: {} done ({})\n", outcomes.values().sum::<u64>(), told.join(", "))
     };
     desk.told.iter().map(line).collect()
+}
+
+/// Who is in the audiences of networks, a line for each.
+async fn audiences(stage: &Stage) -> Result<String, Failure> {
+    let mut conn = stage.store.read().await.map_err(super::world)?;
+    let catalog = journeys::deployed(&mut conn).await.map_err(super::world)?.catalog.clone();
+    let mut text = String::new();
+    for name in catalog.audiences.keys() {
+        let members = members::count(&mut conn, name).await.map_err(super::world)?;
+        let told = exports::told_of(&mut conn, name).await.map_err(super::world)?;
+        text.push_str(&format!("audience {name}: {members} in it, {told} told to the network\n"));
+    }
+    Ok(text)
 }
 
 async fn listen(port: u16) -> Result<TcpListener, Failure> {
@@ -333,6 +347,7 @@ fn daemon_for(stage: &Stage, project: &Project, listener: TcpListener) -> Result
     config.http.public_url = Some(stage.url.clone());
     config.brakes.file = project.switch();
     config.letters.folder = project.letters();
+    config.audiences.folder = project.audiences();
     // Whatever secrets are at hand: a demo asks nobody and writes to nobody.
     let mut daemon = super::serve::daemon(
         &stage.store,

@@ -71,7 +71,7 @@ async fn not_deployed(store: &Store, project: &Project) -> Result<Option<Finding
     let deployed = journeys::deployed(&mut store.read().await.map_err(world)?).await;
     // What cannot be read was found already.
     let Ok(deployed) = deployed else { return Ok(None) };
-    let changes = deployed.templates.changes(&templates(project)?.manifest());
+    let changes = deployed.templates.changes(&templates(project).manifest());
     if deployed.generation == 0 || changes.is_empty() {
         return Ok(None);
     }
@@ -113,9 +113,10 @@ async fn untold(store: &Store, late: Timestamp) -> Vec<Finding> {
     let batches = batches.unwrap_or_default().into_iter().filter(|batch| batch.cut_at < late);
     let told = |batch: exports::Batch| {
         let changes = batch.added + batch.removed;
+        let trouble = batch.trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         Finding::warning(
             "audiences",
-            format!("the batch `{}` with {changes} changes is not done", batch.name),
+            format!("the batch `{}` with {changes} changes is not done{trouble}", batch.name),
         )
         .means("a network still shows advertisements to people who left, or not to those who came")
         .help("`fahrplan serve` finishes it, or `fahrplan audiences cut`; the log says what keeps it")

@@ -11,6 +11,7 @@ use crate::channels::smtp::{Protection, Relay, SmtpConfig, SmtpSender};
 use crate::cli::load::Project;
 use crate::config::{self, Config};
 use crate::store::checkup::Finding;
+use crate::store::exports::FILE;
 
 /// How long the mail server may take to greet.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -165,9 +166,9 @@ fn letters(project: &Project) -> Option<Finding> {
     any.then(|| folder(&project.letters(), what)).flatten()
 }
 
-/// Where audiences go, if there are any.
+/// Where audiences go, if there are any that leave as files.
 fn audiences(project: &Project) -> Option<Finding> {
-    let any = !project.compile().catalog.audiences.is_empty();
+    let any = project.compile().catalog.audiences.values().any(|audience| &*audience.sends == FILE);
     let what = ("audiences", "no network can be told of its audience", "hashes of addresses lie there");
     any.then(|| folder(&project.audiences(), what)).flatten()
 }
@@ -187,19 +188,37 @@ fn folder(folder: &Path, (section, means, seen): (&str, &str, &str)) -> Option<F
                 .means(means)
                 .help(format!("set `folder` under `[{section}]`")),
         ),
+        Ok(_) if let Err(error) = try_writing(folder) => Some(
+            Finding::error(code, format!("nothing can be put into {place}: {error}")).means(means).help(format!(
+                "let whoever runs `serve` write there (`chown`, `chmod u+rwx`; under systemd `ReadWritePaths=` too), or set `folder` \
+                 under `[{section}]`"
+            )),
+        ),
         Ok(_) if mode(folder).is_some_and(|mode| mode & WORLD != 0) => Some(
             Finding::warning(code, format!("everybody on this machine may look into {place}"))
                 .means(seen)
                 .help(format!("`chmod o-rwx {place}`")),
         ),
         Ok(_) => None,
-        Err(_) if folder.parent().is_some_and(Path::is_dir) => None,
+        Err(_) if let Some(above) = folder.parent().filter(|above| above.is_dir()) => {
+            let error = try_writing(above).err()?;
+            Some(Finding::error(code, format!("{place} cannot be made: {error}")).means(means).help(format!(
+                "make it for whoever runs `serve`: `install -d -m 750 -o USER {place}`, or set `folder` under `[{section}]`"
+            )))
+        }
         Err(error) => Some(
             Finding::error(code, format!("{place} cannot be made: {error}"))
                 .means(means)
                 .help(format!("make the folder above it, or set `folder` under `[{section}]`")),
         ),
     }
+}
+
+/// Whether something can be put there, found out by doing it: a mode says too little.
+fn try_writing(folder: &Path) -> std::io::Result<()> {
+    let place = folder.join(format!(".doctor.{}", std::process::id()));
+    std::fs::create_dir(&place)?;
+    std::fs::remove_dir(place)
 }
 
 /// Where links in mails lead, and who may come in.

@@ -22,10 +22,8 @@ use crate::engine::send_point::{Leave, SendPoint};
 use crate::id::DeliveryId;
 use crate::store::deliveries::{self, Claim, Claimed, Finished, Kind, SendResult as Outcome, Tried};
 use crate::store::{Store, journeys};
-use crate::time::{MINUTE, Timestamp, Zone};
+use crate::time::{Timestamp, Zone};
 
-/// How long a delivery is ours: longer than the longest wait for a reply to the final dot (600 s, RFC 5321 4.5.3.2.6).
-const LEASE_MS: i64 = 12 * MINUTE;
 /// For how many milliseconds the facts that came with the claim are good.
 const FRESH_MS: i64 = 250;
 
@@ -33,7 +31,7 @@ const FRESH_MS: i64 = 250;
 /// a mail whose sending takes longer is given up.
 static LEASE: LazyLock<i64> = LazyLock::new(|| {
     let shorter = std::env::var("FAHRPLAN_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok());
-    shorter.filter(|ms| (1..LEASE_MS).contains(ms)).unwrap_or(LEASE_MS)
+    shorter.filter(|ms| (1..deliveries::LEASE_MS).contains(ms)).unwrap_or(deliveries::LEASE_MS)
 });
 
 /// Where the deliveries of one claim are looked after. The loop takes these steps side by side, a simulation one by one.
@@ -49,6 +47,8 @@ pub struct Desk {
     /// When they were claimed, on both clocks.
     since: Timestamp,
     now: Timestamp,
+    /// The term of this process in which they were claimed.
+    term: u64,
 }
 
 impl Desk {
@@ -59,6 +59,7 @@ impl Desk {
         outlet: &Arc<Outlet>,
         limit: usize,
     ) -> Result<(Desk, Vec<Claimed>), crate::store::Error> {
+        let term = store.term();
         let deployed = journeys::deployed(&mut store.read().await?).await?;
         let standing = outlet.brakes.now(store).await?;
         let open = match standing.all {
@@ -80,7 +81,7 @@ impl Desk {
         let (store, outlet, catalog) = (store.clone(), outlet.clone(), deployed.catalog.clone());
         let (since, now) = (machine_now(), clock.now());
         let (clock, moments) = (clock.clone(), Mutex::default());
-        Ok((Desk { store, clock, outlet, catalog, standing, open, moments, since, now }, claimed))
+        Ok((Desk { store, clock, outlet, catalog, standing, open, moments, since, now, term }, claimed))
     }
 
     /// The result of what shall not leave, or not now.
@@ -226,8 +227,11 @@ impl Desk {
         let withdrawn = self.look_again(claimed).await;
         // The pauses last: nothing lies between them and the sending.
         let paused = withdrawn.is_none() && self.is_paused(claimed).await;
-        // Later it might be one too many.
-        let late = || moment.is_some_and(|moment| Instant::now() > moment.until);
+        // Later it might be one too many, or let go of by others: a process that was stopped for a while goes on here as if nothing had
+        // been.
+        let late = || {
+            moment.is_some_and(|moment| Instant::now() > moment.until) || !self.store.is_in_term(self.term)
+        };
         withdrawn.or_else(|| (paused || late()).then_some(Outcome::GivenBack))
     }
 

@@ -12,8 +12,7 @@ use crate::time::Timestamp;
 
 pub(super) fn finished(claimed: &Claimed, result: Outcome, tried: Option<Tried>) -> Finished {
     count(&claimed.delivery.channel, &result);
-    let Claimed { bucket, epoch, delivery, .. } = claimed;
-    Finished { id: delivery.id, bucket: *bucket, epoch: *epoch, result, tried }
+    Finished::new(claimed, result, tried)
 }
 
 pub(super) fn address(claimed: &Claimed) -> Option<Arc<str>> {

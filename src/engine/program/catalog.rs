@@ -90,7 +90,7 @@ pub struct Audience {
     pub channel: Word,
     /// Attributes of types e-mail and phone, by which the network knows people.
     pub matches: Vec<Word>,
-    /// `file`, or an address or the name of a secret to which changes are posted.
+    /// `file`, or the secret that is the address to which changes are posted.
     pub sends: Arc<str>,
 }
 
@@ -346,11 +346,16 @@ impl Catalog {
         self.endpoints.iter().filter(|(name, _)| pool_of(name).is_none())
     }
 
-    /// By what the channels and the endpoints outside are reached, and what they are told: `smtp`, an address, or `secret:NAME`.
+    /// By what the channels, the endpoints outside and the networks of audiences are reached, and what they are told: `smtp`, `file`, an
+    /// address, or `secret:NAME`.
     pub fn ways_out(&self) -> impl Iterator<Item = &str> {
         let channels = self.channels.values().map(|channel| &*channel.sends);
         let headers = self.headers.values().flatten().filter_map(|header| Some(header.secret()?.1));
-        channels.chain(self.endpoints_outside().map(|(_, endpoint)| &*endpoint.url)).chain(headers)
+        let networks = self.audiences.values().map(|audience| &*audience.sends);
+        channels
+            .chain(self.endpoints_outside().map(|(_, endpoint)| &*endpoint.url))
+            .chain(headers)
+            .chain(networks)
     }
 
     /// Whether it is `marketing`, `transactional` or declared.

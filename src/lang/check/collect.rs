@@ -103,7 +103,9 @@ impl<'a> Collect<'_, 'a> {
             S::Call(work) | S::Assign(work) => self.work(stmt, work),
             S::Request(request) => self.request(stmt, request),
             S::Take { pool, name, otherwise, .. } => {
-                let fields = self.schema.pool(&pool.text).map(<[_]>::to_vec);
+                // One that says nothing of what lies in it is told by itself.
+                let fields =
+                    self.schema.pool(&pool.text).filter(|fields| !fields.is_empty()).map(<[_]>::to_vec);
                 let form = Form::Request { leaves: otherwise.is_some() };
                 self.named(stmt.span, name.as_ref(), SlotKind::Request, fields, form);
                 otherwise.iter().for_each(|block| self.block(block));

@@ -342,6 +342,14 @@ impl<'a> Declarations<'_, 'a> {
             }
             ItemKind::Pool { name, fields, .. } => {
                 let is_new = self.declare(Noun::Pool, name);
+                if fields.is_empty() && !self.schema.has_mistake(item.span) {
+                    let message = format!("the pool `{}` says nothing of what lies in it", name.text);
+                    self.out.push(
+                        finding(Code::E0103, name.span, message)
+                            .label("no fields")
+                            .help(format!("write `pool {} {{ code: text }}`, say", name.text)),
+                    );
+                }
                 let fields = fields_of(self.out, fields, true);
                 if is_new {
                     self.schema.catalog.endpoints.insert(pool_endpoint(&name.text), Endpoint::pool(fields));

@@ -250,7 +250,11 @@ impl<'a> Journey<'_, 'a> {
         let all: Vec<&str> = self.schema.names(Noun::Event).collect();
         let mut made = unknown(Code::E0101, "event", event, all);
         if event.text == "timeout" {
-            made = made.help("write `on timeout { … }`");
+            made = made.help(
+                "`on timeout` stands in the braces of a wait: `wait up to 3 days { when EVENT { … } on timeout { … } }`",
+            );
+        } else if let Some(outcome) = AWAITED.iter().find(|outcome| is_form_of(&event.text, outcome)) {
+            made = made.help(format!("a result stands after the name of its step: `STEP.{outcome}`"));
         } else if AWAITED.contains(&event.text.as_str()) {
             made = made.help(format!("a result stands after the name of its step: `STEP.{}`", event.text));
         }
@@ -383,4 +387,16 @@ impl<'a> Journey<'_, 'a> {
         stmts.sort_by_key(|(_, stmt)| stmt.span.start);
         stmts
     }
+}
+
+/// `click`, `opens` or `replying` for `clicked`, `opened` and `replied`.
+fn is_form_of(word: &str, outcome: &str) -> bool {
+    let stem = |text: &str| {
+        let text = ["ied", "ying", "ies", "ed", "ing", "s", "y"]
+            .iter()
+            .find_map(|end| text.strip_suffix(end))
+            .unwrap_or(text);
+        text.to_owned()
+    };
+    word != outcome && outcome.ends_with("ed") && stem(word) == stem(outcome)
 }

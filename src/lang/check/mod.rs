@@ -11,7 +11,7 @@
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
 //! - `steps`, `leaving`, `asking`, `choosing` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
 //! - `flow` with `durations`, `consent`, `sending`, `time`, `validity`, `order`, `split`, `budget` judge the whole; `ways` finds the way that is told
-//! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send; `scenarios` reads tests; `allow` silences
+//! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send, `scripts` what tasks read with each call; `scenarios` reads tests; `allow` silences
 
 mod allow;
 mod asking;
@@ -49,6 +49,7 @@ mod properties;
 mod reasons;
 mod scenarios;
 mod schema;
+mod scripts;
 mod sending;
 mod split;
 mod steps;
@@ -172,6 +173,7 @@ pub fn check(
     imports::check(files, &input.sources, &mut out);
     consent::uncovered(&schema, &journeys, &mut out);
     supply::declared(&schema, &templates, &sent, &mut out);
+    scripts::check(&schema, files, &mut out);
     scenarios::check(&schema, &templates, &journeys, files, &mut exprs, &mut out);
     templates.compare_languages(&sent);
     templates.findings.into_iter().for_each(|finding| out.push(finding));

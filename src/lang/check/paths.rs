@@ -176,6 +176,8 @@ impl Reader<'_, '_> {
                 "happened" | "missed" | "late" | "clicked" | "opened" | "sent" | "failed" | "skipped" => {
                     format!("a result stands after the name of its step: `STEP.{}`", name.text)
                 }
+ "yes" | "ja" | "wahr" => "write `true`".to_owned(),
+                "no" | "nein" | "falsch" => "write `false`".to_owned(),
                 "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday" | "weekday"
                 | "weekend" => format!("days are asked by `today is {}`", name.text),
                 word => {
@@ -260,7 +262,13 @@ impl Reader<'_, '_> {
         let Some(attribute) = self.schema.catalog.attribute(&field.text) else {
             if !self.is_hidden(&field.text) {
                 let all = self.schema.catalog.attributes.iter().map(|attribute| &*attribute.name);
-                self.report(unknown(Code::E0101, "attribute", field, all));
+                let made = unknown(Code::E0101, "attribute", field, all);
+                self.report(match field.text.as_str() {
+                    "consent" | "consents" => {
+                        made.help("consent is no attribute; ask for it with `consent marketing on email`")
+                    }
+                    _ => made,
+                });
             }
             return None;
         };

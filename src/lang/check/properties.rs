@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::declarations::Declarations;
 use super::fields::fields_of;
-use super::findings::{finding, not_yet, twice, unknown};
+use super::findings::{finding, twice, unknown};
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::{Audience, Channel, Endpoint, Header, Hours, Task, Team, Word, ZoneRef};
 use crate::lang::ast::{self, ExprKind, Name, Prop, PropValue};
@@ -16,6 +16,35 @@ use crate::value::{Decimal, FieldType, Type};
 const CLASSES: [&str; 3] = ["message", "task", "letter"];
 const ABILITIES: [&str; 3] = ["opens", "clicks", "replies"];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// How the part of an address is called that lets somebody in.
+const KEYS: [&str; 12] = [
+    "token",
+    "key",
+    "apikey",
+    "api_key",
+    "api-key",
+    "secret",
+    "password",
+    "pass",
+    "pwd",
+    "auth",
+    "access_token",
+    "signature",
+];
+
+/// Whether an address says a password, or names a key and its value.
+fn holds_secret(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let password = host.rsplit_once('@').and_then(|(who, _)| who.split_once(':'));
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    let named = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        KEYS.contains(&name.to_ascii_lowercase().as_str()) && !value.is_empty()
+    };
+    password.is_some_and(|(_, password)| !password.is_empty()) || query.split('&').any(named)
+}
 
 /// Reads the properties of one declaration.
 pub(super) struct Props<'p, 'c, 'd, 'a> {
@@ -102,10 +131,17 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
     pub(super) fn endpoint(mut self, name: &Name) -> Endpoint {
         self.known(&["method", "url", "headers", "timeout", "retries", "returns"]);
         let url = self.text("url");
+        if let Some(text) = &url
+            && holds_secret(text)
+            && let Some(expr) = self.expr("url")
+        {
+            self.tell_secret(expr.span, "this address holds a key or a password", "url \"secret:NAME\"");
+        }
         if url.is_none() && self.find("url").is_none() {
             self.all.out.push(
                 finding(Code::E0103, name.span, format!("the endpoint `{}` has no `url`", name.text))
-                    .label("nowhere to ask"),
+                    .label("nowhere to ask")
+                    .help("add `url \"secret:NAME\"`, or an address that is no secret: `url \"https://…\"`"),
             );
         }
         let method = self.method();
@@ -151,6 +187,15 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
             }
         }
         headers
+    }
+
+    /// W1103: whoever reads the files reads it.
+    fn tell_secret(&mut self, span: Span, message: &str, written: &str) {
+        self.all.out.push(
+            finding(Code::W1103, span, message)
+                .label("written where everybody can read it")
+                .help(format!("give it a name, `{written}`, and its value where the service runs")),
+        );
     }
 
     /// Reports properties that are unknown or stand twice.
@@ -330,15 +375,21 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
         words
     }
 
-    /// `file`.
+    /// `file`, or the secret that is the address of a network.
     fn outlet(&mut self) -> Option<Arc<str>> {
         let sends = self.text("sends")?;
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if &*sends != "file"
+            && !sends.strip_prefix("secret:").is_some_and(is_name)
             && let Some(expr) = self.expr("sends")
         {
-            self.all.out.push(not_yet(expr.span, "an audience that is sent by calls").help(
-                "write `sends \"file\"`: every batch of changes becomes a folder with files that networks take",
-            ));
+            // The text is not repeated: it may be the secret.
+            self.all.out.push(
+                finding(Code::E0103, expr.span, "an audience leaves as files, or by calls to an address that is a secret")
+                    .label("neither of the two")
+                    .help("write `sends \"file\"`, or `sends \"secret:NAME\"` and set FAHRPLAN_SECRET_NAME to the URL"),
+            );
         }
         Some(sends)
     }

@@ -189,7 +189,7 @@ impl<'a> Scene<'_, 'a> {
             }
             Given::PoolEmpty { pool } => _ = self.pool(pool),
             Given::Pool { pool, items } => {
-                let Some(fields) = self.pool(pool) else { return };
+                let Some(fields) = self.pool(pool).filter(|fields| !fields.is_empty()) else { return };
                 let item_type = Type::Record(fields.into());
                 for item in items {
                     self.reader(Around::Constant).value(item, &item_type);
@@ -325,7 +325,17 @@ impl<'a> Scene<'_, 'a> {
             self.unknown(Noun::Event, &name);
             return;
         };
-        let fields = declared.fields.clone();
+        let mut fields = declared.fields.clone();
+        // The names in message events are written bare, as in conditions; who quotes them means the same.
+        let listed = self.schema.events.get(name.text.as_str()).cloned().unwrap_or_default();
+        for (written, value) in with.iter().flat_map(|record| &record.pairs) {
+            let bare = matches!(value.kind, ast::ExprKind::Path(_));
+            let own = fields.iter_mut().find(|field| *field.name == *written.text).filter(|_| bare);
+            let names = listed.iter().find(|field| *field.name == *written.text);
+            if let (Some(own), Some(FieldType { ty: names @ Type::OneOf(_), .. })) = (own, names) {
+                own.ty = names.clone();
+            }
+        }
         let complete = !MESSAGE_EVENTS.iter().any(|(own, _)| *own == name.text);
         self.pairs(with, &fields, "field", Code::E0110, complete, event.span);
     }

@@ -47,6 +47,10 @@ fn addresses(journey: &mut Journey, sends: &[(At, &Stmt, &Send)]) {
         if transactional && one_of_several && channel_names(&send.channels).len() > 1 {
             continue;
         }
+        if one_of_several && !transactional {
+            several_ways(journey, *at, stmt, send, &mut told);
+            continue;
+        }
         for channel in channels {
             let word = Word::from(channel.text.as_str());
             let Some(address) = missing_address(journey, *at, &word) else { continue };
@@ -62,6 +66,34 @@ fn addresses(journey: &mut Journey, sends: &[(At, &Stmt, &Send)]) {
             journey.out.push(made);
         }
     }
+}
+
+/// Of several channels one is enough: only who has none of the addresses gets nothing.
+fn several_ways(journey: &mut Journey, at: At, stmt: &Stmt, send: &Send, told: &mut Vec<Word>) {
+    let channels: Vec<Word> =
+        channel_names(&send.channels).iter().map(|channel| channel.text.as_str().into()).collect();
+    let missing: Option<Vec<Word>> =
+        channels.iter().map(|channel| missing_address(journey, at, channel)).collect();
+    let Some(mut addresses) = missing.filter(|_| !channels.iter().all(|channel| told.contains(channel)))
+    else {
+        return;
+    };
+    told.extend(channels);
+    addresses.dedup();
+    let list: Vec<String> = addresses.iter().map(|address| format!("`contact.{address}`")).collect();
+    let all = list.join(" and ");
+    let message = match addresses.len() {
+        1 => format!("{all} may be missing: who has none gets nothing"),
+        _ => format!("{all} may be missing: who has none of them gets nothing"),
+    };
+    let (label, word) = match stmt.kind {
+        StmtKind::Ask(_) => ("`.missed` for some", "ask `.missed` of this result"),
+        _ => ("`.unreachable` for some", "ask `.unreachable` of this message"),
+    };
+    journey.out.push(finding(Code::I0503, place(stmt, send), message).label(label).help(format!(
+        "{word}, or guard with `if {} is known {{ … }}`",
+        list.join(" is known or ").replace('`', "")
+    )));
 }
 
 /// The address attribute of the channel, where it may be missing here.

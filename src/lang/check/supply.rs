@@ -7,7 +7,7 @@ use super::asking::{message_of, written_message_of};
 use super::findings::{finding, not_yet, with_near_miss};
 use super::graph::At;
 use super::journey::Journey;
-use super::names::channel_names;
+use super::names::{Form, channel_names};
 use super::narrow::Place;
 use super::schema::{Noun, Schema, joined};
 use super::templates::{Placed, Templates, Variant};
@@ -46,7 +46,8 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
                 // An `ask` takes the template of its survey, so no other can be meant.
                 let others = templates.all.keys().filter(|_| asked.is_none());
                 let all: Vec<&str> = others.map(|name| &**name).collect();
-                journey.out.push(no_template(&template, send, &all));
+                let made = no_template(journey.schema, &template, send, &all);
+                journey.out.push(made);
             }
             continue;
         };
@@ -59,7 +60,8 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
                 let declared = journey.schema.catalog.channels.get(channel.text.as_str());
                 // Where nothing can be sent, that is told.
                 if declared.is_some_and(|channel| &*channel.class != "task") && !misnamed {
-                    journey.out.push(no_channel(&template, channel));
+                    let made = no_channel(journey.schema, &template, channel);
+                    journey.out.push(made);
                 }
                 readable = false;
                 continue;
@@ -127,25 +129,34 @@ pub(super) fn declared(
     }
 }
 
-fn no_template(template: &Name, send: &Send, all: &[&str]) -> crate::diagnostic::Diagnostic {
+/// The files that a message of the channel needs, in the language of the project.
+fn wanted_files(schema: &Schema, template: &str, channel: &str) -> String {
+    let locale = &schema.input.settings.locale;
+    let file = |part: &str| format!("`templates/{template}/{channel}.{locale}.{part}.hbs`");
+    let class = schema.catalog.channels.get(channel).map_or("message", |channel| &*channel.class);
+    match (channel, class) {
+        ("email", _) => format!("write {} and {}", file("subject"), file("html")),
+        (_, "letter") => format!("write {}", file("html")),
+        _ => format!("write {}", file("text")),
+    }
+}
+
+fn no_template(schema: &Schema, template: &Name, send: &Send, all: &[&str]) -> Diagnostic {
     let near = suggest::did_you_mean(&template.text, all.iter().copied());
     let channel = channel_names(&send.channels).first().map_or("email", |channel| &channel.text);
     let made = finding(Code::E0801, template.span, format!("there is no template `{}`", template.text))
         .label(format!("no folder `templates/{}`", template.text));
     match near {
         Some(_) => with_near_miss(made, near, &[], template.span),
-        None => made.help(format!(
-            "write `templates/{0}/{channel}.LOCALE.PART.hbs`, such as `{channel}.en.{1}.hbs`",
-            template.text,
-            if channel == "email" { "subject" } else { "text" }
-        )),
+        None => made.help(wanted_files(schema, &template.text, channel)),
     }
 }
 
-fn no_channel(template: &Name, channel: &Name) -> crate::diagnostic::Diagnostic {
+fn no_channel(schema: &Schema, template: &Name, channel: &Name) -> Diagnostic {
     let message = format!("the template `{}` has nothing for {}", template.text, channel.text);
     finding(Code::E0801, template.span, message)
         .label(format!("no file `templates/{}/{}.…`", template.text, channel.text))
+        .help(wanted_files(schema, &template.text, &channel.text))
 }
 
 /// Every language that a contact can have finds files: its own, those of a fallback, at last those of the project's
@@ -179,8 +190,14 @@ fn locales(journey: &mut Journey, template: &Name, channel: &Name, has: &[&str],
     let files = |locale: &str| {
         let other = has.first().unwrap_or(&"en");
         format!(
-            "write `templates/{}/{}.{locale}.….hbs`, or name a fallback in fahrplan.toml: `[locales]`, `{locale} = [\"{other}\"]`",
-            template.text, channel.text
+            "write `templates/{}/{}.{locale}.….hbs`, or name a fallback in fahrplan.toml: `[locales]`, `{locale} = [\"{other}\"]`{}",
+            template.text,
+            channel.text,
+            if locale == settings.locale {
+                format!("; `{locale}` is the `locale` of `[project]` there")
+            } else {
+                String::new()
+            }
         )
     };
     let mut made = Vec::new();
@@ -337,6 +354,12 @@ fn walk(journey: &mut Journey, used: &Placed, ty: &Type, from: usize, optional: 
         };
         let written = journey.schema.input.sources.slice(used.span);
         let help = match used.path.len() {
+            _ if given.is_some_and(|span| may_fail(journey, span)) => {
+                format!(
+                    "say in the journey what happens when there is none: `else {{ exit as … }}` behind the `request` or `take`; \
+                     or write `{{{{#if {written}}}}}…{{{{/if}}}}` around it"
+                )
+            }
             n if n == length => {
                 format!(
                     "write `{{{{#if {written}}}}}…{{{{/if}}}}` around it, or `{{{{default {written} \"…\"}}}}`"
@@ -346,6 +369,13 @@ fn walk(journey: &mut Journey, used: &Placed, ty: &Type, from: usize, optional: 
         };
         journey.out.push(made.help(help));
     }
+}
+
+/// Whether the value is of a request or taken from a pool, and nothing says what happens where there is none.
+fn may_fail(journey: &Journey, given: Span) -> bool {
+    let Some(Typed { expr: Expr::Field(inner, _), .. }) = journey.exprs.get(&given) else { return false };
+    let Expr::Slot(slot) = **inner else { return false };
+    matches!(journey.names.slot(slot).form, Form::Request { leaves: false })
 }
 
 /// `links` and `brand` hold texts.

@@ -184,6 +184,7 @@ impl<'s> Reader<'s> {
     }
 
     pub(super) fn list(&mut self, p: &P<'s>) -> Vec<Expr> {
+        self.commas_of(p);
         let mut items = Vec::new();
         for child in parts(p) {
             match child.as_rule() {

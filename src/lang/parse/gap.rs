@@ -34,6 +34,8 @@ const FOREIGN_UNITS: [(&str, &[&str]); 8] = [
 pub(super) enum Ends {
     Line,
     Block,
+    /// It is a pair, a field or a property between braces.
+    Pair,
 }
 
 /// A place in a line at which the grammar could not go on.
@@ -86,8 +88,8 @@ impl<'s> Reader<'s> {
             return;
         }
         let finding = self.gap(&gap);
-        // where the way out is said already, an example would only distract
-        if finding.fix.is_some() || finding.primary.text.starts_with("did you mean") {
+        // where the way out is said already, an example would only distract; a pair is no statement, whatever it is called
+        if ends == Ends::Pair || finding.fix.is_some() || finding.primary.text.starts_with("did you mean") {
             self.tell(finding);
             return;
         }
@@ -96,11 +98,7 @@ impl<'s> Reader<'s> {
             Some(form) if finding.help.is_none() => finding.help(format!("it looks like this: `{form}`")),
             _ => finding,
         };
-        // A field may be called like the beginning of another line.
-        let head = first_word(text);
-        let is_field =
-            text.trim_start().strip_prefix(head).is_some_and(|rest| rest.trim_start().starts_with(':'));
-        self.tell(if is_field { finding } else { with_form(finding, head, place) });
+        self.tell(with_form(finding, first_word(text), place));
     }
 
     fn gap(&mut self, gap: &Gap<'_>) -> Diagnostic {
@@ -109,6 +107,9 @@ impl<'s> Reader<'s> {
         if found.is_empty() {
             let end = start + before.len();
             let here = self.place(end, end);
+            if let Some(finding) = self.part_missing(gap, here) {
+                return finding;
+            }
             let message = format!("expected {} after `{}`", gap.list(), tail_of(before));
             return Diagnostic::new(Code::E0001, here, message).label("missing here");
         }
@@ -124,6 +125,9 @@ impl<'s> Reader<'s> {
                 format!("`{found}` is a typographic quote without a partner"),
             )
             .label("a text stands between `\"` and `\"`");
+        }
+        if let Some(finding) = self.pause_of(gap, here).or_else(|| self.part_missing(gap, here)) {
+            return finding;
         }
         if gap.wants_name() && super::words::is_reserved(found) && !CLAUSES.contains(&found) {
             let better = better_name(found, text);
@@ -165,7 +169,7 @@ impl<'s> Reader<'s> {
         let unit = gap.wanted.contains(&Expected::Thing("a unit of time")).then(|| unit_of(found)).flatten();
         // what is a word of the language is not misspelt
         let near = || did_you_mean(found, gap.candidates()).filter(|_| !super::words::is_reserved(found));
-        if let Some(meant) = unit.or_else(near) {
+        if let Some(meant) = unit.or_else(|| gap.in_german()).or_else(near) {
             finding.primary.span = here;
             finding = finding.label(format!("did you mean `{meant}`?"));
             let title = format!("write `{meant}`");
@@ -412,6 +416,17 @@ impl Gap<'_> {
 
     fn wants_name(&self) -> bool {
         self.things().iter().any(|t| t.contains("name") || *t == "a value" || *t == "a moment")
+    }
+
+    /// The word that may stand here and is written in German.
+    fn in_german(&self) -> Option<&'static str> {
+        let candidates = self.candidates();
+        let takes = |ours: &str| {
+            let first = first_word(ours);
+            let word = self.wanted.iter().any(|one| matches!(one, Expected::Word(word) if *word == first));
+            word || candidates.iter().any(|one| first_word(one) == first)
+        };
+        super::german::meant(self.found).iter().copied().find(|ours| takes(ours))
     }
 
     /// Words that a misspelt one may have been.

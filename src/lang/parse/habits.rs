@@ -73,6 +73,9 @@ fn two_numbers(text: &str) -> Option<(&str, &str, usize)> {
     (!low.is_empty() && !high.is_empty()).then_some((low, high, end))
 }
 
+/// Words before a name that is given.
+const NAMED: [&str; 9] = ["journey", "event", "segment", "stage", "split", "variant", "task", "team", "case"];
+
 /// What a message can report, as one might forget the point before it.
 const OUTCOMES: [&str; 9] =
     ["sent", "delivered", "opened", "clicked", "bounced", "complained", "replied", "failed", "happened"];
@@ -90,6 +93,9 @@ impl<'s> Reader<'s> {
             .or_else(|| self.part_missing(gap, here))
             .or_else(|| self.comparison(gap, here))
             .or_else(|| self.range(gap))
+            .or_else(|| self.share_in_words(gap))
+            .or_else(|| self.time_without_event(gap, here))
+            .or_else(|| self.other_word(gap, here))
     }
 
     /// `score: number 0 to 10`, `number(0..10)`, `decimal between 1 and 5`.
@@ -106,6 +112,116 @@ impl<'s> Reader<'s> {
                 .label(format!("write `{range}`"))
                 .fix(format!("write `{range}`"), place, format!(" {range}")),
         )
+    }
+
+    /// `variant a 50 percent`, `discount: 10 percent`.
+    fn share_in_words(&self, gap: &Gap<'_>) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        let is_share = matches!(
+            gap.found.to_lowercase().as_str(),
+            "percent" | "percents" | "pct" | "per_cent" | "prozent" | "procent"
+        );
+        if !is_share || !before.ends_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let place = self.place(gap.start + before.len(), gap.start + gap.at + gap.found.len());
+        let here = self.place(gap.start + gap.at, gap.start + gap.at + gap.found.len());
+        Some(Diagnostic::new(Code::E0001, here, "a share is written with `%`").label("write `%`").fix(
+            "write `%`",
+            place,
+            "%",
+        ))
+    }
+
+    /// `resume marketing`, `pause marketing until exit`.
+    pub(super) fn pause_of(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        if before == "resume" {
+            return Some(
+                Diagnostic::new(Code::E0007, self.rest(gap), "`resume` takes nothing behind it")
+                    .label("left over")
+                    .help(
+                        "`resume` ends a handler and goes on where it interrupted; a pause ends by itself, \
+                         after its `for` or `until`: `pause marketing for 14 days`",
+                    ),
+            );
+        }
+        if first_word(gap.text) == "pause" && gap.found == "exit" {
+            return Some(
+                Diagnostic::new(
+                    Code::E0001,
+                    here,
+                    "a pause does not end with the journey: it holds for all journeys",
+                )
+                .label("not a moment")
+                .help(
+                    "say how long: `pause marketing for 14 days`, `pause marketing until 2027-01-01` \
+                         or `pause marketing forever`",
+                ),
+            );
+        }
+        None
+    }
+
+    /// Words that are right elsewhere: `call x to TEAM`, `reenter once`, `enter daily`, `if order_placed within 30 days`.
+    fn other_word(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        let before = gap.text[..gap.at].trim_end();
+        let write = |message: String, word: &str| {
+            let title = format!("write `{word}`");
+            Some(Diagnostic::new(Code::E0001, here, message).label(title.clone()).suggest(title, here, word))
+        };
+        let verb = first_word(gap.text);
+        match (verb, gap.found) {
+            ("call", "to") => write("a call is made `by` a team".to_owned(), "by"),
+            ("assign", "by") => write("work is assigned `to` a team".to_owned(), "to"),
+            ("reenter", "once") => write("whoever enters once does not enter again".to_owned(), "never"),
+            ("enter", "daily") if before == "enter" => {
+                write("what comes again begins with `every`".to_owned(), "every day")
+            }
+            ("enter", "month" | "monthly" | "year" | "yearly" | "week" | "weekly" | "hour" | "hourly") => {
+                let help = match gap.found {
+                    "year" | "yearly" => {
+                        "for a date of each contact write `enter every anniversary of contact.ATTRIBUTE at 09:00 contact time`"
+                    }
+                    "week" | "weekly" => "name the day: `enter every monday at 09:00 contact time`",
+                    _ => {
+                        "write `enter cron \"0 9 1 * *\" contact time`: minute, hour, day of the month, month, day of the week"
+                    }
+                };
+                Some(
+                    Diagnostic::new(Code::E0001, here, format!("`{}` is no day", gap.found))
+                        .label("not a day of the week")
+                        .help(help),
+                )
+            }
+            ("expect", "with") => Some(
+                Diagnostic::new(
+                    Code::E0007,
+                    self.rest(gap),
+                    "what goes along is compared for messages alone",
+                )
+                .label("left over")
+                .help(format!(
+                    "write `{before}`; values stand behind `expect send CHANNEL TEMPLATE with {{ … }}`"
+                )),
+            ),
+            ("if", "within" | "since" | "ever") => {
+                let event = before.rsplit(char::is_whitespace).next()?;
+                let is_name = event.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                is_name.then(|| {
+                    Diagnostic::new(Code::E0001, here, "the past of a contact is asked with `any(…)`")
+                        .label("not part of a condition")
+                        .help(format!("write `any({event} within 30 days)`, or `none({event} ever)`"))
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// `wait 3 days { on timeout { … } }`, `wait up to 3 days for x as y on timeout { … }`.
+    fn time_without_event(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+        (first_word(gap.text) == "wait" && gap.found == "on" && gap.text[gap.at..].contains("timeout"))
+            .then(|| timeout_outside(gap.text[..gap.at].trim_end(), here))
     }
 
     /// `wait ten days`, `until one day before …`.
@@ -139,6 +255,32 @@ impl<'s> Reader<'s> {
         match (before, gap.found) {
             ("wait" | "lasts" | "repeat", "max" | "maximum" | "maximal" | "most" | "within") => {
                 write("the longest time stands after `up to`", "up to")
+            }
+            ("wait" | "lasts" | "repeat", "bis") => {
+                let after = gap.text[gap.at..].trim_start_matches("bis").trim_start();
+                let up = after.strip_prefix("zu ").unwrap_or(after);
+                let is_length = up.starts_with(|c: char| c.is_ascii_digit())
+                    && !up.split_whitespace().next().is_some_and(|first| first.contains([':', '-']));
+                if !is_length && !after.starts_with("zu ") {
+                    return None;
+                }
+                let length = gap.text[gap.at..].len() - up.len();
+                let place = self.place(gap.start + gap.at, gap.start + gap.at + length);
+                let here = self.place(gap.start + gap.at, gap.start + gap.at + length - 1);
+                Some(
+                    Diagnostic::new(Code::E0001, here, "the longest time stands after `up to`")
+                        .label("did you mean `up to`?")
+                        .suggest("write `up to`", place, "up to "),
+                )
+            }
+            ("wait for", number) if number.starts_with(|c: char| c.is_ascii_digit()) => {
+                let at = gap.start + "wait ".len();
+                let (word, gone) = (self.place(at, at + 3), self.place(at, gap.start + gap.at));
+                Some(
+                    Diagnostic::new(Code::E0001, word, "a wait for time alone is written without `for`")
+                        .label("leave it out")
+                        .fix("leave it out", gone, ""),
+                )
             }
             ("enter", "if") => write("a condition that lets people in stands after `when`", "when"),
             (_, "for") if before.starts_with("wait for ") => Some(
@@ -195,8 +337,13 @@ impl<'s> Reader<'s> {
         }
         let article = before.rsplit(' ').find(|word| matches!(*word, "a" | "an" | "the"))?;
         let at = article.as_ptr() as usize - gap.text.as_ptr() as usize;
+        // What stands in quotes is nobody's grammar.
+        if before[..at].matches('"').count() % 2 == 1 {
+            return None;
+        }
         // A name may be as short.
-        if before[..at].trim_end().ends_with(" as") {
+        let head = before[..at].split_whitespace().next_back().unwrap_or("");
+        if head == "as" || NAMED.contains(&head) {
             return None;
         }
         let place = self.place(gap.start + at, gap.start + at + article.len());
@@ -274,10 +421,10 @@ impl<'s> Reader<'s> {
         if is_name(name) && matches!(head, "for" | "on" | "when" | "if") && OUTCOMES.contains(&gap.found) {
             return write("a result stands after a point".to_owned(), format!("{name}.{}", gap.found));
         }
-        let names = matches!(
-            head,
-            "as" | "journey" | "event" | "segment" | "stage" | "split" | "variant" | "task" | "team"
-        );
+        // `team sales hours …` has lost its braces
+        let is_property =
+            matches!(gap.found, "hours" | "script" | "outcomes" | "answers" | "sends" | "address");
+        let names = (head == "as" || NAMED.contains(&head)) && !is_property;
         let is_word = gap.candidates().iter().any(|word| did_you_mean(gap.found, [*word]).is_some());
         if !names || !is_name(name) || !is_name(gap.found) || is_word {
             return None;
@@ -286,7 +433,7 @@ impl<'s> Reader<'s> {
     }
 
     /// `send miss_you as x`, `send email x { a: 1 }`, `with a: 1`, `journey "Win back" {`.
-    fn part_missing(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
+    pub(super) fn part_missing(&self, gap: &Gap<'_>, here: Span) -> Option<Diagnostic> {
         let before = gap.text[..gap.at].trim_end();
         let verb = first_word(gap.text);
         let after = gap.text[gap.at..].trim_start();
@@ -301,6 +448,15 @@ impl<'s> Reader<'s> {
             return Some(
                 Diagnostic::new(Code::E0001, self.place(at - template.len(), at), "by which channel?")
                     .label(format!("write `send email {template}`, say")),
+            );
+        }
+        if let (["expect", "send", template], true) =
+            (words.as_slice(), matches!(gap.found, "" | "at" | "with" | "to"))
+        {
+            let at = gap.start + before.len();
+            return Some(
+                Diagnostic::new(Code::E0001, self.place(at - template.len(), at), "by which channel?")
+                    .label(format!("write `expect send email {template}`, say")),
             );
         }
         if gap.found == "{"
@@ -364,5 +520,30 @@ impl<'s> Reader<'s> {
         (is_open || word == last).then(|| {
             Diagnostic::new(Code::E0001, here, format!("there is no comparison `{word}`")).help(*help)
         })
+    }
+}
+
+/// `on timeout` behind a wait that has no list of events.
+pub(super) fn timeout_outside(wait: &str, here: Span) -> Diagnostic {
+    let finding = Diagnostic::new(
+        Code::E0007,
+        here,
+        "`on timeout` stands in the braces of a wait, below its `when` lines",
+    )
+    .label("left over");
+    let rest = wait.strip_prefix("wait up to ").unwrap_or("");
+    match rest.split_once(" for ") {
+        Some((limit, event)) => {
+            let (event, name) = event.split_once(" as ").unwrap_or((event, "NAME"));
+            let name = name.split_whitespace().next().unwrap_or("NAME");
+            finding.help(format!(
+                "write `wait up to {limit} {{ when {event} {{ … }} on timeout {{ … }} }}`, \
+                 or ask below the wait: `if {name}.missed {{ … }}`"
+            ))
+        }
+        None => finding.help(
+            "a wait for time alone just goes on with the next line; \
+             to wait for an event: `wait up to 3 days { when EVENT { … } on timeout { … } }`",
+        ),
     }
 }

@@ -168,6 +168,7 @@ impl<'s> Reader<'s> {
 
     fn one_of(&mut self, p: &P<'s>) -> TypeKind {
         if let Some(list) = part(p, Rule::enum_list) {
+            self.commas_of(&list);
             let names = |c: &P<'s>| matches!(c.as_rule(), Rule::name | Rule::word_as_name);
             return TypeKind::OneOf(parts(&list).filter(names).map(|n| self.name(&n)).collect());
         }

@@ -189,15 +189,13 @@ impl<'s> Reader<'s> {
         let cut = self.head_end(p, end);
         let text = self.text()[start..cut].trim_end();
         let head = first_word(text);
-        let is_item = cut < end
-            || super::words::ITEMS.contains(&head)
-            || did_you_mean(head, super::words::ITEMS.iter().copied()).is_some();
+        let is_item = cut < end || super::words::ITEMS.contains(&head) || item_meant(head).is_some();
         let place = if is_item && !inside_journey { Place::File } else { Place::Unknown };
         if inside_journey || Place::of(head).is_none() || !*told {
             *told |= Place::of(head).is_some();
             self.unreadable(p, place);
         }
-        let meant = did_you_mean(head, super::words::ITEMS.iter().copied());
+        let meant = item_meant(head);
         if place == Place::Unknown || matches!(meant, Some("journey" | "test" | "policy")) {
             self.read_blocks(p);
         }
@@ -260,7 +258,9 @@ impl<'s> Reader<'s> {
                 let line = self.text()[tail_start..].lines().next().unwrap_or("").trim_end();
                 let here = self.place(tail_start, (tail_start + line.len()).min(end));
                 self.tell(
-                    Diagnostic::new(Code::E0007, here, "text is left over after this").label("left over"),
+                    Diagnostic::new(Code::E0007, here, "text is left over after this")
+                        .label("left over")
+                        .help("begin a new line before it, or leave it out"),
                 );
             }
         }
@@ -292,6 +292,13 @@ impl<'s> Reader<'s> {
         let name = Name { text: name.as_str().to_owned(), span };
         Some(Field { name, ty, default: None, modifiers: Vec::new(), title: None, span })
     }
+}
+
+/// The declaration that a misspelt or a German word was meant to begin.
+fn item_meant(head: &str) -> Option<&'static str> {
+    let items = super::words::ITEMS;
+    let german = super::german::meant(head).iter().copied().find(|ours| items.contains(ours));
+    german.or_else(|| did_you_mean(head, items.iter().copied()))
 }
 
 /// The opening brace that was probably forgotten to close: the innermost whose block a brace further left closes.

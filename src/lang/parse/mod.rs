@@ -8,7 +8,7 @@
 //!    `branches`, `exprs`, `scenes` (test blocks).
 //! 4. `recover` looks at the unreadable lines one by one, `pairs` at those of records, `loose` at text between items,
 //!    `slips` at what has one obvious reading. `gap` says what was expected, `habits` knows what people write instead,
-//!    `excerpt` cuts what is shown.
+//!    `german` what they write in German, `excerpt` cuts what is shown.
 //!
 //! A statement with a mistake that has one obvious reading is put into the tree as it was meant. Any other leaves
 //! `StmtKind::Error`, then a `let` without a value for each name that it would have given, and an `if` without a
@@ -31,6 +31,7 @@ mod excerpt;
 mod exprs;
 mod figures;
 mod gap;
+mod german;
 mod habits;
 mod items;
 mod journeys;

@@ -29,6 +29,10 @@ impl<'s> Reader<'s> {
                     }
                     pairs.push((c.clone(), tail.is_none()));
                 }
+                Rule::field_next | Rule::prop_next => {
+                    let before = children[..at].last().map_or((open, open), bounds);
+                    self.comma_missing(before, c.as_span().start(), (open, bounds(p).1));
+                }
                 Rule::bad_pair if !quiet => self.unreadable_pair(c, bounds(c).1, entry),
                 Rule::stray_comma if !quiet => {
                     // commas have no place in the tree, so the whole list stays as it is
@@ -46,12 +50,37 @@ impl<'s> Reader<'s> {
         pairs
     }
 
+    /// Two values of a row stand side by side. Commas have no place in the tree, so the whole row stays as it is.
+    fn comma_missing(&mut self, (start, end): (usize, usize), next: usize, row: (usize, usize)) {
+        let after = super::excerpt::tail_of(&self.text()[start..end]).to_owned();
+        let next = super::excerpt::token(self.text()[next..].trim_start());
+        let finding = Diagnostic::new(
+            Code::E0001,
+            self.place(end, end),
+            format!("a comma is missing between `{after}` and `{next}`"),
+        )
+        .label("missing here")
+        .fix("add the comma", self.place(end, end), ",");
+        self.lost.push(self.place(row.0, row.1));
+        self.tell(finding);
+    }
+
+    /// The missing commas of a list in brackets.
+    pub(super) fn commas_of(&mut self, p: &P<'s>) {
+        let children: Vec<P<'s>> = p.clone().into_inner().collect();
+        for (before, c) in children.iter().zip(children.iter().skip(1)) {
+            if c.as_rule() == Rule::no_comma {
+                self.comma_missing(bounds(before), c.as_span().start(), bounds(p));
+            }
+        }
+    }
+
     fn unreadable_pair(&mut self, p: &P<'s>, end: usize, entry: Rule) {
         let start = bounds(p).0;
         let text = self.text()[start..end].trim_end();
         self.lost.push(self.place(start, end));
         match JourneyParser::parse(entry, text) {
-            Err(error) => self.explain(start, text, &error, Place::Unknown, Ends::Line),
+            Err(error) => self.explain(start, text, &error, Place::Unknown, Ends::Pair),
             Ok(_) => {
                 let here = self.place(start, end);
                 self.tell(Diagnostic::new(Code::E0001, here, "this cannot stand between these braces"));

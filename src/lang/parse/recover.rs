@@ -45,7 +45,7 @@ pub(super) const CLAUSES: [&str; 27] = [
 ];
 
 /// Words that other languages begin such a line with.
-const BORROWED: [(&str, &str); 22] = [
+const BORROWED: [(&str, &str); 26] = [
     ("goto", "go to"),
     ("elif", "else if"),
     ("elseif", "else if"),
@@ -68,6 +68,10 @@ const BORROWED: [(&str, &str); 22] = [
     ("otherwise", "else"),
     ("default", "else"),
     ("assert", "expect"),
+    ("random", "split"),
+    ("tag", "add"),
+    ("untag", "remove"),
+    ("notify", "send"),
 ];
 
 impl<'s> Reader<'s> {
@@ -141,12 +145,19 @@ impl<'s> Reader<'s> {
                     here,
                     format!("`{head}` goes on with a statement, but none stands before it"),
                 );
-                return Some(finding.label("left over"));
+                return Some(
+                    finding
+                        .label("left over")
+                        .help("put it behind the statement that it belongs to, or leave it out"),
+                );
             }
             return Some(self.unknown_head(start, text, head, place));
         }
         if place.has(head) || place == Place::Unknown {
             return None;
+        }
+        if head == "on" && place != Place::Journey && has_timeout(&text[head.len()..]) {
+            return Some(super::habits::timeout_outside("", here));
         }
         if head == "else" && place == Place::Race {
             return Some(
@@ -203,14 +214,21 @@ impl<'s> Reader<'s> {
         let heads = place.heads();
         let borrowed = BORROWED.iter().find(|(word, _)| *word == head).map(|(_, ours)| *ours);
         let borrowed = borrowed.filter(|ours| place.has(first_word(ours)) || place == Place::Unknown);
-        let meant = borrowed.or_else(|| did_you_mean(head, heads.iter().copied()));
+        let mut german = super::german::meant(head).iter().copied();
+        let german = german.find(|ours| place.has(first_word(ours)) || place == Place::Unknown);
+        let meant = borrowed.or(german).or_else(|| did_you_mean(head, heads.iter().copied()));
         let meant =
             meant.or_else(|| did_you_mean(head, Place::Unknown.heads()).filter(|_| place == Place::File));
         match meant {
             Some(meant) => {
                 // `strat journey x` has its second word already
                 let word = match meant.split_once(' ') {
-                    Some((first, second)) if first_word(rest) == second => first,
+                    Some((first, second))
+                        if first_word(rest) == second
+                            || super::german::meant(first_word(rest)).contains(&second) =>
+                    {
+                        first
+                    }
                     _ => meant,
                 };
                 finding.label(format!("did you mean `{meant}`?")).suggest(
@@ -219,6 +237,10 @@ impl<'s> Reader<'s> {
                     word,
                 )
             }
+            // `sonst {` on a line of its own
+            None if super::german::meant(head).contains(&"else") => finding
+                .label("did you mean `else`, behind the `}` above?")
+                .suggest("write `else`", here, "else"),
             None => match did_you_mean(head, CLAUSES) {
                 Some(clause) if place != Place::File => finding
                     .label(format!("did you mean `{clause}`, going on with the line above?"))
@@ -294,6 +316,13 @@ impl<'s> Reader<'s> {
             self.tell(super::slips::reason_first(here));
             return;
         }
+        let after = &self.text()[tail_start..end];
+        let waits = matches!(p.as_rule(), Rule::wait);
+        if waits && (next == "on" || cut <= tail_start) && has_timeout(after) {
+            let here = self.place(tail_start, tail_start + next.len().max(1));
+            self.tell(super::habits::timeout_outside(text, here));
+            return;
+        }
         if place.has(next) && next != "else" && is_line(p.as_rule()) {
             let here = self.place(tail_start, tail_start + next.len());
             let gap = self.text()[..tail_start].trim_end().len();
@@ -321,7 +350,11 @@ impl<'s> Reader<'s> {
                 ),
                 false => Diagnostic::new(Code::E0007, here, "text is left over after this"),
             };
-            self.tell(finding.label("left over"));
+            let help = match cut <= tail_start {
+                true => "leave the braces out; what happens next stands on the lines below",
+                false => "begin a new line before it, or leave it out",
+            };
+            self.tell(finding.label("left over").help(help));
             return;
         }
         match JourneyParser::parse(Rule::one_line, text) {
@@ -339,7 +372,9 @@ impl<'s> Reader<'s> {
         let here = self.place(start, start + head.len());
         if head != "else" {
             let borrowed = BORROWED.iter().find(|(word, ours)| *word == head && ours.starts_with("else"));
-            let meant = borrowed.map(|(_, ours)| *ours).or_else(|| did_you_mean(head, ["else"]))?;
+            let german = super::german::meant(head).contains(&"else").then_some("else");
+            let meant =
+                borrowed.map(|(_, ours)| *ours).or(german).or_else(|| did_you_mean(head, ["else"]))?;
             return Some(
                 Diagnostic::new(Code::E0001, here, format!("`{head}` does not go on with `if`"))
                     .label(format!("did you mean `{meant}`?"))
@@ -422,4 +457,11 @@ fn assigns(head: &str, rest: &str) -> Option<&'static str> {
         [b'=', next, ..] if *next != b'=' && !head.is_empty() => Some("let"),
         _ => None,
     }
+}
+
+/// Whether a piece of text says what happens on a timeout.
+fn has_timeout(text: &str) -> bool {
+    let text = text.trim_start_matches(['{', ' ', '\t', '\r', '\n']);
+    let text = text.strip_prefix("on").unwrap_or(text).trim_start();
+    text.starts_with("timeout")
 }

@@ -476,7 +476,19 @@ impl<'a> Scanner<'a> {
             }
         }
         let span = self.span(start, start + word.len());
+        // `für` is a word of the language, written in German
+        let german = match super::german::meant(word) {
+            [ours] if confusing.is_none() && !ours.contains(' ') => Some(*ours),
+            _ => None,
+        };
+        if let Some(ours) = german {
+            plain = ours.to_owned();
+        }
         let finding = match confusing {
+            _ if german.is_some() => {
+                Diagnostic::new(Code::E0001, span, format!("`{word}` is German, and the language is English"))
+                    .label(format!("did you mean `{plain}`?"))
+            }
             Some(c) => Diagnostic::new(
                 Code::W0004,
                 span,

@@ -259,6 +259,7 @@ impl<'s> Reader<'s> {
             self.tell_lost(
                 Diagnostic::new(Code::E0007, place, "work for people has the purpose of its journey")
                     .label("left over")
+                    .help("take it out; the line `purpose …` of the journey says it")
                     .suggest("take it out", place, ""),
             );
         }

@@ -10,6 +10,7 @@
 mod html;
 mod locales;
 mod scanner;
+mod script;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod wants;
 
 pub use html::Place;
 pub use locales::LocaleChain;
+pub use script::{ScriptValue, script_values};
 pub use wants::{Wants, is_currency, link_allowed, near_currency};
 
 use tag::Path;

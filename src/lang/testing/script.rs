@@ -144,7 +144,7 @@ impl<'t> Reader<'t, '_> {
             TestLineKind::Given(given) => self.given(given, line.span),
             TestLineKind::At { at, person, what } => self.at(at, person.as_ref(), what.as_ref(), line.span),
             TestLineKind::Expect { person, expect } => {
-                let person = person.as_ref().and_then(|name| self.person(name));
+                let person = self.expected_of(expect, person.as_ref(), line.span);
                 self.expect(expect, person, line.span);
             }
             TestLineKind::Error => {}
@@ -158,10 +158,43 @@ impl<'t> Reader<'t, '_> {
             Given::Variant { .. } => self.script.given.push(given),
             Given::Consent { person: Some(name), .. } | Given::Event { person: Some(name), .. }
                 if self.person(name).is_none() => {}
-            _ => match self.script.beats.last_mut() {
-                Some(beat) => beat.actions.push(Action { span, person: 0, what: Doing::Given(given) }),
-                None => self.script.given.push(given),
-            },
+            _ => {
+                if let Given::Consent { person: None, .. } | Given::Event { person: None, .. } = given {
+                    self.someone(None, span);
+                }
+                match self.script.beats.last_mut() {
+                    Some(beat) => beat.actions.push(Action { span, person: 0, what: Doing::Given(given) }),
+                    None => self.script.given.push(given),
+                }
+            }
+        }
+    }
+
+    /// Whom a line speaks of: the one with the name, the one without one, or the only one. Among several with names nobody
+    /// is meant by none.
+    fn someone(&mut self, person: Option<&Name>, span: Span) -> Option<usize> {
+        if let Some(name) = person {
+            return self.person(name);
+        }
+        let people = &self.script.people;
+        let unnamed = people.iter().position(|person| person.name.is_empty());
+        if unnamed.is_none() && people.len() > 1 {
+            let names: Vec<&str> = people.iter().map(|person| person.name).collect();
+            let message = format!("this test has {}, and this line does not say who is meant", and(&names));
+            let help = format!(
+                "write the name: `at … {0} event …`, `given {0} consent …`, `expect {0} contact.… is …`",
+                names[0]
+            );
+            self.findings.push(Diagnostic::new(Code::E1003, span, message).label("of whom?").help(help));
+        }
+        Some(unnamed.unwrap_or(0))
+    }
+
+    /// What happened may be expected of anybody; how somebody is, of one.
+    fn expected_of(&mut self, expect: &Expect, person: Option<&Name>, span: Span) -> Option<usize> {
+        match expect {
+            Expect::Holds(_) | Expect::Member { .. } => self.someone(person, span),
+            _ => person.and_then(|name| self.person(name)),
         }
     }
 
@@ -176,14 +209,15 @@ impl<'t> Reader<'t, '_> {
             self.findings.push(finding);
             return;
         }
-        let person = match person {
-            Some(name) => self.person(name),
-            None => Some(0),
+        let person = match what {
+            None | Some(AtWhat::Given(_)) => None,
+            Some(AtWhat::Expect(expect)) => self.expected_of(expect, person, span),
+            Some(_) => self.someone(person, span),
         };
         self.script.beats.push(Beat { at, span, actions: Vec::new(), expects: Vec::new() });
         match what {
             None => {}
-            Some(AtWhat::Expect(expect)) => self.expect(expect, person.filter(|_| self.many()), span),
+            Some(AtWhat::Expect(expect)) => self.expect(expect, person, span),
             Some(AtWhat::Given(given)) => self.given(given, span),
             Some(what) => {
                 if let Some(person) = person
@@ -193,10 +227,6 @@ impl<'t> Reader<'t, '_> {
                 }
             }
         }
-    }
-
-    fn many(&self) -> bool {
-        self.script.people.len() > 1
     }
 
     fn moment(&mut self, at: &TestTime, span: Span) -> Option<Timestamp> {
@@ -337,6 +367,14 @@ impl<'t> Reader<'t, '_> {
 
     fn steps(&self) -> impl Iterator<Item = &StepKind> {
         self.cast.all.iter().flat_map(|program| &program.steps).map(|step| &step.kind)
+    }
+}
+
+/// `ada, bo and cy`.
+fn and(names: &[&str]) -> String {
+    match names {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        names => names.concat(),
     }
 }
 

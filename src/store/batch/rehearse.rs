@@ -39,15 +39,20 @@ impl Batch {
         Ok(entered.filter_map(|note| note.journey.clone()).collect())
     }
 
-    /// Looks at one contact of the bucket; what the look asks for is loaded. `None`: it asked for too much. Reads, and writes nothing.
-    pub(in crate::store) async fn look<T>(
-        mut self,
-        conn: &mut Conn,
-        (contact, attributes): (ContactId, Fields),
-        look: impl Fn(&Facts<'_>) -> std::result::Result<T, Need>,
-    ) -> Result<Option<T>> {
+    /// A contact of the bucket is to be looked at.
+    pub(in crate::store) fn regard(&mut self, contact: ContactId, attributes: Fields) {
         self.begin(contact, false);
         self.give(contact, attributes, [].into());
+    }
+
+    /// Looks at a contact that is regarded; what the look asks for is loaded, and kept for the next look. `None`: it asked for too much.
+    /// Reads, and writes nothing.
+    pub(in crate::store) async fn look<T>(
+        &mut self,
+        conn: &mut Conn,
+        contact: ContactId,
+        look: impl Fn(&Facts<'_>) -> std::result::Result<T, Need>,
+    ) -> Result<Option<T>> {
         for _ in 0..ROUNDS {
             let need = {
                 let world = &self.contacts[&contact].world;

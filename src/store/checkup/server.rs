@@ -219,20 +219,29 @@ async fn postgres(store: &Store) -> Result<Vec<Finding>> {
 async fn clock(store: &Store) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut conn = store.read().await?;
-    let ahead = skew::measure(store).await?;
+    let ahead = skew::measure(&store.core).await?;
     if ahead.abs() > skew::MOST_MS {
-        findings
-            .push(unequal_clocks(format!("the clock of this machine is {ahead} ms ahead of the database's")));
-    }
-    let now = machine_now();
-    // Each lease was given by a clock that showed its end less the time that a lease lasts.
-    const LATEST: &str = "SELECT COALESCE(MAX(leased_until), 0) FROM workers";
-    let ahead = conn.fetch_number(LATEST, Vec::new()).await? - workers::LEASE_MS - now.0;
-    if ahead > skew::MOST_MS {
         findings.push(unequal_clocks(format!(
-            "a worker has written at a time that comes only in {} s",
-            (ahead + 999) / 1_000
+            "the clock of this machine is {} the database's",
+            skew::in_words(ahead)
         )));
+    }
+    let now = skew::micros(&mut conn).await? / 1_000;
+    for worker in workers::all(&mut conn).await?.iter().filter(|worker| worker.leased_until.0 > now) {
+        // Each lease was given by a clock that showed its end less the time that a lease lasts.
+        let ahead = worker.leased_until.0 - workers::LEASE_MS - now;
+        let (number, place) = (worker.number, &worker.place);
+        if worker.ahead_ms.abs() > skew::MOST_MS {
+            let wrong = skew::in_words(worker.ahead_ms);
+            findings.push(unequal_clocks(format!(
+                "the clock of worker {number} ({place}) is {wrong} the database's"
+            )));
+        } else if ahead > skew::MOST_MS {
+            findings.push(unequal_clocks(format!(
+                "worker {number} ({place}) has written at a time that comes only in {} s",
+                (ahead + 999) / 1_000
+            )));
+        }
     }
     if findings.is_empty() {
         findings.push(Finding::fine("clock", "the clocks agree"));
@@ -242,7 +251,10 @@ async fn clock(store: &Store) -> Result<Vec<Finding>> {
 
 fn unequal_clocks(message: String) -> Finding {
     Finding::error("clock", message)
-        .means("leases end too early or too late, so a message may be sent twice; waits end at the wrong time")
+        .means(
+            "waits end at the wrong time; on PostgreSQL a worker that is wrong by more than 5 s does nothing until it is right, on SQLite \
+             all is done by that clock",
+        )
         .help("run a time service (`chronyd`, `systemd-timesyncd`) on every machine; if the clock was set back, wait until it has caught up")
 }
 
@@ -253,7 +265,7 @@ async fn left(store: &Store, now: Timestamp) -> Result<Backlog> {
 }
 
 async fn at_work(store: &Store, left: Option<&Backlog>) -> Result<Vec<Finding>> {
-    let alive = workers::alive(&mut store.read().await?, machine_now()).await?;
+    let alive = workers::alive(&mut store.read().await?).await?;
     let is_work = left.is_some_and(|left| left.inbox + left.due + left.queued + left.leased > 0);
     if alive == 0 && is_work {
         return Ok(vec![
@@ -412,8 +424,9 @@ async fn restored(store: &Store, now: Timestamp) -> Result<Vec<Finding>> {
     Ok(vec![
         Finding::warning("restored", format!("this is a copy of another database{made}"))
             .means(format!(
-                "what was sent since is not in it: {} messages and {} timers of it may happen twice. Sending is paused when it is served",
-                copy.unsent, copy.due
+                "what was sent since is not in it: {} messages, {} inputs that nobody had read, such as events, and {} timers of it may \
+                 happen twice. Sending is paused when it is served",
+                copy.unsent, copy.inputs, copy.due
             ))
             .help("see what waits (`fahrplan status`), then `fahrplan resume`"),
     ])

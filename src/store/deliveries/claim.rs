@@ -4,7 +4,7 @@
 //! templates write it. A retry makes the same message for the same address, whatever was changed meanwhile. What was not tried after
 //! all thaws.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Kind;
@@ -71,7 +71,17 @@ impl Claimed {
     }
 }
 
-/// Leases the rows that a condition finds, in that order, and returns all that [`claimed`] reads.
+/// What [`claimed`] reads.
+macro_rules! columns {
+    () => {
+        "deliveries.id, contact, enrollment, journey, step, round, arm, kind, channel, template, purpose, transactional, \
+        wants_outcome, given, address, before_at, due_at, epoch, attempts, first_tried_at, doubtful, frozen, generation, \
+        hash, doubts_seen, cut_off"
+    };
+}
+
+/// Leases the rows that a condition finds, in that order; their ids and epochs. The rest is read after the commit: nobody waits for it
+/// then.
 macro_rules! lease {
     ($with:expr, $due:expr, $order:literal) => {
         concat!(
@@ -88,14 +98,12 @@ macro_rules! lease {
                 WHERE contacts.bucket = deliveries.bucket AND contacts.id = deliveries.contact AND contacts.merged_into IS NULL)), \
             doubtful = doubtful + CASE WHEN state = 'leased' THEN 1 ELSE 0 END \
             FROM due WHERE deliveries.bucket = $1 AND deliveries.id = due.id \
-            RETURNING deliveries.id, contact, enrollment, journey, step, round, arm, kind, channel, template, \
-            purpose, transactional, wants_outcome, given, address, before_at, due_at, epoch, attempts, \
-            first_tried_at, doubtful, frozen, generation, hash, doubts_seen, cut_off"
+            RETURNING deliveries.id, deliveries.epoch"
         )
     };
 }
 
-// After the macro, which they use.
+// After the macros, which they use.
 mod closed;
 mod letters;
 
@@ -127,16 +135,16 @@ pub async fn claim_open(store: &Store, claim: Claim, closed: &Closed) -> Result<
         if room == 0 {
             break;
         }
-        let rows = lease(&mut tx, &head, room, &claim, generation, closed).await?;
-        count += rows.len();
-        leased.push((head.bucket, rows));
+        let taken = lease(&mut tx, &head, room, &claim, generation, closed).await?;
+        count += taken.len();
+        leased.push((head.bucket, taken));
     }
     tx.commit_unannounced().await?;
     // Read and looked at after the commit, where nobody waits for it: what was withdrawn up to now counts.
     let mut conn = store.read().await?;
     let mut all: Vec<Claimed> = Vec::with_capacity(count);
-    for (bucket, rows) in leased {
-        let mut part = read_all(&mut conn, bucket, &rows, claim.now.plus_ms(claim.lease_ms)).await?;
+    for (bucket, taken) in leased {
+        let mut part = read_leased(&mut conn, bucket, &taken, claim.now.plus_ms(claim.lease_ms)).await?;
         facts::look_up(&mut conn, &deployed.catalog, &mut part).await?;
         all.append(&mut part);
     }
@@ -233,7 +241,7 @@ async fn lease(
     claim: &Claim,
     generation: i64,
     closed: &Closed,
-) -> Result<Vec<Row>> {
+) -> Result<Leased> {
     const TRANSACTIONAL: &str =
         lease!("", "bucket = $1 AND state = 'queued' AND transactional = 1 AND due_at <= $6", "due_at");
     const OTHER: &str =
@@ -247,19 +255,67 @@ async fn lease(
         (other, head.other, claim.journey_now),
     ];
     let until = claim.now.plus_ms(claim.lease_ms);
-    let mut rows = Vec::new();
+    let mut leased = Leased::new();
     for (sql, earliest, now) in parts {
-        let room = i64::try_from(room - rows.len()).unwrap_or(i64::MAX);
+        let room = i64::try_from(room - leased.len()).unwrap_or(i64::MAX);
         let Some(earliest) = earliest.filter(|at| room > 0 && *at <= now) else { continue };
         let mut args = args![head.bucket, room, claim.owner, claim.now, until, now, generation];
-        rows.extend(if closed.is_empty() {
+        let rows = if closed.is_empty() {
             tx.fetch(sql, args).await?
         } else {
             args.push(earliest.into());
             tx.fetch_rows(sql, closed.list(), &args).await?
-        });
+        };
+        for row in rows {
+            leased.insert(DeliveryId(row.i64(0)?), row.i64(1)?);
+        }
     }
-    Ok(rows)
+    Ok(leased)
+}
+
+/// Deliveries that a lease has taken, and the epoch of each.
+type Leased = BTreeMap<DeliveryId, i64>;
+
+/// What was leased. Who was merged into a contact of another bucket since has taken it along. What somebody else has claimed since is no
+/// longer ours: whoever was frozen for so long between the lease and this look.
+async fn read_leased(
+    conn: &mut Conn,
+    bucket: i64,
+    leased: &Leased,
+    leased_until: Timestamp,
+) -> Result<Vec<Claimed>> {
+    let rows = rows_of(conn, bucket, leased.keys().copied()).await?;
+    let mut found = read_all(conn, bucket, &rows, leased_until).await?;
+    if rows.len() < leased.len() {
+        let mut there = BTreeSet::new();
+        for row in &rows {
+            there.insert(DeliveryId(row.i64(0)?));
+        }
+        let missing = leased.keys().copied().filter(|id| !there.contains(id));
+        for (id, elsewhere) in super::whereabouts(conn, missing).await? {
+            let rows = rows_of(conn, elsewhere, [id].into_iter()).await?;
+            found.extend(read_all(conn, elsewhere, &rows, leased_until).await?);
+        }
+    }
+    found.retain(|claimed| leased.get(&claimed.delivery.id) == Some(&claimed.epoch));
+    Ok(found)
+}
+
+async fn rows_of(
+    conn: &mut Conn,
+    bucket: i64,
+    ids: impl ExactSizeIterator<Item = DeliveryId>,
+) -> Result<Vec<Row>> {
+    const READ: &str = concat!(
+        "WITH n(id) AS ({I}) SELECT ",
+        columns!(),
+        " FROM n CROSS JOIN deliveries WHERE deliveries.bucket = $1 AND deliveries.id = n.id"
+    );
+    let mut rows = Rows::with_capacity(ids.len());
+    for id in ids {
+        rows.push([id.into()]);
+    }
+    conn.fetch_rows(READ, rows, &args![bucket]).await
 }
 
 /// What stands in leased rows. One that cannot be read is passed over: it must not hold up the others, and shows again when its

@@ -3,14 +3,13 @@
 //! Each decision is noted in the history of its contact, with who made it. Sent again, a message keeps its identity, so the same
 //! Message-ID, and one that may have left is the same mail, byte for byte; its permission is looked at as at any try.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::record::{self, told};
+use super::record::{self, Told, told};
 use super::{Counts, SendResult, whereabouts};
 use crate::engine::world::{Note, What};
-use crate::id::{ContactId, DeliveryId, EnrollmentId};
-use crate::store::names::spelled;
+use crate::id::{ContactId, DeliveryId};
 use crate::store::sql::args;
 use crate::store::{Conn, Result, Row, Rows, Store, history, journeys};
 use crate::time::Timestamp;
@@ -56,14 +55,12 @@ pub async fn decide(
             Decision::Resend => resend(&mut tx, bucket, list).await?,
             Decision::Settle => settle(&mut tx, bucket, list, author, now).await?,
         };
-        let words = record::spell(&mut tx, &rows).await?;
-        note(&mut tx, bucket, &rows, &words, (decision, author), now).await?;
+        let all = Told::read_all(&mut tx, &rows).await?;
+        note(&mut tx, bucket, &all, (decision, author), now).await?;
         if decision == Decision::Settle {
-            tell(&mut tx, &rows, &words, now).await?;
+            tell(&mut tx, &all, now).await?;
         }
-        for row in &rows {
-            decided.insert(DeliveryId(row.i64(0)?));
-        }
+        decided.extend(all.iter().map(|told| told.id));
     }
     tx.hint_due().await?;
     tx.commit().await?;
@@ -106,8 +103,7 @@ async fn settle(tx: &mut Conn, bucket: i64, list: Rows, author: &str, now: Times
 async fn note(
     tx: &mut Conn,
     bucket: i64,
-    rows: &[Row],
-    words: &HashMap<i64, Arc<str>>,
+    all: &[Told],
     (decision, author): (Decision, &str),
     now: Timestamp,
 ) -> Result<()> {
@@ -115,30 +111,26 @@ async fn note(
         Decision::Resend => "resend".into(),
         Decision::Settle => "settle".into(),
     };
-    let mut notes = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (delivery, decision, by) = (DeliveryId(row.i64(0)?), decision.clone(), author.into());
-        let note = Note {
-            at: now,
-            enrollment: Some(EnrollmentId(row.i64(2)?)),
-            journey: Some(spelled(words, row.i64(3)?)?),
-            step: Some(spelled(words, row.i64(4)?)?),
-            round: u32::try_from(row.i64(5)?).unwrap_or(u32::MAX),
-            what: What::Decided { delivery, decision, by },
-        };
-        notes.push((ContactId(row.i64(1)?), [note]));
-    }
+    let note = |told: &Told| Note {
+        at: now,
+        enrollment: Some(told.enrollment),
+        journey: Some(told.journey.clone()),
+        step: Some(told.step.clone()),
+        round: told.round,
+        what: What::Decided { delivery: told.id, decision: decision.clone(), by: author.into() },
+    };
+    let notes: Vec<(ContactId, [Note; 1])> = all.iter().map(|told| (told.contact, [note(told)])).collect();
     let decided: Vec<(ContactId, &[Note])> =
         notes.iter().map(|(contact, note)| (*contact, note.as_slice())).collect();
     history::append(tx, bucket, &decided, now).await
 }
 
 /// Enrollments and journeys hear that it was sent, if they want to.
-async fn tell(tx: &mut Conn, rows: &[Row], words: &HashMap<i64, Arc<str>>, now: Timestamp) -> Result<()> {
+async fn tell(tx: &mut Conn, all: &[Told], now: Timestamp) -> Result<()> {
     let deployed = journeys::deployed(tx).await?;
     let mut inputs = Vec::new();
-    for row in rows {
-        record::tell(row, &SendResult::Accepted { reply: None }, &deployed, words, now, &mut inputs)?;
+    for told in all {
+        record::tell(told, &SendResult::Accepted { reply: None }, &deployed, now, &mut inputs);
     }
     record::pass_on(tx, inputs, now).await
 }

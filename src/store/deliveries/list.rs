@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::Kind;
 use crate::engine::program::Word;
-use crate::id::{ContactId, DeliveryId};
+use crate::id::{ContactId, DeliveryId, EnrollmentId};
 use crate::store::names::{self, spelled};
 use crate::store::sql::args;
-use crate::store::{Conn, Result, Row};
+use crate::store::workers::{self, Worker};
+use crate::store::{Conn, Result, Row, skew};
 use crate::time::Timestamp;
 
 /// One delivery of a contact.
@@ -32,6 +33,8 @@ pub struct Line {
     pub result: Option<String>,
     pub settled_at: Option<Timestamp>,
     pub clicked_at: Option<Timestamp>,
+    pub enrollment: EnrollmentId,
+    pub round: u32,
 }
 
 /// Which deliveries are listed.
@@ -44,6 +47,8 @@ pub enum Shown {
     /// On their way, or to be tried again.
     Again,
     Queued,
+    /// On their way at this moment.
+    Leased,
     /// Letters that wait for their batch, or are in one that is not finished.
     Waiting,
 }
@@ -53,13 +58,29 @@ pub enum Shown {
 pub struct Listed {
     pub contact: ContactId,
     pub line: Line,
+    /// Of one that is on its way.
+    pub holder: Option<Holder>,
+}
+
+/// Who is sending it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub worker: i64,
+    /// Its machine and process.
+    pub place: String,
+    /// On the machine's clock.
+    pub since: Timestamp,
+    /// When somebody else may take it.
+    pub until: Timestamp,
+    /// The worker died, or does not reach the database.
+    pub is_gone: bool,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, kind, journey, step, channel, template, purpose, due_at, state, attempts, doubtful, \
-            result, settled_at, clicked_at, contact FROM deliveries WHERE bucket = $1 AND ",
+            result, settled_at, clicked_at, contact, enrollment, round, owner, again_at FROM deliveries WHERE bucket = $1 AND ",
             $rest
         )
     };
@@ -71,24 +92,49 @@ pub async fn list(conn: &mut Conn, shown: Shown, limit: u32) -> Result<Vec<Liste
     const FAILED: &str = select!("state = 'refused' ORDER BY id LIMIT $2");
     const AGAIN: &str = select!("again_at IS NOT NULL ORDER BY again_at LIMIT $2");
     const QUEUED: &str = select!("state = 'queued' ORDER BY transactional, due_at LIMIT $2");
+    const LEASED: &str = select!("again_at IS NOT NULL AND state = 'leased' ORDER BY again_at LIMIT $2");
     const WAITING: &str = select!("batch IS NOT NULL AND settled_at IS NULL ORDER BY due_at LIMIT $2");
     let sql = match shown {
         Shown::Unknown => UNKNOWN,
         Shown::Failed => FAILED,
         Shown::Again => AGAIN,
         Shown::Queued => QUEUED,
+        Shown::Leased => LEASED,
         Shown::Waiting => WAITING,
     };
+    let holders =
+        if matches!(shown, Shown::Leased | Shown::Again) { holders(conn).await? } else { Vec::new() };
     let mut all = Vec::new();
     for bucket in 0..conn.core.settings().buckets {
         let room = u32::try_from(all.len()).map_or(0, |len| limit.saturating_sub(len));
         let rows = conn.fetch(sql, args![bucket, room]).await?;
         let lines = lines(conn, &rows).await?;
         for (row, line) in rows.iter().zip(lines) {
-            all.push(Listed { contact: ContactId(row.i64(14)?), line });
+            let holder = if line.state == "leased" { Some(holder(row, &holders)?) } else { None };
+            all.push(Listed { contact: ContactId(row.i64(14)?), line, holder });
         }
     }
     Ok(all)
+}
+
+/// All workers, and whether each is gone.
+async fn holders(conn: &mut Conn) -> Result<Vec<(Worker, bool)>> {
+    let now = skew::micros(conn).await? / 1_000;
+    let all = workers::all(conn).await?;
+    let is_gone = |worker: &Worker| worker.leased_until.0 < now;
+    Ok(all.iter().map(|worker| (worker.clone(), is_gone(worker))).collect())
+}
+
+fn holder(row: &Row, holders: &[(Worker, bool)]) -> Result<Holder> {
+    let (worker, until) = (row.i64(17)?, row.opt_at(18)?.unwrap_or(Timestamp(0)));
+    let known = holders.iter().find(|(known, _)| known.number == worker);
+    Ok(Holder {
+        worker,
+        place: known.map_or_else(String::new, |(known, _)| known.place.clone()),
+        since: until.plus_ms(-super::LEASE_MS),
+        until,
+        is_gone: known.is_none_or(|(_, is_gone)| *is_gone),
+    })
 }
 
 /// All deliveries of a contact, oldest first.
@@ -124,6 +170,8 @@ async fn lines(conn: &mut Conn, rows: &[Row]) -> Result<Vec<Line>> {
             result: row.opt_text(11)?.map(str::to_owned),
             settled_at: row.opt_at(12)?,
             clicked_at: row.opt_at(13)?,
+            enrollment: EnrollmentId(row.i64(15)?),
+            round: u32::try_from(row.i64(16)?).unwrap_or(u32::MAX),
         })
     };
     rows.iter().map(line).collect()

@@ -41,10 +41,11 @@ pub(super) use self::claim::{lease_letters, letters_as_cut, letters_of_batch};
 pub use self::counts::{Count, Outcome, counts, made, results};
 pub use self::decide::{Decision, decide};
 pub use self::facts::Person;
-pub use self::list::{Line, Listed, Shown, list, of_contact};
+pub use self::list::{Holder, Line, Listed, Shown, list, of_contact};
 pub(super) use self::receipt::{Receipt, newest_to, receipt, receipt_locked};
 pub use self::record::{
-    Finished, Recorded, SendResult, Tried, clicked, next_try, record, record_in, release_former,
+    Finished, Recorded, Released, SendResult, Tried, clicked, next_try, record, record_in, release_former,
+    release_of_the_dead,
 };
 pub(super) use self::record::{pass_on, record_all};
 
@@ -55,10 +56,13 @@ use super::sql::args;
 use super::{Arg, Conn, Result, Rows, fields, journeys, names, permissions};
 use crate::engine::world::{Delivery, NewRequest};
 use crate::id::{ContactId, DeliveryId, EnrollmentId};
-use crate::time::Timestamp;
+use crate::time::{MINUTE, Timestamp};
 
 /// In place of the number of its batch: the letter waits for one.
 const NO_BATCH: i64 = 0;
+
+/// How long a delivery is a worker's: longer than the longest wait for a reply to the final dot (600 s, RFC 5321 4.5.3.2.6).
+pub const LEASE_MS: i64 = 12 * MINUTE;
 
 /// The channel under which requests are counted and shown.
 pub const REQUEST: &str = "request";

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Counts, Kind, whereabouts};
+use super::{Claimed, Counts, Kind, whereabouts};
 use crate::clock::machine_now;
 use crate::engine::program::Word;
 use crate::engine::world::{Fields, Input, Outcome, Suppression};
@@ -11,7 +11,7 @@ use crate::id::{ContactId, DeliveryId, EnrollmentId};
 use crate::store::journeys::{self, Deployed};
 use crate::store::names::{self, spelled};
 use crate::store::sql::args;
-use crate::store::{Conn, Dialect, Result, Row, Rows, Store, inbox, permissions};
+use crate::store::{Conn, Dialect, Result, Row, Rows, Store, inbox, permissions, workers};
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::value::Value;
 
@@ -24,12 +24,90 @@ const LONGEST_TRY: i64 = 5 * DAY;
 /// What became of a claimed delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finished {
-    pub id: DeliveryId,
     pub bucket: i64,
     pub epoch: i64,
     pub result: SendResult,
     /// What was tried, if it came so far.
     pub tried: Option<Tried>,
+    of: Told,
+}
+
+impl Finished {
+    /// The end of a claim.
+    pub fn new(claimed: &Claimed, result: SendResult, tried: Option<Tried>) -> Finished {
+        Finished { bucket: claimed.bucket, epoch: claimed.epoch, result, tried, of: Told::of_claim(claimed) }
+    }
+
+    /// Which delivery.
+    pub fn id(&self) -> DeliveryId {
+        self.of.id
+    }
+}
+
+/// A delivery as those know it who are told what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    pub(super) id: DeliveryId,
+    pub(super) contact: ContactId,
+    pub(super) enrollment: EnrollmentId,
+    pub(super) journey: Word,
+    pub(super) step: Word,
+    pub(super) round: u32,
+    kind: Kind,
+    pub(super) channel: Word,
+    pub(super) template: Word,
+    wants_outcome: bool,
+    purpose: Word,
+}
+
+impl Told {
+    fn of_claim(claimed: &Claimed) -> Told {
+        let delivery = &claimed.delivery;
+        Told {
+            id: delivery.id,
+            contact: claimed.contact,
+            enrollment: delivery.enrollment,
+            journey: delivery.journey.clone(),
+            step: delivery.step.clone(),
+            round: delivery.round,
+            kind: claimed.kind,
+            channel: delivery.channel.clone(),
+            template: delivery.template.clone(),
+            wants_outcome: delivery.wants_outcome,
+            purpose: delivery.purpose.clone(),
+        }
+    }
+
+    /// Rows with the columns of `told`.
+    pub(super) async fn read_all(tx: &mut Conn, rows: &[Row]) -> Result<Vec<Told>> {
+        let mut numbers = BTreeSet::new();
+        for row in rows {
+            numbers.extend([row.i64(3)?, row.i64(4)?, row.i64(7)?, row.i64(8)?, row.i64(10)?]);
+        }
+        let words = names::spell(tx, numbers).await?;
+        rows.iter().map(|row| Told::read(row, &words)).collect()
+    }
+
+    fn read(row: &Row, words: &HashMap<i64, Arc<str>>) -> Result<Told> {
+        let word = |column: usize| spelled(words, row.i64(column)?);
+        Ok(Told {
+            id: DeliveryId(row.i64(0)?),
+            contact: ContactId(row.i64(1)?),
+            enrollment: EnrollmentId(row.i64(2)?),
+            journey: word(3)?,
+            step: word(4)?,
+            round: u32::try_from(row.i64(5)?).unwrap_or(u32::MAX),
+            kind: Kind::of(row.i64(6)?),
+            channel: word(7)?,
+            template: word(8)?,
+            wants_outcome: row.i64(9)? != 0,
+            purpose: word(10)?,
+        })
+    }
+
+    fn fields(&self) -> Fields {
+        said([&self.channel, &self.template, &self.journey, &self.purpose].map(Word::clone))
+    }
 }
 
 /// A message as it was handed over, or was about to be.
@@ -142,7 +220,7 @@ impl SendResult {
     }
 }
 
-/// What is read of a row of which something is told: see [`tell`].
+/// What is read of a row of which something is told: see [`Told`].
 macro_rules! told {
     () => {
         "deliveries.id, contact, enrollment, journey, step, round, kind, channel, template, wants_outcome, purpose"
@@ -151,8 +229,7 @@ macro_rules! told {
 pub(super) use told;
 
 // INVARIANT: the epoch is that of the claim, so nobody else has claimed it since.
-const RECORD: &str = concat!(
-    "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at, address, hash) \
+const RECORD: &str = "WITH n(id, epoch, state, again_at, due_at, tries, doubts, result, settled_at, address, hash) \
     AS ({IITIIIITITT}) \
     UPDATE deliveries SET state = n.state, again_at = n.again_at, due_at = COALESCE(n.due_at, deliveries.due_at), \
     attempts = deliveries.attempts + n.tries, doubtful = deliveries.doubtful + n.doubts, \
@@ -163,9 +240,7 @@ const RECORD: &str = concat!(
     first_tried_at = CASE WHEN deliveries.attempts + n.tries <= 0 THEN NULL ELSE deliveries.first_tried_at END \
     FROM n WHERE deliveries.bucket = $1 AND deliveries.id = n.id AND deliveries.epoch = n.epoch \
     AND deliveries.state IN ('leased', 'batched') \
-    RETURNING ",
-    told!()
-);
+    RETURNING deliveries.id, contact";
 
 /// Records results in one transaction, and tells the enrollments and journeys that want to hear of them.
 pub async fn record(store: &Store, finished: Vec<Finished>, now: Timestamp) -> Result<Recorded> {
@@ -199,9 +274,9 @@ pub(in crate::store) async fn record_all(
     }
     let mut left = Vec::new();
     for (bucket, mut all) in buckets {
-        let finished: HashMap<i64, &Finished> = all.iter().map(|one| (one.id.0, one)).collect();
+        let finished: HashMap<i64, &Finished> = all.iter().map(|one| (one.id().0, one)).collect();
         let taken = record_bucket(tx, deployed, bucket, &finished, now, inputs).await?;
-        all.retain(|one| !taken.contains(&one.id.0));
+        all.retain(|one| !taken.contains(&one.id().0));
         left.extend(all);
     }
     Ok(left)
@@ -209,10 +284,10 @@ pub(in crate::store) async fn record_all(
 
 /// Finds deliveries that went to another bucket with their contact while they were under way; how many did not.
 async fn follow(tx: &mut Conn, left: Vec<Finished>) -> Result<(usize, Vec<Finished>)> {
-    let buckets: HashMap<_, _> = whereabouts(tx, left.iter().map(|one| one.id)).await?.into_iter().collect();
+    let buckets: HashMap<_, _> = whereabouts(tx, left.iter().map(Finished::id)).await?.into_iter().collect();
     let count = left.len();
     let elsewhere = left.into_iter().filter_map(|one| {
-        let bucket = *buckets.get(&one.id)?;
+        let bucket = *buckets.get(&one.id())?;
         (bucket != one.bucket).then_some(Finished { bucket, ..one })
     });
     let moved: Vec<Finished> = elsewhere.collect();
@@ -231,7 +306,7 @@ async fn record_bucket(
     for finished in finished.values() {
         let fate = finished.result.fate();
         rows.push([
-            finished.id.into(),
+            finished.id().into(),
             finished.epoch.into(),
             fate.state.into(),
             fate.again_at.into(),
@@ -245,33 +320,44 @@ async fn record_bucket(
         ]);
     }
     let rows = tx.fetch_rows(RECORD, rows, &args![bucket]).await?;
-    let words = spell(tx, &rows).await?;
     let (mut counts, mut freed, mut taken) = (Counts::default(), Vec::new(), BTreeSet::new());
     for row in &rows {
-        let id = row.i64(0)?;
+        let (id, contact) = (row.i64(0)?, ContactId(row.i64(1)?));
         taken.insert(id);
-        let result = &finished[&id].result;
+        let Finished { of, result, .. } = finished[&id];
         let fate = result.fate();
         if fate.settled {
-            counts.add(bucket, row.i64(3)?, row.i64(7)?, row.i64(8)?, fate.state);
+            let mut numbers = [0; 3];
+            for (number, word) in numbers.iter_mut().zip([&of.journey, &of.channel, &of.template]) {
+                *number = names::intern(tx, word).await?;
+            }
+            let [journey, channel, template] = numbers;
+            counts.add(bucket, journey, channel, template, fate.state);
         }
         if matches!(result, SendResult::Cancelled { .. }) {
-            freed.push((ContactId(row.i64(1)?), DeliveryId(id)));
+            freed.push((contact, DeliveryId(id)));
         }
-        tell_fate(row, result, &fate, deployed, &words, now, inputs)?;
+        tell_fate(contact, of, result, &fate, deployed, now, inputs);
     }
     permissions::free_slots(tx, bucket, &freed).await?;
     counts.write(tx).await?;
     Ok(taken)
 }
 
-/// The words in rows of what is told.
-pub(super) async fn spell(tx: &mut Conn, rows: &[Row]) -> Result<HashMap<i64, Arc<str>>> {
-    let mut words = BTreeSet::new();
-    for row in rows {
-        words.extend([row.i64(3)?, row.i64(4)?, row.i64(7)?, row.i64(8)?, row.i64(10)?]);
-    }
-    names::spell(tx, words).await
+/// What every outcome of a message says: channel, template, journey, purpose.
+fn said(words: [Word; 4]) -> Fields {
+    let names = ["channel", "template", "journey", "purpose"].into_iter();
+    names.zip(words).map(|(name, word)| (name.into(), Value::Text(word))).collect()
+}
+
+/// The same of a row, from these columns in that order.
+pub(super) fn message_fields(
+    row: &Row,
+    columns: [usize; 4],
+    words: &HashMap<i64, Arc<str>>,
+) -> Result<Fields> {
+    let [channel, template, journey, purpose] = columns.map(|column| spelled(words, row.i64(column)?));
+    Ok(said([channel?, template?, journey?, purpose?]))
 }
 
 /// Gives contacts what they are told, if there is anything.
@@ -283,73 +369,59 @@ pub(in crate::store) async fn pass_on(
     if inputs.is_empty() { Ok(()) } else { inbox::enqueue(tx, inputs, now).await }
 }
 
-/// The inputs that follow from a result; the row has the columns of `told`.
+/// The inputs that follow from a result.
 pub(super) fn tell(
-    row: &Row,
+    told: &Told,
     result: &SendResult,
     deployed: &Deployed,
-    words: &HashMap<i64, Arc<str>>,
     now: Timestamp,
     inputs: &mut Vec<(ContactId, Input)>,
-) -> Result<()> {
-    tell_fate(row, result, &result.fate(), deployed, words, now, inputs)
+) {
+    tell_fate(told.contact, told, result, &result.fate(), deployed, now, inputs);
 }
 
+/// The contact is whose the delivery is by now.
 fn tell_fate(
-    row: &Row,
+    contact: ContactId,
+    told: &Told,
     result: &SendResult,
     fate: &Fate<'_>,
     deployed: &Deployed,
-    words: &HashMap<i64, Arc<str>>,
     now: Timestamp,
     inputs: &mut Vec<(ContactId, Input)>,
-) -> Result<()> {
-    let contact = ContactId(row.i64(1)?);
-    let channel = spelled(words, row.i64(7)?)?;
+) {
     if let SendResult::Refused { bad_address: Some(address), .. } = result {
-        let (channel, address) = (channel.clone(), address.clone());
+        let (channel, address) = (told.channel.clone(), address.clone());
         let suppression = Suppression { channel, address, reason: "bounce".into(), at: now };
         inputs.push((contact, Input::Suppress(suppression)));
     }
-    let Some(outcome) = fate.outcome else { return Ok(()) };
-    if row.i64(9)? == 0 && !deployed.hears_of(outcome) {
-        return Ok(());
+    let Some(outcome) = fate.outcome else { return };
+    if !told.wants_outcome && !deployed.hears_of(outcome) {
+        return;
     }
-    let fields = match (result, Kind::of(row.i64(6)?)) {
+    let reason = fate.reason.map(|reason| ("reason".into(), Value::text(reason)));
+    let fields = match (result, told.kind) {
         (SendResult::Answered { fields }, _) => fields.clone(),
         (_, Kind::Message) => {
-            let mut fields = message_fields(row, [7, 8, 3, 10], words)?;
-            fields.extend(fate.reason.map(|reason| ("reason".into(), Value::text(reason))));
+            let mut fields = told.fields();
+            fields.extend(reason);
             fields
         }
-        (_, Kind::Request) => {
-            fate.reason.map(|reason| ("reason".into(), Value::text(reason))).into_iter().collect()
-        }
+        (_, Kind::Request) => reason.into_iter().collect(),
     };
     let outcome = Outcome {
-        enrollment: EnrollmentId(row.i64(2)?),
-        step: spelled(words, row.i64(4)?)?,
-        round: u32::try_from(row.i64(5)?).unwrap_or(u32::MAX),
+        enrollment: told.enrollment,
+        step: told.step.clone(),
+        round: told.round,
         outcome: outcome.into(),
         at: now,
         fields,
     };
     inputs.push((contact, Input::Outcome(outcome)));
-    Ok(())
-}
-
-/// What every outcome of a message says, from these columns: channel, template, journey, purpose.
-pub(super) fn message_fields(
-    row: &Row,
-    columns: [usize; 4],
-    words: &HashMap<i64, Arc<str>>,
-) -> Result<Fields> {
-    let names = ["channel", "template", "journey", "purpose"].into_iter().zip(columns);
-    names.map(|(name, column)| Ok((name.into(), Value::Text(spelled(words, row.i64(column)?)?)))).collect()
 }
 
 /// Makes everything that a former daemon had leased due at once. Only for a store of which this process is the one daemon: what was
-/// under way when the former one died is sent again, as doubtful. On PostgreSQL others may be at work, and leases end by themselves.
+/// under way when the former one died is sent again, as doubtful. On PostgreSQL others may be at work: see [`release_of_the_dead`].
 pub async fn release_former(store: &Store) -> Result<u64> {
     if store.dialect() == Dialect::Postgres {
         return Ok(0);
@@ -360,6 +432,45 @@ pub async fn release_former(store: &Store) -> Result<u64> {
     let released = tx.exec(RELEASE, args![machine_now()]).await?;
     tx.commit().await?;
     Ok(released)
+}
+
+/// For how long somebody who died is looked for: longer than any lease of a message.
+const LOOKED_FOR_MS: i64 = 15 * MINUTE;
+
+/// Workers whose messages were let go of: number, and when the lease ended.
+pub type Released = BTreeSet<(i64, i64)>;
+
+/// Makes due at once what workers had leased that are dead by now, so that nobody waits for those leases to end; how much. It is
+/// claimed as doubtful, as after the end of its lease. A worker that was only frozen begins no send once its own lease is over, and what it
+/// tells of one that it was in the midst of is not believed.
+pub async fn release_of_the_dead(store: &Store, released: &mut Released) -> Result<u64> {
+    let dead: Vec<_> = workers::dead(store, LOOKED_FOR_MS).await?;
+    let new: Vec<_> = dead.iter().copied().filter(|dead| !released.contains(dead)).collect();
+    if new.is_empty() {
+        return Ok(0);
+    }
+    const STILL: &str = "SELECT worker FROM workers WHERE worker = $1 AND leased_until = $2 {lock}";
+    const RELEASE: &str = "WITH n(owner) AS ({I}) UPDATE deliveries SET again_at = $1 FROM n \
+        WHERE deliveries.bucket = $2 AND deliveries.again_at IS NOT NULL AND deliveries.again_at > $3 \
+        AND deliveries.state = 'leased' AND deliveries.owner = n.owner";
+    let mut tx = store.write().await?;
+    let mut rows = Rows::default();
+    for (owner, until) in new {
+        // Who has come back since is not dead; who comes back now waits for this transaction, and begins a new term.
+        if tx.fetch_first(STILL, args![owner, until]).await?.is_some() {
+            rows.push([owner.into()]);
+        }
+    }
+    let (now, mut count) = (machine_now(), 0);
+    for bucket in store.buckets() {
+        count += tx.exec_rows(RELEASE, rows.clone(), &args![now, bucket, now]).await?;
+    }
+    tx.commit_unannounced().await?;
+    *released = dead.into_iter().collect();
+    if count > 0 {
+        store.core.wake_owed();
+    }
+    Ok(count)
 }
 
 /// When to try for the next time after so many tries, with a tenth of jitter that the delivery's id decides; not before `asked`, the

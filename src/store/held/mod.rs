@@ -25,7 +25,7 @@ use crate::story::{Fate, Teller};
 use crate::time::Timestamp;
 
 /// The most events that are shown, newest first.
-const EVENTS: i64 = 1_000;
+const EVENTS: usize = 1_000;
 
 /// All that is held on one contact.
 pub struct Held {
@@ -47,6 +47,8 @@ pub struct Held {
     pub audiences: Vec<members::Membership>,
     /// Oldest first, as all the others.
     pub events: Vec<Event>,
+    /// How many events there are to show, with those that were not read.
+    pub event_count: usize,
     pub history: Vec<Note>,
     /// Purposes that rest for this person, and until when.
     pub pauses: Vec<(Word, Timestamp)>,
@@ -74,10 +76,27 @@ impl Held {
         }
     }
 
+    /// The same with the newest events alone, so many of them.
+    pub async fn recent(conn: &mut Conn, key: &str, now: Timestamp, events: usize) -> Result<Option<Held>> {
+        match contacts::by_key(conn, key).await? {
+            Some(contact) => Held::with(conn, contact, now, events.min(EVENTS)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// What is held on that contact.
     pub async fn of(conn: &mut Conn, contact: Contact, now: Timestamp) -> Result<Held> {
+        Held::with(conn, contact, now, EVENTS).await
+    }
+
+    async fn with(conn: &mut Conn, contact: Contact, now: Timestamp, most: usize) -> Result<Held> {
         let id = contact.id;
-        let mut events = events::newest(conn, id, EVENTS).await?;
+        let mut events = events::newest(conn, id, most).await?;
+        let event_count = match events.len() {
+            all if all < most => all,
+            _ if most == EVENTS => most,
+            _ => events::count(conn, id, EVENTS).await?,
+        };
         events.sort_by_key(|event| (event.occurred_at, event.id));
         let mut tasks = tasks::of_contact(conn, id).await?;
         tasks.reverse();
@@ -123,6 +142,7 @@ impl Held {
             contact,
             tasks,
             events,
+            event_count,
         })
     }
 
@@ -236,7 +256,9 @@ fn fate(line: &deliveries::Line, standing: &[brakes::Paused]) -> Fate {
         brakes::Brake::Journey(journey) => *journey == line.journey,
         brakes::Brake::Step { journey, step } => *journey == line.journey && *step == line.step,
     };
+    let request = (line.enrollment, line.step.clone(), line.round);
     Fate {
+        request: (line.kind == deliveries::Kind::Request).then_some(request),
         template: line.template.to_string(),
         channel: line.channel.to_string(),
         state: line.state.clone(),

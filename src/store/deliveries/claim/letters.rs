@@ -1,6 +1,6 @@
 //! Letters: leased for a moment, in the transaction that cuts their batch, and read again as they were then.
 
-use super::{Claim, Claimed, Closed, claimed, facts, read_all};
+use super::{Claim, Claimed, Closed, Leased, claimed, facts, read_leased};
 use crate::engine::program::{Catalog, Word};
 use crate::id::{ContactId, DeliveryId};
 use crate::store::sql::args;
@@ -19,8 +19,11 @@ pub(in crate::store) async fn lease_letters(
     let until = claim.now.plus_ms(claim.lease_ms);
     let room = i64::try_from(claim.limit).unwrap_or(i64::MAX);
     let args = args![bucket, room, claim.owner, claim.now, until, claim.journey_now, generation, channel];
-    let rows = tx.fetch_rows(Closed::LETTERS, closed.list_of_any(), &args).await?;
-    let mut leased = read_all(tx, bucket, &rows, until).await?;
+    let mut taken = Leased::new();
+    for row in tx.fetch_rows(Closed::LETTERS, closed.list_of_any(), &args).await? {
+        taken.insert(DeliveryId(row.i64(0)?), row.i64(1)?);
+    }
+    let mut leased = read_leased(tx, bucket, &taken, until).await?;
     facts::look_up(tx, catalog, &mut leased).await?;
     Ok(leased)
 }
@@ -51,10 +54,11 @@ pub(in crate::store) async fn letters_as_cut(
     conn: &mut Conn,
     letters: &[(DeliveryId, i64)],
 ) -> Result<Vec<(Claimed, Option<ContactId>)>> {
-    const LETTER: &str = "SELECT id, contact, enrollment, journey, step, round, arm, kind, channel, template, \
-        purpose, transactional, wants_outcome, given, address, before_at, due_at, epoch, attempts, \
-        first_tried_at, doubtful, frozen, generation, hash, doubts_seen, cut_off, addressee \
-        FROM deliveries WHERE bucket = $1 AND id = $2 AND batch > 0";
+    const LETTER: &str = concat!(
+        "SELECT ",
+        columns!(),
+        ", addressee FROM deliveries WHERE bucket = $1 AND id = $2 AND batch > 0"
+    );
     let mut found = Vec::with_capacity(letters.len());
     for (id, bucket) in letters {
         let Some(row) = conn.fetch_first(LETTER, args![*bucket, *id]).await? else { continue };
