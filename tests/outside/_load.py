@@ -326,6 +326,12 @@ def databases(place, default):
     return ("sqlite", "postgres") if named == "both" else (named,)
 
 
+def compare(what, seconds, promised):
+    """Says so where something took longer than was promised. Nothing fails by it: machines differ, and are busy."""
+    if seconds > promised:
+        print(f"!!! SLOWER THAN PROMISED: {what} took {seconds:.2f} s, {promised} s were promised", flush=True)
+
+
 class Load(threading.Thread):
     """Says of each contact once that it ordered and once that it joined, in batches; an item counts when it is acknowledged.
 

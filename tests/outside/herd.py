@@ -7,7 +7,7 @@ marketing mail. Meanwhile receipts are asked for; the time from the question to 
 import sys, time
 from datetime import datetime, timezone
 
-from _load import Load, argument, databases, open_house
+from _load import Load, argument, compare, databases, open_house
 
 P95_SECONDS, RECEIPTS = 2.0, 50
 HOUR = 3_600
@@ -62,13 +62,14 @@ def main(program, contacts, database):
         print(f"{database}: {contacts:,} due in one moment, all through after {advanced:.1f} s ({contacts / advanced:,.0f}/s, the last one late by as much); meanwhile {len(waits)} receipts: "
               f"median {waits[len(waits) // 2] * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms, slowest {waits[-1] * 1000:.0f} ms; {notes:,} mails of the herd came; "
               f"memory {calm:.0f} MiB before, {most:.0f} MiB at most; set up in {set_up:.0f} s; {lateness}")
-        assert p95 <= P95_SECONDS, "transactional mail waits for the herd"
+        compare("95 of 100 receipts behind the herd", p95, P95_SECONDS)
         assert most <= max(512, 1.5 * calm), "memory is not bounded"
 
 
 def first(house):
     """When the receipt of each recipient came."""
-    return {to[8:]: at for to, at in list(house.relay.came.items()) if to.startswith("receipt:")}
+    # A copy is made in one piece, which no loop over it is: the relay's thread goes on.
+    return {to[8:]: at for to, at in house.relay.came.copy().items() if to.startswith("receipt:")}
 
 
 if __name__ == "__main__":
