@@ -4,16 +4,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use super::sql::{Arg, Held, Piece, Rows, postgres_columns, sqlite_arguments};
-use super::{Error, Options, Result, Synchronous, reach};
+use super::{Error, Options, Result, Synchronous, reach, room};
 
 /// The two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,13 @@ const READERS: u32 = 3;
 
 /// The pools of connections: on SQLite one connection writes and a few read; PostgreSQL needs no such distinction.
 pub(super) enum Pools {
-    Sqlite { writer: sqlx::Pool<Sqlite>, readers: sqlx::Pool<Sqlite>, path: PathBuf },
+    Sqlite {
+        writer: sqlx::Pool<Sqlite>,
+        readers: sqlx::Pool<Sqlite>,
+        path: PathBuf,
+        /// Pages in the log before a commit folds it into the database; each connection that writes is told when it is made.
+        log: Arc<AtomicI64>,
+    },
     Postgres(sqlx::Pool<Postgres>),
 }
 
@@ -77,6 +84,16 @@ impl Pools {
         })
     }
 
+    /// From now on a commit folds the log into the database when it has so many pages; how many it was before.
+    pub(super) async fn limit_log(&self, pages: i64) -> Result<i64> {
+        let Pools::Sqlite { writer, log, .. } = self else { return Ok(pages) };
+        let before = log.swap(pages, Ordering::Relaxed);
+        if before != pages {
+            limit_log(&mut *writer.acquire().await?, pages).await?;
+        }
+        Ok(before)
+    }
+
     /// Closes all connections; SQLite folds its log into the database when the last one goes.
     pub(super) async fn close(&self) {
         match self {
@@ -105,6 +122,12 @@ async fn begin(writer: &sqlx::Pool<Sqlite>) -> Result<Transaction<'static, Sqlit
 /// How often a connection that was left in a broken transaction is replaced before its user is sent away for a moment.
 const REPLACEMENTS: u32 = 5;
 
+/// No placeholder can stand in a pragma; the number is ours.
+async fn limit_log(conn: &mut SqliteConnection, pages: i64) -> Result<(), sqlx::Error> {
+    let pragma = format!("PRAGMA wal_autocheckpoint = {pages}");
+    sqlx::raw_sql(AssertSqlSafe(pragma)).execute(conn).await.map(drop)
+}
+
 async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
     let synchronous = match options.synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
@@ -118,14 +141,16 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
         .busy_timeout(Duration::from_secs(5))
         .foreign_keys(false)
         .pragma("temp_store", "MEMORY")
-        // Pages in the log before it is folded into the database: with fewer, scattered writes are written twice too often.
-        .pragma("wal_autocheckpoint", "20000")
         .pragma("journal_size_limit", "268435456")
         .statement_cache_capacity(STATEMENTS)
         .row_buffer_size(4_096)
         .disable_statement_logging();
+    // A simulation fills no disk, and nobody looks at it.
+    let pages = if options.boundary.is_some() { room::MOST } else { room::FIRST };
+    let log = Arc::new(AtomicI64::new(pages));
     // Negative sizes are KiB.
     let open_writer = || {
+        let log = log.clone();
         PoolOptions::new()
             .max_connections(1)
             .min_connections(1)
@@ -133,6 +158,10 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
             .max_lifetime(None)
             .test_before_acquire(false)
             .acquire_timeout(options.patience)
+            .after_connect(move |conn, _| {
+                let pages = log.load(Ordering::Relaxed);
+                Box::pin(async move { limit_log(conn, pages).await })
+            })
             .connect_with(base.clone().pragma("cache_size", "-32768"))
     };
     // Several processes may create the file at once, and the change to a log of writes waits for nobody.
@@ -154,7 +183,7 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
         .test_before_acquire(false)
         .acquire_timeout(options.patience)
         .connect_lazy_with(base.pragma("cache_size", "-8192").pragma("query_only", "ON"));
-    Ok(Pools::Sqlite { writer, readers, path: path.to_owned() })
+    Ok(Pools::Sqlite { writer, readers, path: path.to_owned(), log })
 }
 
 /// What we ask of every session of PostgreSQL, in its units. A process that is frozen, or whose machine is gone, must not hold a bucket:

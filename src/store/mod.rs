@@ -5,7 +5,7 @@
 //! Everything that belongs to a contact carries its bucket, which leads every key, so a hot statement names exactly one.
 //!
 //! - `sql`, `dialect`: values in, rows out; all in which the two databases differ
-//! - `reach`, `migrate`: whether the database is there; its schema, brought up to date at opening
+//! - `reach`, `migrate`, `room`: whether the database is there; its schema, brought up to date at opening; whether its disk has room
 //! - `checkup`: whether all of it is as it should be
 //! - `copy`, `home`: a copy while it is in use; whether this is one
 //! - `names`, `fields`: names as small integers, values as text
@@ -70,6 +70,7 @@ pub mod reconcile;
 pub mod rehearsal;
 pub mod rejected;
 pub mod replies;
+mod room;
 pub mod schedules;
 pub mod settings;
 pub mod skew;
@@ -128,7 +129,7 @@ pub(crate) struct Core {
     /// Keys that this process has revoked.
     keys_revoked: AtomicU64,
     lease: Arc<workers::Lease>,
-    room: reach::Room,
+    room: Arc<room::Room>,
     /// Counts up when a bucket may have something to do: the advancing loop watches it.
     due: watch::Sender<u64>,
     /// Which buckets, since the advancing loop asked last.
@@ -333,19 +334,6 @@ impl Error {
         }
     }
 
-    /// Whether nothing more has room on the disk of the database, or it fails.
-    fn is_no_room(&self) -> bool {
-        match self {
-            Error::Database(sqlx::Error::Database(error)) => match error.code().as_deref() {
-                Some("53100") => true,
-                Some(code) if code.len() < 5 => matches!(code.parse::<u32>().unwrap_or(0) & 0xff, 10 | 13),
-                _ => false,
-            },
-            Error::Database(sqlx::Error::InvalidSavePointStatement) => true,
-            _ => false,
-        }
-    }
-
     /// Says at which place it happened, where the error itself does not.
     fn at(self, place: &str) -> Error {
         match self {
@@ -375,7 +363,11 @@ impl Store {
         let settings = settings::load(&store, &options).await?;
         store.core.settings.set(settings).expect("nobody else has the store yet");
         if options.access != Access::Look {
-            workers::lease(&store.core).await?;
+            match workers::lease(&store.core).await {
+                Err(error) if room::is_made(&store.core, &error).await => workers::lease(&store.core).await?,
+                leased => leased?,
+            }
+            room::watch(&store.core);
         }
         Ok(store)
     }
@@ -398,7 +390,7 @@ impl Store {
             ids: Mutex::new(Ids::new(0)),
             keys_revoked: AtomicU64::new(0),
             lease: Arc::default(),
-            room: reach::Room::default(),
+            room: Arc::default(),
             due: watch::Sender::new(0),
             due_buckets: Mutex::default(),
             owed: watch::Sender::new(0),
@@ -529,13 +521,6 @@ impl Core {
 
     async fn read(self: &Arc<Core>) -> Result<Conn> {
         Ok(Conn::new(self.pools.read().await?, self))
-    }
-
-    /// Notes whether a write found room; where it found none, one is tried each second until it does.
-    fn note_room<T>(&self, written: &Result<T>) {
-        if self.room.note(written) {
-            self.lease.ask_for_renewal();
-        }
     }
 
     async fn write(self: &Arc<Core>) -> Result<Conn> {

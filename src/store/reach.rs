@@ -1,20 +1,17 @@
 //! Whether a database is there at all, found out before it is opened, and told in a few seconds: which one, and why not.
 //!
 //! A pool would try for long and then say no more than that it tried. Here is also where a SQLite file is made, so that only its owner
-//! can read it: the database copies the mode of the file for its log; and what is known of whether the disk of the database has room.
+//! can read it: the database copies the mode of the file for its log.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
-use tokio::time::Instant;
 
 use super::{Access, Error, Result, Store, settings};
 
@@ -24,46 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const WHY: Duration = Duration::from_millis(500);
 /// The mode of a file with personal data.
 const PRIVATE: u32 = 0o600;
-
-/// A disk on which nothing more had room is believed to have some when a write works after so long.
-const FULL: Duration = Duration::from_secs(2);
-
-/// Whether what is written has room on the disk of the database, as the last writes found it.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    is_full: AtomicBool,
-    /// When that was found last.
-    found: Mutex<Option<Instant>>,
-}
-
-impl Room {
-    /// Whether the last writes found no room.
-    pub(super) fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed)
-    }
-
-    /// Notes what became of a write; whether it found the disk full.
-    pub(super) fn note<T>(&self, written: &Result<T>) -> bool {
-        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match written {
-            Ok(_) if self.is_full.load(Ordering::Relaxed) => {
-                if found().is_none_or(|at| at.elapsed() > FULL) {
-                    self.is_full.store(false, Ordering::Relaxed);
-                    tracing::info!("the database takes again what is written");
-                }
-                false
-            }
-            Err(error) if error.is_no_room() => {
-                *found() = Some(Instant::now());
-                if !self.is_full.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "the disk of the database is full or fails: nothing can be written");
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-}
 
 /// Where a database is, for people; never with a user or a password.
 pub(super) fn place(url: &str) -> Result<String> {
@@ -129,14 +86,6 @@ impl Store {
             Err(_) => call(&self.core.url, WHY).await.and(Err(Error::Silent(within))),
         };
         answered.map_err(|error| error.at(self.place()))
-    }
-
-    /// Why nothing can be written, if the last writes found no room; somebody tries again each second.
-    pub fn refuses_writes(&self) -> Option<String> {
-        self.core
-            .room
-            .is_full()
-            .then(|| format!("the disk of {} is full, or fails: free some room", self.place()))
     }
 
     /// Where the database is, for people; without user and password.

@@ -67,7 +67,7 @@ impl Tidying {
 }
 
 /// Runs that pragma: pages in the log, and how many of them are in the database too.
-async fn checkpoint(conn: &mut Conn, pragma: &'static str) -> Result<(i64, i64)> {
+pub(super) async fn checkpoint(conn: &mut Conn, pragma: &'static str) -> Result<(i64, i64)> {
     let row = conn.fetch_first(pragma, Vec::new()).await?;
     row.map_or(Ok((0, 0)), |row| Ok((row.i64(1)?, row.i64(2)?)))
 }

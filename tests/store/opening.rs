@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fahrplan::store::{Arg, Error, Store, names};
 
-use super::on_all;
+use super::{on_all, on_both};
 
 #[test]
 fn a_database_is_created_once_and_keeps_its_settings() {
@@ -143,5 +143,54 @@ fn a_full_disk_passes_by() {
         // A connection that was replaced has no limit any more; one that was not is given room.
         _ = write("PRAGMA max_page_count = 1000000", Vec::new()).await;
         fill(1_000).await.expect("there is room again");
+    });
+}
+
+#[test]
+fn a_write_that_finds_no_room_has_the_log_folded() {
+    on_both(async |database| {
+        if database.is_postgres() {
+            return;
+        }
+        let store = database.open().await;
+        // Held open, so that no replaced connection is the last one, which folds the log when it goes.
+        let mut reader = store.read().await.expect("a connection");
+        reader.fetch("SELECT 1", Vec::new()).await.expect("read");
+        let file = database.url().strip_prefix("sqlite:").expect("a file");
+        let length = || std::fs::metadata(file).expect("there").len();
+        const FILL: &str =
+            "INSERT INTO suppressions (address, channel, purpose, reason, at) VALUES ($1, $2, 0, $3, 0)";
+        let write = async |sql: &'static str, args: Vec<Arg>| {
+            let mut tx = store.write().await?;
+            tx.exec(sql, args).await?;
+            tx.commit().await
+        };
+        let fill =
+            async |n: i64| write(FILL, vec![n.to_string().into(), n.into(), "x".repeat(9_000).into()]).await;
+        let before = length();
+        for n in 0..10 {
+            fill(n).await.expect("there is room");
+        }
+        assert_eq!(length(), before, "so little is in the log alone");
+        // No more pages than there are.
+        write("PRAGMA max_page_count = 1", Vec::new()).await.expect("a full disk");
+        let full = async {
+            for n in 10.. {
+                if fill(n).await.is_err() {
+                    break;
+                }
+            }
+        };
+        full.await;
+        assert!(store.refuses_writes().is_some());
+        let pages =
+            reader.fetch("PRAGMA page_count", Vec::new()).await.expect("read")[0].i64(0).expect("a number");
+        for _ in 0..3_000 {
+            if length() >= pages.unsigned_abs() * 4_096 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("the log is not folded: {} bytes, {pages} pages", length());
     });
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use super::{DAMAGED, Finding, Findings};
 use crate::clock::machine_now;
@@ -12,7 +11,7 @@ use crate::store::backlog::{self, Backlog};
 use crate::store::dialect::Pools;
 use crate::store::sql::args;
 use crate::store::templates::{self, Manifest};
-use crate::store::{Result, Store, brakes, counts, home, journeys, migrate, rejected, skew, workers};
+use crate::store::{Result, Store, brakes, counts, home, journeys, migrate, rejected, room, skew, workers};
 use crate::time::{MINUTE, Timestamp};
 
 /// What waits for longer than this, nobody works on.
@@ -27,7 +26,7 @@ pub(super) async fn look(store: &Store, now: Timestamp, deep: bool, findings: &m
         Pools::Sqlite { path, .. } => {
             findings.take("database", sqlite(store, path).await);
             findings.take("database.damage", damage(store, deep).await);
-            findings.take("database.room", Ok(room(path).await));
+            findings.take("database.room", Ok(free(path).await));
         }
         Pools::Postgres(_) => findings.take("database", postgres(store).await),
     }
@@ -62,9 +61,7 @@ async fn sqlite(store: &Store, path: &Path) -> Result<Vec<Finding>> {
                 .help("let nothing but fahrplan open the file; it sets both"),
         );
     }
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let bytes = std::fs::metadata(&log).map_or(0, |file| file.len());
+    let bytes = room::bytes_of(&room::log_of(path));
     if bytes > LOG_BYTES {
         findings.push(
             Finding::warning("database.log", format!("the log of writes has {} MB", bytes >> 20))
@@ -97,9 +94,8 @@ async fn damage(store: &Store, deep: bool) -> Result<Vec<Finding>> {
 }
 
 /// Room on the disk, as `df` tells it.
-async fn room(path: &Path) -> Vec<Finding> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Some((all, free)) = disk(folder).await else {
+async fn free(path: &Path) -> Vec<Finding> {
+    let Some((all, free)) = room::disk(path).await else {
         return vec![Finding::fine(
             "database.room",
             "nobody can tell how much room there is (`df` is not there)",
@@ -115,17 +111,6 @@ async fn room(path: &Path) -> Vec<Finding> {
         ];
     }
     vec![Finding::fine("database.room", message)]
-}
-
-/// Bytes of the file system, and free ones.
-async fn disk(folder: &Path) -> Option<(u64, u64)> {
-    let asked = tokio::process::Command::new("df").arg("-Pk").arg(folder).output();
-    let told = tokio::time::timeout(Duration::from_secs(5), asked).await.ok()?.ok()?;
-    let text = String::from_utf8(told.stdout).ok()?;
-    let mut figures =
-        text.lines().nth(1)?.split_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok());
-    let (all, _, free) = (figures.next()?, figures.next()?, figures.next()?);
-    Some((all << 10, free << 10))
 }
 
 // ---------------------------------------------------------------- PostgreSQL
