@@ -72,8 +72,8 @@ fn as_json(listed: &Listed) -> serde_json::Value {
     let Listed { contact, line, holder } = listed;
     let holder = holder.as_ref().map(|holder| {
         json!({
-            "worker": holder.worker, "place": holder.place, "gone": holder.is_gone, "since": holder.since.to_string(),
-            "until": holder.until.to_string(),
+            "worker": holder.worker, "place": holder.place, "gone": holder.is_gone,
+            "since": holder.since.map(|at| at.to_string()), "until": holder.until.to_string(),
         })
     });
     json!({
@@ -90,7 +90,8 @@ fn in_words(found: &[Listed], limit: u32) -> String {
     }
     let row = |listed: &Listed| {
         let Listed { contact, line, holder } = listed;
-        let why = holder.as_ref().map(held_by).or_else(|| line.result.clone()).unwrap_or_default();
+        let held = holder.as_ref().map(|holder| held_by(holder, line.attempts));
+        let why = held.or_else(|| line.result.clone()).unwrap_or_default();
         [
             line.id.to_string(),
             line.state.clone(),
@@ -115,15 +116,19 @@ fn in_words(found: &[Listed], limit: u32) -> String {
     text
 }
 
-/// Who is sending it, since when, and what follows if that is nobody any more.
-fn held_by(holder: &Holder) -> String {
+/// Who is sending it, since when if that is known, and what follows if that is nobody any more.
+fn held_by(holder: &Holder, attempts: i64) -> String {
     let clock = |at: Timestamp| at.to_string().chars().skip(11).take(8).collect::<String>();
     let Holder { worker, place, since, until, is_gone } = holder;
     let who =
         if place.is_empty() { format!("worker {worker}") } else { format!("worker {worker} ({place})") };
-    match is_gone {
-        true => format!("{who} had it and is gone; another one takes it by {} at the latest", clock(*until)),
-        false => format!("{who} sends it since {}", clock(*since)),
+    match since {
+        _ if *until <= machine_now() => format!("{who} had it; whoever is there takes it now"),
+        _ if *is_gone => {
+            format!("{who} had it and is gone; another one takes it by {} at the latest", clock(*until))
+        }
+        Some(since) => format!("{who} sends it since {}", clock(*since)),
+        None => format!("{who} sends it, at try {attempts}"),
     }
 }
 
@@ -173,4 +178,30 @@ fn read(text: &str) -> Result<DeliveryId, Failure> {
         Failure::usage(format!("`{text}` is no delivery"))
             .help("an id is `dl_` and 13 letters, as `fahrplan deliveries list` shows it")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_who_sends_is_not_said() {
+        let now = machine_now();
+        let (since, until) = ("2026-05-04T10:00:07Z".parse().expect("a time"), now.plus_ms(60_000));
+        let holder =
+            Holder { worker: 3, place: "desk:17".to_owned(), since: Some(since), until, is_gone: false };
+        assert_eq!(held_by(&holder, 1), "worker 3 (desk:17) sends it since 10:00:07");
+        assert_eq!(
+            held_by(&Holder { since: None, ..holder.clone() }, 2),
+            "worker 3 (desk:17) sends it, at try 2"
+        );
+        let gone = Holder { is_gone: true, ..holder.clone() };
+        let words = held_by(&gone, 1);
+        assert!(
+            words.starts_with("worker 3 (desk:17) had it and is gone; another one takes it by "),
+            "{words}"
+        );
+        let let_go = Holder { until: now, ..gone };
+        assert_eq!(held_by(&let_go, 1), "worker 3 (desk:17) had it; whoever is there takes it now");
+    }
 }

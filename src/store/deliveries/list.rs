@@ -68,9 +68,9 @@ pub struct Holder {
     pub worker: i64,
     /// Its machine and process.
     pub place: String,
-    /// On the machine's clock.
-    pub since: Timestamp,
-    /// When somebody else may take it.
+    /// On the machine's clock; known of the first try alone.
+    pub since: Option<Timestamp>,
+    /// When somebody else may take it: at once where it was let go of.
     pub until: Timestamp,
     /// The worker died, or does not reach the database.
     pub is_gone: bool,
@@ -80,7 +80,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, kind, journey, step, channel, template, purpose, due_at, state, attempts, doubtful, \
-            result, settled_at, clicked_at, contact, enrollment, round, owner, again_at FROM deliveries WHERE bucket = $1 AND ",
+            result, settled_at, clicked_at, contact, enrollment, round, owner, again_at, first_tried_at FROM deliveries WHERE bucket = $1 AND ",
             $rest
         )
     };
@@ -131,7 +131,7 @@ fn holder(row: &Row, holders: &[(Worker, bool)]) -> Result<Holder> {
     Ok(Holder {
         worker,
         place: known.map_or_else(String::new, |(known, _)| known.place.clone()),
-        since: until.plus_ms(-super::LEASE_MS),
+        since: if row.i64(9)? == 1 { row.opt_at(19)? } else { None },
         until,
         is_gone: known.is_none_or(|(_, is_gone)| *is_gone),
     })
