@@ -28,6 +28,7 @@ use fahrplan::store::{Store, advance_bucket, contacts, exports, members, reconci
 use fahrplan::time::{DAY, HOUR, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::{fahrplan, project_on};
 use crate::engine::build::{fields, text};
 use crate::outbound::{Seen, server};
 use crate::store::{Database, on_all, on_both, who};
@@ -579,6 +580,187 @@ fn a_batch_in_many_parts_goes_on_where_it_was_and_can_be_told_again() {
         assert!(!held, "a batch that is done is held by nobody");
         let made = shop.teller().again(&batch, &CancellationToken::new()).await.expect("told again");
         assert_eq!((made.calls, network.known().len()), (3, count), "each part under its own key");
+    });
+}
+
+/// What came in the calls of a batch, in their order: each part with those who go and those who come.
+fn parts_of(all: &[Seen], batch: &str) -> Vec<(u64, Vec<String>, Vec<String>)> {
+    let said = |seen: &Seen| serde_json::from_str::<serde_json::Value>(&seen.body).expect("JSON");
+    let hashes = |one: &serde_json::Value| {
+        ["email", "phone", "phone_e164"]
+            .map(|hash| one[hash].as_str().unwrap_or_default().to_owned())
+            .join(",")
+    };
+    let lines = |list: &serde_json::Value| list.as_array().expect("a list").iter().map(hashes).collect();
+    all.iter()
+        .map(said)
+        .filter(|said| said["batch"] == batch)
+        .map(|said| (said["part"].as_u64().expect("a number"), lines(&said["remove"]), lines(&said["add"])))
+        .collect()
+}
+
+#[test]
+fn parts_are_full_and_in_order_and_the_same_when_they_are_told_again() {
+    on_all(async |database| {
+        let (at, all) = server(async |seen: Seen| {
+            let is_late = seen.repeats == 0 && seen.body.contains("\"part\":2,");
+            if is_late { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::OK }.into_response()
+        })
+        .await;
+        let shop = Shop::calling(&database, &format!("http://{at}/lists")).await;
+        let come = async |names: &[String], phone: Option<&str>| {
+            let person = |name: &String| {
+                let mut pairs = Vec::new();
+                match phone {
+                    Some(phone) => pairs.push(("phone", text(phone))),
+                    None => pairs.push(("email", text(&format!("{name}@example.org")))),
+                }
+                Person { who: who(name), attributes: fields(&pairs), consents: vec![consent(true, shop.now)] }
+            };
+            let people: Vec<_> = names.iter().map(person).collect();
+            import::contacts(&shop.store, &people, shop.now).await.expect("imported");
+        };
+        let happens = async |names: &[String], event: &str| {
+            let item = |name: &String| {
+                let (id, at) = (0, shop.now);
+                let sku = if event == "viewed" { fields(&[("sku", text("s1"))]) } else { fields(&[]) };
+                let event = Event {
+                    id,
+                    name: event.into(),
+                    occurred_at: at,
+                    accepted_at: at,
+                    fields: sku,
+                    quiet: false,
+                };
+                let to = To::Who(who(name));
+                Incoming { to, message_id: None, input: Incoming_::Event(event) }
+            };
+            shop.store.accept(names.iter().map(item).collect(), shop.now).await.expect("accepted");
+            shop.advance().await;
+        };
+        let names =
+            |letter: &str, count: usize| (0..count).map(|n| format!("{letter}{n}")).collect::<Vec<_>>();
+        let (first, second) = (names("a", PART - 10), names("b", PART + 20));
+        // Several have one number, in several buckets; some of them go while others come.
+        let (had, got) = (names("x", 5), names("y", 5));
+        come(&first, None).await;
+        come(&had, Some("+49 30 123456")).await;
+        happens(&first, "viewed").await;
+        happens(&had, "viewed").await;
+        assert_eq!(shop.run().await.len(), 1, "all of them have room in one call");
+        let known: BTreeSet<String> = shop.told().await.into_iter().collect();
+        assert_eq!(known.len(), PART - 10 + 1);
+
+        happens(&first, "bought").await;
+        happens(&had, "bought").await;
+        come(&second, None).await;
+        come(&got, Some("+4930123456")).await;
+        happens(&second, "viewed").await;
+        happens(&got, "viewed").await;
+        assert_eq!(shop.run().await, [], "the second part is not taken");
+        let made = shop.teller().make_all(&CancellationToken::new()).await.expect("made").remove(0);
+        assert_eq!((made.added, made.removed, made.calls), (PART + 21, PART - 10, 2), "{made:?}");
+        assert_eq!(made.added + made.removed, 2 * PART + 11);
+
+        let all = all.lock().expect("whole").clone();
+        let told = parts_of(&all, &made.name);
+        assert_eq!(told.iter().map(|part| part.0).collect::<Vec<_>>(), [1, 2, 2, 3]);
+        assert_eq!(told[1], told[2], "the same once more");
+        let keys: Vec<_> = all.iter().rev().take(4).map(|seen| &seen.headers["idempotency-key"]).collect();
+        assert!(keys[1] == keys[2] && keys[0] != keys[1] && keys[2] != keys[3]);
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        for (number, remove, add) in [&told[0], &told[2], &told[3]] {
+            assert_eq!(remove.len() + add.len(), if *number == 3 { 11 } else { PART }, "part {number}");
+            assert!(come.is_empty() || remove.is_empty(), "who goes is told first");
+            gone.extend(remove.iter().cloned());
+            come.extend(add.iter().cloned());
+        }
+        assert!(
+            gone.is_sorted_by(|a, b| a < b) && come.is_sorted_by(|a, b| a < b),
+            "each once, by their bytes"
+        );
+        let phone = format!(",{PHONE},{PHONE_PLUS}");
+        assert!(
+            known.contains(&phone) && !gone.contains(&phone) && come.contains(&phone),
+            "it is there still"
+        );
+        assert_eq!(known.iter().filter(|line| **line != phone).cloned().collect::<Vec<_>>(), gone);
+        assert_eq!(shop.told().await, come);
+    });
+}
+
+#[test]
+fn what_a_network_has_taken_is_taken_whatever_else_it_says() {
+    on_both(async |database| {
+        let (at, all) = server(async |_| (StatusCode::OK, "x".repeat(3 << 20)).into_response()).await;
+        let shop = Shop::calling(&database, &format!("http://{at}/lists")).await;
+        shop.import("ada", &[("email", "ada@example.org")], &[true]).await;
+        shop.event("ada", "viewed", "s1").await;
+        let made = shop.run().await;
+        assert_eq!((made.len(), made[0].calls), (1, 1), "{made:?}");
+        assert_eq!(all.lock().expect("whole").len(), 1);
+    });
+}
+
+#[test]
+fn whoever_moves_an_audience_to_another_network_is_told_who_stays_in_the_old_one() {
+    on_both(async |database| {
+        let dir = project_on(database.url());
+        let file = |name: &str| dir.path().join(name);
+        let write = |name: &str, text: &str| std::fs::write(file(name), text).expect("written");
+        let toml = std::fs::read_to_string(file("fahrplan.toml")).expect("read");
+        write("fahrplan.toml", &format!("{toml}[secrets]\nnetwork_file = \"network.secret\"\n"));
+        write("network.secret", "https://shop:token@network.example/lists");
+        std::fs::create_dir(file("journeys")).expect("made");
+        write("journeys/j.journey", JOURNEY);
+        write("schema.journey", SCHEMA);
+        let fine = |args: &[&str]| {
+            let ran = fahrplan(dir.path(), args);
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {}", ran.out);
+            ran.out
+        };
+        fine(&["deploy", "--yes"]);
+        let store = database.open().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let outlet = outlet(folder.path(), Others::default());
+        let shop = Shop { store, outlet, clock: JourneyClock::Machine, folder, now: machine_now() };
+        for name in ["ada", "bob"] {
+            shop.import(name, &[("email", &format!("{name}@example.org"))], &[true]).await;
+        }
+        shop.event("ada", "viewed", "s1").await;
+        assert_eq!(shop.run().await.len(), 1);
+        let list = fine(&["audiences", "list"]);
+        assert!(list.starts_with("viewers ") && !list.contains("before"), "{list}");
+
+        // Nobody stays behind where it gets another name.
+        let renamed = |text: &str| text.replace("viewers", "lookers");
+        let warned = |out: &str| out.contains("warning");
+        write("schema.journey", &called());
+        let out = fine(&["deploy", "--yes"]);
+        let wanted = "warning: `viewers` would be told by `secret:network` and no more by files, and 1 of its people would stay where it \
+                      was told so far, also when they withdraw consent; give the audience another name instead, and its next batch under \
+                      the old one takes them out there\n";
+        assert!(out.contains(wanted), "{out}");
+        assert!(!warned(&fine(&["deploy", "--yes"])), "nothing changes any more");
+        let list = fine(&["audiences", "list"]);
+        let wanted =
+            "1 line told by files before stays there, also of people who withdraw: have that list deleted.";
+        assert!(list.contains(wanted), "{list}");
+        let json: serde_json::Value =
+            serde_json::from_str(&fine(&["audiences", "list", "--format", "json"])).expect("JSON");
+        let left = &json["audiences"][0]["left_behind"];
+        assert_eq!((left["sends"].as_str(), left["lines"].as_i64()), (Some("file"), Some(1)), "{json}");
+
+        write("schema.journey", SCHEMA);
+        fine(&["deploy", "--yes"]);
+        shop.event("ada", "bought", "").await;
+        write("schema.journey", &renamed(&called()));
+        write("journeys/j.journey", &renamed(JOURNEY));
+        assert!(!warned(&fine(&["deploy", "--yes"])));
+        let made = shop.run().await;
+        assert_eq!((made.len(), made[0].added, made[0].removed), (1, 0, 1), "{made:?}");
+        let list = fine(&["audiences", "list"]);
+        assert!(list.starts_with("lookers ") && !list.contains("before"), "{list}");
     });
 }
 

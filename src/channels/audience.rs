@@ -77,29 +77,14 @@ pub fn network(url: &str) -> Result<Url, Unusable> {
     }
 }
 
-/// What one call says of a batch.
+/// What one call says of a batch: at most [`PART`] lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part<'a> {
+pub struct Part {
     /// From 1 on, of so many.
     pub number: usize,
     pub of: usize,
-    pub remove: &'a [String],
-    pub add: &'a [String],
-}
-
-/// A batch in parts, those who go first. One with nothing in it has none.
-pub fn parts<'a>(added: &'a [String], removed: &'a [String]) -> Vec<Part<'a>> {
-    let all = removed.len() + added.len();
-    let of = all.div_ceil(PART);
-    let part = |number: usize| {
-        let (from, to) = ((number - 1) * PART, (number * PART).min(all));
-        let within = |lines: &'a [String], before: usize| {
-            let at = |place: usize| place.saturating_sub(before).min(lines.len());
-            &lines[at(from)..at(to)]
-        };
-        Part { number, of, remove: within(removed, 0), add: within(added, removed.len()) }
-    };
-    (1..=of).map(part).collect()
+    pub remove: Vec<String>,
+    pub add: Vec<String>,
 }
 
 /// What stands in a call.
@@ -133,7 +118,7 @@ impl<'a> Known<'a> {
 }
 
 /// The call that tells a part of a batch. Its key is made of all that it says, so a repeat has the same one, and nothing else has.
-pub fn call(url: &Url, (audience, batch): (&str, &str), part: &Part<'_>) -> Call {
+pub fn call(url: &Url, (audience, batch): (&str, &str), part: &Part) -> Call {
     let said = Said {
         audience,
         batch,
@@ -181,24 +166,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_told_in_parts_and_who_goes_is_told_first() {
-        let lines =
-            |letter: &str, count: usize| (0..count).map(|n| format!("{letter}{n:04},,")).collect::<Vec<_>>();
-        let (added, removed) = (lines("a", PART + 3), lines("r", PART - 1));
-        let parts = parts(&added, &removed);
-        assert_eq!(
-            parts.iter().map(|part| (part.number, part.of)).collect::<Vec<_>>(),
-            [(1, 3), (2, 3), (3, 3)]
-        );
-        assert_eq!((parts[0].remove.len(), parts[0].add), (PART - 1, &added[..1]));
-        assert_eq!((parts[1].remove.len(), parts[1].add), (0, &added[1..=PART]));
-        assert_eq!((parts[2].remove.len(), parts[2].add), (0, &added[PART + 1..]));
-        assert_eq!(super::parts(&[], &[]), []);
+    fn the_key_of_a_call_is_made_of_all_that_it_says() {
+        let part = Part { number: 1, of: 3, remove: vec!["r,,".to_owned()], add: vec!["a,p,q".to_owned()] };
         let url = network("https://shop:token@network.example/lists").expect("an address");
-        let key =
-            |part: &Part<'_>| call(&url, ("viewers", "viewers-2026-12-24-1600"), part).headers[KEY].clone();
-        assert_eq!(key(&parts[0]), key(&parts[0].clone()));
-        assert_ne!(key(&parts[0]), key(&parts[1]));
+        let called = |part: &Part| call(&url, ("viewers", "viewers-2026-12-24-1600"), part);
+        assert_eq!(
+            called(&part).body.expect("a body"),
+            concat!(
+                r#"{"audience":"viewers","batch":"viewers-2026-12-24-1600","part":1,"parts":3,"#,
+                r#""remove":[{"email":"r"}],"add":[{"email":"a","phone":"p","phone_e164":"q"}]}"#
+            )
+            .as_bytes()
+        );
+        let key = |part: &Part| called(part).headers[KEY].clone();
+        assert_eq!(key(&part), key(&part.clone()));
+        assert_ne!(key(&part), key(&Part { number: 2, ..part.clone() }));
+        assert_ne!(
+            key(&part),
+            key(&Part { add: part.remove.clone(), remove: part.add.clone(), ..part.clone() })
+        );
         assert!(network("ftp://network.example").is_err() && network("network").is_err());
     }
 

@@ -53,6 +53,14 @@ struct Line {
     members: i64,
     /// People that the network was told of.
     told: i64,
+    /// By what it was told before, and how many lines stay there.
+    left_behind: Option<LeftBehind>,
+}
+
+#[derive(Serialize)]
+struct LeftBehind {
+    sends: String,
+    lines: i64,
 }
 
 #[derive(Serialize)]
@@ -76,10 +84,12 @@ async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
     let mut conn = store.read().await.map_err(world)?;
     let catalog = journeys::deployed(&mut conn).await.map_err(world)?.catalog.clone();
     let mut audiences = Vec::new();
-    for name in catalog.audiences.keys() {
+    for (name, audience) in &catalog.audiences {
         let members = members::count(&mut conn, name).await.map_err(world)?;
         let told = exports::told_of(&mut conn, name).await.map_err(world)?;
-        audiences.push(Line { name: name.to_string(), members, told });
+        let left_behind = exports::left_behind(&mut conn, name, &audience.sends).await.map_err(world)?;
+        let left_behind = left_behind.map(|(sends, lines)| LeftBehind { sends, lines });
+        audiences.push(Line { name: name.to_string(), members, told, left_behind });
     }
     let batches = exports::newest(&mut conn, limit).await.map_err(world)?;
     drop(conn);
@@ -112,8 +122,19 @@ fn in_words(listed: &Listed) -> String {
     if listed.audiences.is_empty() {
         text.push_str("No audience is deployed.\n");
     }
-    for Line { name, members, told } in &listed.audiences {
+    for Line { name, members, told, left_behind } in &listed.audiences {
         let _ = writeln!(text, "{name:<24} {members:>9} members  {told:>9} told");
+        if let Some(LeftBehind { sends, lines }) = left_behind {
+            let _ = writeln!(
+                text,
+                "{:<24} {} told {} before {} there, also of people who withdraw: have that list deleted. An audience that moves gets \
+                 another name, and its next batch empties it under the old one",
+                "",
+                counted(usize::try_from(*lines).unwrap_or(0), "line"),
+                way(sends),
+                if *lines == 1 { "stays" } else { "stay" },
+            );
+        }
     }
     for BatchLine { name, cut_at, added, removed, state, trouble, again_at, .. } in &listed.batches {
         let _ = writeln!(text, "{name:<40} {cut_at}  +{added} -{removed}  {state}");
@@ -196,6 +217,11 @@ async fn export(store: &Store, audience: &str, to: Option<&Path>) -> Outcome {
     written.map_err(|error| Failure::world(format!("{}: {error}", path.display())))?;
     print(&format!("{}: {}\n", path.display(), counted(lines.len(), "line")))?;
     Ok(Exit::Fine)
+}
+
+/// How a network is told.
+pub(super) fn way(sends: &str) -> String {
+    if sends == exports::FILE { "by files".to_owned() } else { format!("by `{sends}`") }
 }
 
 fn told(made: &Made) -> String {

@@ -5,6 +5,7 @@
 
 use std::io::IsTerminal as _;
 
+use super::audiences::way;
 use super::load::Project;
 use super::{DeployArgs, Exit, Failure, Outcome, block_on, open, print, world};
 use crate::channels::audience::network;
@@ -17,6 +18,7 @@ use crate::diagnostic::Severity;
 use crate::engine::program::{Program, StepKind, Word};
 use crate::lang::Compilation;
 use crate::store::audience;
+use crate::store::exports;
 use crate::store::journeys::{self, Deployed, Refused, Release};
 use crate::store::templates::Templates;
 use crate::store::{Access, Store};
@@ -46,6 +48,7 @@ async fn deploy(args: &DeployArgs) -> Outcome {
         return Ok(Exit::Fine);
     }
     print(&changes.iter().map(|change| format!("{change}\n")).collect::<String>())?;
+    print(&moved(&store, &compiled, &deployed).await?)?;
     if !args.yes {
         confirm()?;
     }
@@ -65,6 +68,28 @@ async fn deploy(args: &DeployArgs) -> Outcome {
     allow(&store, args).await?;
     store.close().await;
     Ok(Exit::Fine)
+}
+
+/// Warns of audiences that would be told elsewhere: nobody tells the former network who leaves.
+async fn moved(store: &Store, compiled: &Compilation, deployed: &Deployed) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (name, audience) in &compiled.catalog.audiences {
+        let Some(before) = deployed.catalog.audiences.get(name).filter(|known| known.sends != audience.sends)
+        else {
+            continue;
+        };
+        let people = exports::told_of(&mut store.read().await.map_err(world)?, name).await.map_err(world)?;
+        if people > 0 {
+            let keep =
+                if before.sends.starts_with("secret:") { " (keep that secret until then)" } else { "" };
+            let (now, before) = (way(&audience.sends), way(&before.sends));
+            text.push_str(&format!(
+                "warning: `{name}` would be told {now} and no more {before}, and {people} of its people would stay where it was told so far, also \
+                 when they withdraw consent; give the audience another name instead, and its next batch under the old one takes them out there{keep}\n"
+            ));
+        }
+    }
+    Ok(text)
 }
 
 /// Allows firings of so many people, if that is wanted.

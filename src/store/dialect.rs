@@ -1,5 +1,5 @@
 //! Everything in which SQLite and PostgreSQL differ: how they are opened, how a transaction begins, how a list of rows is
-//! written, and the clauses that lock rows or skip those which somebody else holds.
+//! written, and the clauses that lock rows or skip those which somebody else holds, or order texts by their bytes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -312,11 +312,11 @@ impl Texts {
 
     fn make(&self, sql: &str, rows: usize) -> String {
         // On SQLite a transaction that writes is alone from its beginning.
-        let [lock, skip] = match self.dialect {
-            Dialect::Sqlite => ["", ""],
-            Dialect::Postgres => ["FOR UPDATE", "FOR UPDATE SKIP LOCKED"],
+        let [lock, skip, bytes] = match self.dialect {
+            Dialect::Sqlite => ["", "", ""],
+            Dialect::Postgres => ["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "COLLATE \"C\""],
         };
-        let sql = sql.replace("{lock}", lock).replace("{skip locked}", skip);
+        let sql = sql.replace("{lock}", lock).replace("{skip locked}", skip).replace("{in bytes}", bytes);
         let Some((before, columns, after)) = hole(&sql) else { return sql };
         let (list, taken) = match self.dialect {
             Dialect::Sqlite => {

@@ -10,8 +10,11 @@
 //! Nothing but the comparison decides: a changed address is one line that goes and one that comes, and who was merged, or is in an
 //! audience that is not declared any more, is no member.
 
+mod lines;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::lines::{Line, Lines, Measure, lines, measure};
 use super::folders::batches;
 use super::sql::args;
 use super::{Conn, Result, Row, Rows, Store, fields, journeys, names, permissions};
@@ -181,7 +184,7 @@ async fn told(tx: &mut Conn, bucket: i64, audience: i64) -> Result<BTreeSet<(Con
     rows.iter().map(|row| Ok((ContactId(row.i64(0)?), row.text(1)?.to_owned()))).collect()
 }
 
-type Lines<'a> = &'a [(ContactId, String)];
+type Pairs<'a> = &'a [(ContactId, String)];
 
 /// Puts a difference into the open batch of the audience; `false`: somebody else has it.
 async fn put_in(
@@ -189,7 +192,7 @@ async fn put_in(
     (bucket, id): (i64, i64),
     (audience, sends): (&Word, Option<&str>),
     cut: &Cut<'_>,
-    (added, removed): (Lines<'_>, Lines<'_>),
+    (added, removed): (Pairs<'_>, Pairs<'_>),
 ) -> Result<bool> {
     const TELL: &str =
         "INSERT INTO audience_told (bucket, audience, contact, line) {IIIT} ON CONFLICT DO NOTHING";
@@ -256,25 +259,6 @@ pub async fn close(store: &Store, owner: i64, now: Timestamp) -> Result<()> {
 
 // ---------------------------------------------------------------- making
 
-/// The lines that a batch adds, and those that it removes, in their own order: it tells nothing of the contacts behind them.
-pub async fn lines(conn: &mut Conn, batch: i64) -> Result<[Vec<String>; 2]> {
-    const LINES: &str = "SELECT added, line FROM audience_lines WHERE bucket = $1 AND batch = $2";
-    let [mut added, mut removed] = [Vec::new(), Vec::new()];
-    for bucket in 0..conn.core.settings().buckets {
-        for row in conn.fetch(LINES, args![bucket, batch]).await? {
-            let all = if row.i64(0)? == 1 { &mut added } else { &mut removed };
-            all.push(row.text(1)?.to_owned());
-        }
-    }
-    for all in [&mut added, &mut removed] {
-        all.sort_unstable();
-        all.dedup();
-    }
-    // What another contact has brought back at once does not go.
-    removed.retain(|line| added.binary_search(line).is_err());
-    Ok([added, removed])
-}
-
 /// All that a network was told of an audience and should have now.
 pub async fn all_lines(conn: &mut Conn, audience: &str) -> Result<Vec<String>> {
     let Some(audience) = names::find(conn, audience).await? else { return Ok(Vec::new()) };
@@ -297,6 +281,15 @@ pub async fn told_of(conn: &mut Conn, audience: &str) -> Result<i64> {
         count += conn.fetch_number(COUNT, args![bucket, audience]).await?;
     }
     Ok(count)
+}
+
+/// Where else people of an audience were told of than there, and how many lines of them stay in that place, as far as its batches are kept.
+/// Nobody tells it who withdraws.
+pub async fn left_behind(conn: &mut Conn, audience: &str, sends: &str) -> Result<Option<(String, i64)>> {
+    const LEFT: &str = "SELECT sends, CAST(SUM(added - removed) AS BIGINT) FROM audience_batches \
+        WHERE audience = $1 AND sends <> $2 GROUP BY sends HAVING SUM(added - removed) > 0 ORDER BY MAX(id) DESC LIMIT 1";
+    let row = conn.fetch_first(LEFT, args![audience, sends]).await?;
+    row.map(|row| Ok((row.text(0)?.to_owned(), row.i64(1)?))).transpose()
 }
 
 /// Whether there is a newer batch of the same audience.

@@ -94,6 +94,14 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// What came back where the body says nothing that anybody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub status: u16,
+    /// How long the other side asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
 /// Why nothing came back. Texts say nothing of the URL, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
@@ -182,21 +190,28 @@ impl Guard {
 
     /// Makes a request, once.
     pub async fn ask(&self, call: Call) -> Result<Answer, Failed> {
+        let mut response = self.send(call).await?;
+        let (status, retry_after) = (response.status().as_u16(), wait(&response));
+        let body = body(&mut response).await?;
+        Ok(Answer { status, retry_after, body })
+    }
+
+    /// The same where the status alone counts: it stands, whatever becomes of the body.
+    pub async fn tell(&self, call: Call) -> Result<Told, Failed> {
+        let mut response = self.send(call).await?;
+        let told = Told { status: response.status().as_u16(), retry_after: wait(&response) };
+        // It is read so that the connection can be used again; one whose body is too large is closed.
+        _ = body(&mut response).await;
+        Ok(told)
+    }
+
+    async fn send(&self, call: Call) -> Result<Response, Failed> {
         let client = self.client(&call.url)?;
         let mut request = client.request(call.method, call.url).headers(call.headers).timeout(call.timeout);
         if let Some(body) = call.body {
             request = request.body(body);
         }
-        let mut response = request.send().await.map_err(failed)?;
-        let (status, retry_after) = (response.status().as_u16(), wait(&response));
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(failed)? {
-            if body.len() + piece.len() > LARGEST {
-                return Err(Failed::TooLarge);
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(Answer { status, retry_after, body })
+        request.send().await.map_err(failed)
     }
 
     /// The client for the host of that URL, if it may be asked at all. A name is judged when it is resolved, at each new connection.
@@ -263,6 +278,18 @@ impl Resolve for Gate {
             Ok(Box::new(found.into_iter().map(move |ip| SocketAddr::new(ip, port))) as Addrs)
         })
     }
+}
+
+/// The body of an answer, if it is no larger than anybody needs.
+async fn body(response: &mut Response) -> Result<Vec<u8>, Failed> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(failed)? {
+        if body.len() + piece.len() > LARGEST {
+            return Err(Failed::TooLarge);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 fn failed(error: reqwest::Error) -> Failed {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, HALT, Made, Teller};
-use crate::channels::audience::{call, network, parts};
-use crate::channels::guard::{Answer, Failed};
+use crate::channels::audience::{PART, Part, call, network};
+use crate::channels::guard::{Failed, Told};
 use crate::clock::machine_now;
 use crate::daemon::Way;
-use crate::store::exports::{self, Batch};
+use crate::store::exports::{self, Batch, Lines, Measure};
 use crate::time::{DAY, HOUR, SECOND};
 
 /// The pause after the first try in vain; it doubles with each, up to the longest.
@@ -19,15 +19,14 @@ const LONGEST: i64 = HOUR;
 impl Teller<'_> {
     /// Tells the network what it does not know of a closed batch.
     pub(super) async fn tell(&self, batch: &Batch, stop: &CancellationToken) -> Result<Made, Error> {
-        let [added, removed] = exports::lines(&mut self.store.read().await?, batch.id).await?;
-        let mut made = Made {
-            name: batch.name.clone(),
-            folder: None,
-            calls: 0,
-            added: added.len(),
-            removed: removed.len(),
-            was_there: false,
-        };
+        let told = usize::try_from(batch.told).unwrap_or(0);
+        let mut conn = self.store.read().await?;
+        let Measure { added, removed, after } =
+            exports::measure(&mut conn, batch.id, told.saturating_mul(PART)).await?;
+        let mut lines = Lines::of(&conn, batch.id, after.as_ref());
+        drop(conn);
+        let mut made =
+            Made { name: batch.name.clone(), folder: None, calls: 0, added, removed, was_there: false };
         let others = &self.outlet.others;
         if others.rehearse || matches!(self.outlet.way, Way::Rehearse) {
             return Ok(made);
@@ -37,22 +36,34 @@ impl Teller<'_> {
             secret.map_err(|why| not_taken(format!("the secret that names it cannot be had: {why}")))?;
         let url = network(secret.reveal())
             .map_err(|why| not_taken(format!("the secret that names it cannot be used: {why}")))?;
-        let known = usize::try_from(batch.told).unwrap_or(0);
-        for part in parts(&added, &removed).into_iter().skip(known) {
+        let of = (added + removed).div_ceil(PART);
+        for number in told + 1..=of {
             if stop.is_cancelled() || self.is_paused().await? {
                 return Err(Error::Stopped);
             }
             if batch.recorded_at.is_none() && !self.hold(batch).await? {
                 return Err(Error::Elsewhere);
             }
+            let part = self.part(&mut lines, number, of).await?;
             let call = call(&url, (&batch.audience, &batch.name), &part);
-            is_taken(others.guard.ask(call).await)?;
+            is_taken(others.guard.tell(call).await)?;
             HALT.at("taken").await;
             exports::taken(self.store, batch.id, part.number).await?;
             made.calls += 1;
             HALT.at("noted").await;
         }
         Ok(made)
+    }
+
+    /// The next lines, as one call says them: few are in memory, however large the audience.
+    async fn part(&self, lines: &mut Lines, number: usize, of: usize) -> Result<Part, Error> {
+        let mut conn = self.store.read().await?;
+        let mut part = Part { number, of, remove: Vec::new(), add: Vec::new() };
+        while part.remove.len() + part.add.len() < PART {
+            let Some(line) = lines.next(&mut conn).await? else { break };
+            if line.comes { &mut part.add } else { &mut part.remove }.push(line.text);
+        }
+        Ok(part)
     }
 
     /// Notes that a batch is tried again, and when.
@@ -78,8 +89,8 @@ fn not_taken(why: String) -> Error {
 }
 
 /// Whether a call was taken. Only 2xx says so; all else may change, if only because somebody has mended something.
-fn is_taken(answer: Result<Answer, Failed>) -> Result<(), Error> {
-    let Answer { status, retry_after, .. } = answer.map_err(|failed| not_taken(failed.to_string()))?;
+fn is_taken(told: Result<Told, Failed>) -> Result<(), Error> {
+    let Told { status, retry_after } = told.map_err(|failed| not_taken(failed.to_string()))?;
     let why = match status {
         200..=299 => return Ok(()),
         300..=399 => format!("{status}: it leads elsewhere, which is not followed"),

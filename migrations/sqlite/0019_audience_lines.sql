@@ -1,0 +1,1 @@
+-- Lines of a batch of an audience are read in the order of their bytes, a page at a time: here the key has them so.
