@@ -4,10 +4,13 @@ use fahrplan::diagnostic::{Code, Look, Sources, render_all};
 use fahrplan::lang::testing::{self, Report};
 use fahrplan::lang::{self, Compilation, Input};
 
+mod values;
+
 const SCHEMA: &str = r#"
 contact { email: email?, first_name: text?, plan: one of [free, pro] = free, tags: list of text, timezone: timezone = "Europe/Berlin" }
 event signed_up { source: text }
 event order_placed { order_id: id, value: decimal }
+event plan_chosen { plan: one of [free, pro], note: text? }
 channel email { sends "smtp", address contact.email, class message, abilities [clicks, replies] }
 channel phone { sends "desk", class task }
 team desk { hours monday to friday 09:00 to 18:00 project time }
@@ -173,62 +176,6 @@ fn no_send_and_no_more_send_are_told_with_what_came() {
     assert_eq!(
         fails(GREET, &with_given(lines)),
         ["4: `no send b`: `send email b` happened at Thu 5 Mar 10:00"]
-    );
-}
-
-#[test]
-fn values_clock_and_address_are_compared_and_the_difference_is_told() {
-    let body = r#"
-  enter on signed_up as signup
-  wait 30 minutes as moment_of_rest
-  send email c to "desk@example.org" with { code: signup.source } as hello
-  exit as done
-"#;
-    let head = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  at +1 hour expect send email c";
-    passes(body, &with_given(&format!("{head} to \"desk@example.org\" with {{ code: \"web\" }} at 10:30\n")));
-    assert_eq!(
-        fails(body, &with_given(&format!("{head} with {{ code: \"shop\" }}\n"))),
-        ["3: `send email c with { code: \"shop\" }`: on Mon 2 Mar `code` was \"web\""]
-    );
-    assert_eq!(
-        fails(body, &with_given(&format!("{head} at 10:00\n"))),
-        ["3: `send email c at 10:00`: on Mon 2 Mar it was sent at 10:30 (the contact's clock)"]
-    );
-    assert_eq!(
-        fails(body, &with_given(&format!("{head} to \"x@example.org\"\n"))),
-        ["3: `send email c to \"x@example.org\"`: on Mon 2 Mar it went to \"desk@example.org\""]
-    );
-}
-
-#[test]
-fn states_are_asked_at_their_moment() {
-    let body = r#"
-  enter on signed_up
-  set contact.plan = pro
-  add "spring" to contact.tags for 2 days
-  wait 3 days as rest
-  set contact.plan = free
-  exit as done
-"#;
-    let lines = "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  expect contact.plan is pro\n  \
-                 expect contact.tags has \"spring\"\n  expect waiting at rest\n  at +50 hours expect not (contact.tags has \"spring\")\n  \
-                 at +4 days expect contact.plan is free\n";
-    passes(body, &with_given(lines));
-    let wrong = lines
-        .replace("expect contact.plan is pro", "expect contact.plan is free")
-        .replace("at +4 days", "at +2 days and 3 hours");
-    assert_eq!(
-        fails(body, &with_given(&wrong)),
-        [
-            "3: `contact.plan is free` is not true: contact.plan is pro",
-            "7: `contact.plan is free` is not true: contact.plan is pro"
-        ]
-    );
-    let lines =
-        "  at 2026-03-02T10:00 event signed_up { source: \"web\" }\n  at +4 days expect waiting at rest\n";
-    assert_eq!(
-        fails(body, &with_given(lines)),
-        ["3: nobody waits at `rest`: nobody is in the journey at this moment"]
     );
 }
 
@@ -562,20 +509,6 @@ fn every_form_runs_as_it_is_written() {
     let report = testing::run(&compilation, &sources, &|_| true);
     let human = report.human(&sources, false);
     assert!(report.passed() && report.plays.len() == 22, "{human}");
-}
-
-#[test]
-fn moments_are_told_as_their_author_writes_them() {
-    let schema = SCHEMA.replace("event order_placed {", "event order_placed { due: moment?,");
-    let body = "  enter on order_placed as order where order.due is known\n  send email a with { due: order.due } as mail\n  exit as done";
-    let tests = "test \"t\" for j {\n  given contact { email: \"ada@example.org\" }\n  \
-                 at 2026-06-01T10:00 event order_placed { order_id: \"o\", value: 1, due: 2026-06-03T18:00 }\n  \
-                 expect send email a with { due: 2026-06-03T19:00 }\n  expect exit as done\n}";
-    let (sources, compilation) = compile_with(&schema, &journey(body, tests));
-    let human = testing::run(&compilation, &sources, &|_| true).human(&sources, false);
-    assert!(human.contains("`due` was 2026-06-03T18:00"), "{human}");
-    assert!(human.contains("with { due: 2026-06-03T18:00 }"), "{human}");
-    assert!(!human.contains("16:00"), "{human}");
 }
 
 const PAID: &str = r#"

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::advance;
 use super::budget::Purse;
-use super::program::{Catalog, EntryHow, Program, Word};
+use super::program::{Catalog, EntryHow, Program, StepKind, Word};
 use super::programs::Programs;
 use super::schedule;
 use super::world::{
@@ -72,6 +72,8 @@ pub enum Happened {
     Send(Box<Delivery>),
     Task(Box<NewTask>),
     Request(Box<NewRequest>),
+    /// What a `record` step of that journey wrote.
+    Record(Word, Box<Event>),
     /// What the enrollment had queued was withdrawn.
     Withdrawn(EnrollmentId),
 }
@@ -340,7 +342,7 @@ impl Memory {
                 let reports = self.reports_of.get(&delivery.template).unwrap_or(&self.reports);
                 open.extend(reports.iter().map(|outcome| Input::Outcome(self.reported(delivery, outcome))));
             }
-            self.write(contact, changes);
+            self.write(contact, &input, changes);
         }
         if !open.is_empty() {
             let why = "messages brought about messages without end: the rest of their reports was dropped";
@@ -413,7 +415,7 @@ impl Memory {
         }
     }
 
-    fn write(&mut self, contact: ContactId, changes: Changes) {
+    fn write(&mut self, contact: ContactId, input: &Input, changes: Changes) {
         for change in &changes.enrollments {
             let id = change.after.id;
             let wake_at = if change.gone { Timestamp::NEVER } else { change.after.wake_at };
@@ -433,6 +435,8 @@ impl Memory {
         }
         let at = self.now;
         let mut log = |what| self.log.push(Logged { at, contact, what });
+        let heard = |event: &&Event| matches!(input, Input::Event(heard) if heard.id == event.id);
+        let mut recorded: Vec<&Event> = changes.events.iter().filter(|event| !heard(event)).collect();
         for note in &changes.history {
             let place = (note.enrollment, note.step.as_ref(), note.round);
             match &note.what {
@@ -449,6 +453,13 @@ impl Memory {
                         .iter()
                         .find(|r| place == (Some(r.enrollment), Some(&r.step), r.round));
                     request.into_iter().for_each(|r| log(Happened::Request(Box::new(r.clone()))));
+                }
+                What::Done { .. } => {
+                    let name = recorded_by(note, &changes);
+                    let place = recorded.iter().position(|event| Some(&event.name) == name);
+                    if let (Some(place), Some(journey)) = (place, &note.journey) {
+                        log(Happened::Record(journey.clone(), Box::new(recorded.remove(place).clone())));
+                    }
                 }
                 _ => {}
             }
@@ -508,6 +519,16 @@ fn fill(world: &mut World, need: Need) {
         Need::Budget { journey, .. } => {
             world.budgets.entry(journey).or_default().last = true;
         }
+    }
+}
+
+/// The event that the step of a note writes, if it is a `record`.
+fn recorded_by<'c>(note: &Note, changes: &'c Changes) -> Option<&'c Word> {
+    let moved = changes.enrollments.iter().find(|change| Some(change.after.id) == note.enrollment)?;
+    let step = moved.after.program.steps.iter().find(|step| Some(&step.id) == note.step.as_ref())?;
+    match &step.kind {
+        StepKind::Record { event, .. } => Some(event),
+        _ => None,
     }
 }
 

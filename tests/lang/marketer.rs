@@ -72,9 +72,9 @@ fn a_word_of_everyday_speech_leads_to_that_of_the_language() {
     let monthly = head("enter on cart_updated as cart", "enter every month at 09:00");
     assert!(monthly.contains("`enter cron \"0 9 1 * *\" contact time`"), "{monthly}");
     let text = told(&format!(
-        "{HEAD}  exit as done\n}}\ntest \"it\" for sample {{\n  expect record order_placed with {{ order_id: \"1\" }}\n}}\n"
+        "{HEAD}  exit as done\n}}\ntest \"it\" for sample {{\n  expect exit as done with {{ order_id: \"1\" }}\n}}\n"
     ));
-    assert!(text.contains("write `expect record order_placed`"), "{text}");
+    assert!(text.contains("write `expect exit as done`; values stand behind"), "{text}");
 }
 
 #[test]

@@ -136,10 +136,11 @@ pub enum Expect {
     Start {
         journey: Name,
     },
-    /// `expect call x`, `assign`, `ask`, `request`, `record`.
+    /// `expect call x`, `assign`, `ask`, `request`, `record`, each perhaps `with { … }`.
     Did {
         verb: Name,
         name: Path,
+        with: Option<Record>,
     },
     WaitingAt {
         step: Name,

@@ -429,7 +429,10 @@ impl<'a> Scene<'_, 'a> {
             }
             Expect::NoMoreSend => {}
             Expect::No { verb, name } => name.iter().for_each(|name| self.did(verb, name)),
-            Expect::Did { verb, name } => self.did(verb, name),
+            Expect::Did { verb, name, with } => {
+                self.did(verb, name);
+                with.iter().for_each(|with| self.went_along(verb, name, with));
+            }
             Expect::Exit { reason } => self.exit(reason),
             Expect::Goal { name } => self.goal(name),
             Expect::Start { journey } => {
@@ -472,6 +475,20 @@ impl<'a> Scene<'_, 'a> {
             "record" if !self.schema.has(Noun::Event, &name.text) => self.unknown(Noun::Event, &name),
             "ask" if !self.schema.has(Noun::Survey, &name.text) => self.unknown(Noun::Survey, &name),
             _ => {}
+        }
+    }
+
+    /// The values of what was done: an event has its fields, the rest goes along as it is written.
+    fn went_along(&mut self, verb: &Name, path: &Path, with: &Record) {
+        match self.schema.catalog.events.get(joined(path).as_str()) {
+            Some(event) if verb.text == "record" => {
+                let fields = event.fields.clone();
+                self.pairs(Some(with), &fields, "field", Code::E0110, false, with.span);
+            }
+            _ => {
+                let mut reader = self.reader(Around::Contact);
+                with.pairs.iter().for_each(|(_, value)| _ = reader.any(value));
+            }
         }
     }
 

@@ -425,7 +425,9 @@ impl Printer<'_> {
             Expect::Exit { reason } => text(format!("exit as {}", reason.text)),
             Expect::Goal { name } => text(format!("goal {}", name.text)),
             Expect::Start { journey } => text(format!("start {}", journey.text)),
-            Expect::Did { verb, name } => text(format!("{} {}", verb.text, path(name))),
+            Expect::Did { verb, name, with } => {
+                self.with_record(format!("{} {}", verb.text, path(name)), with.as_ref())
+            }
             Expect::WaitingAt { step } => text(format!("waiting at {}", step.text)),
             Expect::Member { audience, is_in } => text(format!("contact {}", membership(audience, *is_in))),
             Expect::Holds(expr) => self.expr(expr),

@@ -198,11 +198,12 @@ impl<'s> Reader<'s> {
                 Diagnostic::new(
                     Code::E0007,
                     self.rest(gap),
-                    "what goes along is compared for messages alone",
+                    "nothing goes along with this that a test could compare",
                 )
                 .label("left over")
                 .help(format!(
-                    "write `{before}`; values stand behind `expect send CHANNEL TEMPLATE with {{ … }}`"
+                    "write `{before}`; values stand behind what is sent, called, assigned, asked, requested or \
+                     recorded: `expect record EVENT with {{ … }}`"
                 )),
             ),
             ("if", "within" | "since" | "ever") => {

@@ -145,9 +145,11 @@ impl<'s> Reader<'s> {
             Rule::x_send => self.expect_send(&what)?,
             Rule::x_exit => Expect::Exit { reason: self.one_name(&what, Rule::n_reason)? },
             Rule::x_goal => Expect::Goal { name: self.one_name(&what, Rule::n_goal)? },
-            Rule::x_did => {
-                Expect::Did { verb: self.verb(&what, 0)?, name: self.one_path(&what, Rule::path)? }
-            }
+            Rule::x_did => Expect::Did {
+                verb: self.verb(&what, 0)?,
+                name: self.one_path(&what, Rule::path)?,
+                with: part(&what, Rule::args).and_then(|args| self.args(&args)),
+            },
             Rule::x_waiting => Expect::WaitingAt { step: self.one_name(&what, Rule::n_step)? },
             Rule::x_member => Expect::Member {
                 audience: self.one_name(&what, Rule::n_audience)?,

@@ -9,7 +9,7 @@ use crate::engine::program::Word;
 use crate::engine::world::Fields;
 use crate::lang::ast::{self, Expect};
 use crate::time::{TimeOfDay, Timestamp, Zone};
-use crate::value::{Decimal, Type, Value};
+use crate::value::{Decimal, FieldType, Type, Value};
 
 /// Something that happened in a play.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,18 +48,24 @@ pub(super) enum What {
     Work {
         verb: Word,
         task: Word,
+        with: Fields,
     },
     /// A survey goes out as a message; where a team asks, that is work.
     Ask {
         survey: Word,
         channel: Word,
+        with: Fields,
     },
     Request {
         endpoint: Word,
+        with: Fields,
         stubbed: bool,
     },
     Record {
         event: Word,
+        with: Fields,
+        /// How its event is declared.
+        fields: Vec<FieldType>,
     },
     Start {
         journey: Word,
@@ -81,6 +87,27 @@ impl What {
             self,
             What::Send { .. } | What::Ask { .. } | What::Work { .. } | What::Request { stubbed: false, .. }
         )
+    }
+
+    /// A value that goes along, as an author would write it.
+    pub(super) fn shown(&self, name: &str, value: &Value, zone: &Zone) -> String {
+        let declared = match self {
+            What::Record { fields, .. } => fields.iter().find(|field| *field.name == *name),
+            _ => None,
+        };
+        shown_as(value, declared.map(|field| &field.ty), zone)
+    }
+
+    /// The values that go along.
+    pub(super) fn with(&self) -> Option<&Fields> {
+        match self {
+            What::Send { with, .. }
+            | What::Ask { with, .. }
+            | What::Work { with, .. }
+            | What::Request { with, .. }
+            | What::Record { with, .. } => Some(with),
+            _ => None,
+        }
     }
 }
 
@@ -198,6 +225,9 @@ impl Matcher<'_> {
             }
             let words = match expected.what {
                 Expect::Holds(condition) => answers.written(condition.span),
+                Expect::Did { verb, name, with: Some(with) } => {
+                    format!("{} {} with {}", verb.text, dotted(name), answers.written(with.span))
+                }
                 what => words(what, self.constant, self.zone),
             };
             let (span, standing) = (expected.span, answers.standing(place).to_owned());
@@ -248,7 +278,7 @@ impl Matcher<'_> {
                 let named = |name: &Word| wanted.as_ref().is_none_or(|wanted| **wanted == **name);
                 match what {
                     What::Send { template, .. } => verb.text == "send" && named(template),
-                    What::Work { verb: did, task } => verb.text == **did && named(task),
+                    What::Work { verb: did, task, .. } => verb.text == **did && named(task),
                     What::Ask { survey, .. } => verb.text == "ask" && named(survey),
                     What::Request { endpoint, .. } => verb.text == "request" && named(endpoint),
                     _ => false,
@@ -284,32 +314,49 @@ impl Matcher<'_> {
 
     /// Why what happened is not what was expected; both are of one kind.
     fn difference(&self, expect: &Expect, seen: &Seen) -> Option<String> {
-        let Expect::Send { channel, to, with, at, .. } = expect else { return None };
-        let What::Send { channel: by, to: whom, with: data, .. } = &seen.what else { return None };
+        match expect {
+            Expect::Send { channel, to, with, at, .. } => (self.address(channel, to.as_ref(), seen))
+                .or_else(|| self.values(with.as_ref(), seen))
+                .or_else(|| clock(*at, seen)),
+            Expect::Did { with, .. } => self.values(with.as_ref(), seen),
+            _ => None,
+        }
+    }
+
+    fn address(&self, channel: &ast::Name, to: Option<&ast::Expr>, seen: &Seen) -> Option<String> {
+        let What::Send { channel: by, to: whom, .. } = &seen.what else { return None };
         if *channel.text != **by {
             return Some(format!("it went by {by}"));
         }
-        if let Some(wanted) = to.as_ref().map(|to| (self.constant)(to)) {
-            let found = whom.clone().map_or(Value::Unknown, |whom| Value::text(&whom));
-            if !alike(&wanted, &found) {
-                return Some(format!("it went to {}", shown(&found, self.zone)));
-            }
-        }
-        for (name, value) in with.iter().flat_map(|record| &record.pairs) {
+        let wanted = (self.constant)(to?);
+        let found = whom.clone().map_or(Value::Unknown, |whom| Value::text(&whom));
+        (!alike(&wanted, &found)).then(|| format!("it went to {}", shown(&found, self.zone)))
+    }
+
+    /// The first written value that is not the one that went along.
+    fn values(&self, wanted: Option<&ast::Record>, seen: &Seen) -> Option<String> {
+        let found = seen.what.with()?;
+        wanted?.pairs.iter().find_map(|(name, value)| {
             let wanted = (self.constant)(value);
-            match data.get(name.text.as_str()) {
-                Some(found) if alike(&wanted, found) => {}
-                Some(found) => return Some(format!("`{}` was {}", name.text, shown(found, self.zone))),
-                None => return Some(format!("it had no `{}`", name.text)),
+            match found.get(name.text.as_str()) {
+                Some(found) if alike(&wanted, found) => None,
+                Some(found) => {
+                    Some(format!("`{0}` was {1}", name.text, seen.what.shown(&name.text, found, self.zone)))
+                }
+                None => Some(format!("it had no `{}`", name.text)),
             }
-        }
-        let clock = seen.zone.time(seen.at);
-        match at.and_then(|at| Some((TimeOfDay::new(at.hour, at.minute, at.second)?, at.second))) {
-            Some((wanted, 0)) if wanted.0 / 60 == clock.0 / 60 => None,
-            Some((wanted, _)) if wanted == clock => None,
-            Some(_) => Some(format!("it was sent at {clock} (the contact's clock)")),
-            None => None,
-        }
+        })
+    }
+}
+
+/// Why the clock of the contact did not show the time that is written.
+fn clock(wanted: Option<ast::Clock>, seen: &Seen) -> Option<String> {
+    let clock = seen.zone.time(seen.at);
+    match wanted.and_then(|at| Some((TimeOfDay::new(at.hour, at.minute, at.second)?, at.second))) {
+        Some((wanted, 0)) if wanted.0 / 60 == clock.0 / 60 => None,
+        Some((wanted, _)) if wanted == clock => None,
+        Some(_) => Some(format!("it was sent at {clock} (the contact's clock)")),
+        None => None,
     }
 }
 
@@ -320,16 +367,16 @@ fn same_kind(expect: &Expect, what: &What) -> bool {
         (Expect::Exit { reason }, What::Exit { reason: left }) => *reason.text == **left,
         (Expect::Goal { name }, What::Goal { name: reached }) => *name.text == **reached,
         (Expect::Start { journey }, What::Start { journey: started }) => *journey.text == **started,
-        (Expect::Did { verb, name }, What::Work { verb: did, task }) => {
+        (Expect::Did { verb, name, .. }, What::Work { verb: did, task, .. }) => {
             *verb.text == **did && dotted(name) == **task
         }
-        (Expect::Did { verb, name }, What::Ask { survey, .. }) => {
+        (Expect::Did { verb, name, .. }, What::Ask { survey, .. }) => {
             verb.text == "ask" && dotted(name) == **survey
         }
-        (Expect::Did { verb, name }, What::Request { endpoint, .. }) => {
+        (Expect::Did { verb, name, .. }, What::Request { endpoint, .. }) => {
             verb.text == "request" && dotted(name) == **endpoint
         }
-        (Expect::Did { verb, name }, What::Record { event }) => {
+        (Expect::Did { verb, name, .. }, What::Record { event, .. }) => {
             verb.text == "record" && dotted(name) == **event
         }
         _ => false,
@@ -364,10 +411,10 @@ impl What {
             What::Held { why, .. } => format!("held back: {why}"),
             What::Skipped { why, channel } if channel.is_empty() => format!("not sent: {why}"),
             What::Skipped { why, channel } => format!("not sent by {channel}: {why}"),
-            What::Work { verb, task } => format!("{verb} {task}"),
-            What::Ask { survey, channel } => format!("ask {survey} by {channel}"),
+            What::Work { verb, task, .. } => format!("{verb} {task}"),
+            What::Ask { survey, channel, .. } => format!("ask {survey} by {channel}"),
             What::Request { endpoint, .. } => format!("request {endpoint}"),
-            What::Record { event } => format!("record {event}"),
+            What::Record { event, .. } => format!("record {event}"),
             What::Start { journey } => format!("start {journey}"),
             What::Exit { reason } => format!("exit as {reason}"),
             What::Goal { name } => format!("goal {name}"),
@@ -402,7 +449,7 @@ fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value, zone: &Zone) -
         Expect::Exit { reason } => format!("exit as {}", reason.text),
         Expect::Goal { name } => format!("goal {}", name.text),
         Expect::Start { journey } => format!("start {}", journey.text),
-        Expect::Did { verb, name } => format!("{} {}", verb.text, dotted(name)),
+        Expect::Did { verb, name, .. } => format!("{} {}", verb.text, dotted(name)),
         Expect::WaitingAt { step } => format!("waiting at {}", step.text),
         Expect::Member { audience, is_in } => {
             format!("contact {}in audience {}", if *is_in { "" } else { "not " }, audience.text)

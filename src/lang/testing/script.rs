@@ -291,7 +291,7 @@ impl<'t> Reader<'t, '_> {
                 });
                 ("never starts", journey.text.clone(), journey.span, started.collect())
             }
-            Expect::Did { verb, name } => {
+            Expect::Did { verb, name, .. } => {
                 let phrase = match verb.text.as_str() {
                     "call" => "never calls",
                     "assign" => "never assigns",

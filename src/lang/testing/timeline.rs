@@ -1,8 +1,10 @@
 //! What happened and what was expected, on one time line, as people read it.
 
-use super::matching::{Failure, Seen, Verdict, What, shown};
+use super::matching::{Failure, Seen, Verdict, What};
 use super::{Play, Row};
+use crate::engine::program::Word;
 use crate::time::{Date, SECOND, Timestamp, Zone};
+use crate::value::Value;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] =
@@ -167,22 +169,18 @@ impl Verdict {
 impl What {
     /// What happened, with its values.
     fn words(&self, zone: &Zone, project: &Zone) -> String {
+        let mut words = self.head();
         match self {
-            What::Send { to, with, .. } => {
-                let mut words = self.head();
-                if let Some(to) = to {
-                    words += &format!(" to {to}");
-                }
-                let pairs: Vec<String> =
-                    with.iter().map(|(name, value)| format!("{name}: {}", shown(value, project))).collect();
-                if !pairs.is_empty() {
-                    words += &format!(" with {{ {} }}", pairs.join(", "));
-                }
-                shortened(words)
-            }
-            What::Held { until, .. } => format!("{}, until {}", self.head(), moment_words(zone, *until)),
-            _ => shortened(self.head()),
+            What::Send { to: Some(to), .. } => words += &format!(" to {to}"),
+            What::Held { until, .. } => return format!("{words}, until {}", moment_words(zone, *until)),
+            _ => {}
         }
+        let pair = |(name, value): (&Word, &Value)| format!("{name}: {}", self.shown(name, value, project));
+        let pairs: Vec<String> = self.with().into_iter().flatten().map(pair).collect();
+        if !pairs.is_empty() {
+            words += &format!(" with {{ {} }}", pairs.join(", "));
+        }
+        shortened(words)
     }
 }
 

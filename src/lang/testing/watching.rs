@@ -5,7 +5,7 @@ use super::script::is_asked;
 use super::stage::{Stage, Stub};
 use crate::diagnostic::Span;
 use crate::engine::memory::{Happened, Logged};
-use crate::engine::program::{StepKind, Word};
+use crate::engine::program::Word;
 use crate::engine::world::{self, Delivery, Fields, NewRequest, Note};
 use crate::id::{ContactId, EnrollmentId};
 use crate::lang::lower::whole;
@@ -52,8 +52,17 @@ impl<'s, 't> Stage<'s, 't> {
     }
 
     pub(super) fn look_at(&mut self, logged: &Logged, all: &[Logged]) {
-        let Happened::Note(note) = &logged.what else { return };
         let person = self.contacts.iter().position(|contact| *contact == logged.contact).unwrap_or(0);
+        let note = match &logged.what {
+            Happened::Note(note) => note,
+            Happened::Record(journey, event) => {
+                let declared = self.compilation.catalog.events.get(&event.name);
+                let fields = declared.map(|declared| declared.fields.clone()).unwrap_or_default();
+                let what = What::Record { event: event.name.clone(), with: event.fields.clone(), fields };
+                return self.see(logged.at, person, journey.clone(), what, None);
+            }
+            _ => return,
+        };
         let journey = note.journey.clone().unwrap_or_else(|| self.cast.journey.journey.clone());
         let mut choose = |choice: &Word| {
             if let Some(step) = &note.step {
@@ -83,12 +92,11 @@ impl<'s, 't> Stage<'s, 't> {
                 if asks && !is_first() {
                     return;
                 }
-                what.extend(
-                    sent.filter(|_| asks).map(|sent| What::Ask {
-                        survey: sent.template.clone(),
-                        channel: sent.channel.clone(),
-                    }),
-                );
+                what.extend(sent.filter(|_| asks).map(|sent| What::Ask {
+                    survey: sent.template.clone(),
+                    channel: sent.channel.clone(),
+                    with: sent.with.clone(),
+                }));
                 what.extend(sent.filter(|_| !asks).map(|sent| What::Send {
                     channel: sent.channel.clone(),
                     template: sent.template.clone(),
@@ -108,10 +116,7 @@ impl<'s, 't> Stage<'s, 't> {
             }
             world::What::Goal { name } => what.push(What::Goal { name: name.clone() }),
             world::What::Took { choice } => choose(choice),
-            world::What::Done { outcome } => {
-                choose(outcome.as_ref().unwrap_or(&Word::from("")));
-                what.extend(self.recorded(note).map(|event| What::Record { event }));
-            }
+            world::What::Done { outcome } => choose(outcome.as_ref().unwrap_or(&Word::from(""))),
             world::What::Rests { .. } => what.extend(self.put_out(note, all)),
             world::What::Odd { why } => what.push(What::Odd(why.to_string())),
             // Nobody decides about messages in a test: each arrives.
@@ -128,16 +133,6 @@ impl<'s, 't> Stage<'s, 't> {
         programs.any(|program| program.journey == sent.journey && is_asked(program, &sent.step))
     }
 
-    /// The event that a `record` step wrote.
-    fn recorded(&self, note: &Note) -> Option<Word> {
-        let program = self.cast.all.iter().find(|program| Some(&program.journey) == note.journey.as_ref())?;
-        let step = program.steps.iter().find(|step| Some(&step.id) == note.step.as_ref())?;
-        match &step.kind {
-            StepKind::Record { event, .. } => Some(event.clone()),
-            _ => None,
-        }
-    }
-
     /// The task or request for which an enrollment rests.
     fn put_out(&self, note: &Note, all: &[Logged]) -> Option<What> {
         let is_for = |enrollment: EnrollmentId, step: &Word, round: u32| {
@@ -145,7 +140,8 @@ impl<'s, 't> Stage<'s, 't> {
         };
         all.iter().find_map(|logged| match &logged.what {
             Happened::Task(task) if is_for(task.enrollment, &task.step, task.round) => {
-                Some(What::Work { verb: task.verb.clone(), task: task.task.clone() })
+                let (verb, name) = (task.verb.clone(), task.task.clone());
+                Some(What::Work { verb, task: name, with: task.with.clone() })
             }
             Happened::Request(request) if is_for(request.enrollment, &request.step, request.round) => {
                 // A pool is in the house: nobody sees it.
@@ -153,7 +149,8 @@ impl<'s, 't> Stage<'s, 't> {
                     return None;
                 }
                 let stubbed = self.stubs.contains_key(&*request.endpoint);
-                Some(What::Request { endpoint: request.endpoint.clone(), stubbed })
+                let (endpoint, with) = (request.endpoint.clone(), request.with.clone());
+                Some(What::Request { endpoint, with, stubbed })
             }
             _ => None,
         })
