@@ -118,6 +118,7 @@ codes! {
         W0308 now "oversized-journey" "a very deep or very long journey"
         E0309 now "unknown-stage" "`go to` an unknown stage"
         E0310 now "else-falls-through" "the `else` of a request or take does not leave"
+        I0311 now "pool-may-be-empty" "a pool may be empty, and nothing says what happens then"
     }
     Time "04" "time and events" {
         W0401 now "wait-forever" "a wait without an end"
@@ -126,7 +127,7 @@ codes! {
         W0404 now "wait-beyond-validity" "a wait outlives what it needs"
         W0405 now "clock-change" "a clock time that is missing or twice when clocks change"
         W0406 now "hours-for-day" "a day's delay before a clock-time step probably means a calendar day"
-        W0407 later "echo-before-wait" "the event may arrive before the wait begins"
+        W0407 now "echo-before-wait" "the event may arrive before the wait begins"
         I0408 now "waiting-for-the-past" "what is waited for may already have happened"
         E0409 now "wait-of-nothing" "a wait of zero, less, or until the past"
         W0410 now "uncorrelated-event" "an event is matched without saying which one"
@@ -140,21 +141,21 @@ codes! {
     }
     Sending "05" "sending and consent" {
         E0501 now "send-without-consent" "a marketing message on a path without consent"
-        E0502 later "marketing-in-transactional" "a transactional template with marketing content"
+        E0502 now "marketing-in-transactional" "a transactional template with marketing content"
         I0503 now "address-may-be-missing" "the address of a marketing message may be missing"
         W0504 now "back-to-back-sends" "two messages on one channel without a wait between"
         I0505 now "repeated-template" "one template can be reached twice"
         E0507 now "missing-unsubscribe-link" "a marketing mail without a way to unsubscribe"
-        W0508 later "call-outside-hours" "a call outside staffed hours"
+        W0508 now "call-outside-hours" "work can be over before anybody is there to do it"
         E0509 now "task-without-limit" "work for people or a question without a limit or a known team"
         I0510 now "transactional-address-may-be-missing" "the address of a transactional message may be missing"
     }
     Policies "06" "policies" {
-        W0601 later "fixed-time-in-quiet-hours" "a fixed time lies inside quiet hours"
-        E0602 later "impossible-cap" "a journey needs more messages than the cap allows"
+        W0601 now "fixed-time-in-quiet-hours" "a fixed time lies inside quiet hours"
+        E0602 now "impossible-cap" "a journey needs more messages than the cap allows"
         E0603 now "no-sending-window" "quiet hours cover the whole allowed window"
         W0604 later "incomplete-priorities" "a journey is missing in the priority list"
-        W0605 later "short-cap-wait" "the wait for a cap is shorter than its window"
+        W0605 now "short-cap-wait" "the wait for a cap is too short for its window"
         E0606 later "cyclic-priorities" "the priority list goes in a circle"
         W0607 now "idle-budget" "a budget does not count what the journey does"
     }
@@ -179,7 +180,7 @@ codes! {
     Versions "09" "versions" {
         E0901 later "occupied-step-gone" "a step where contacts rest has disappeared"
         E0902 later "incompatible-move" "contacts cannot be moved to this step"
-        W0903 later "indistinguishable-steps" "steps that a plan could not tell apart"
+        W0903 now "indistinguishable-steps" "steps that a plan could not tell apart"
         E0904 later "changed-result-type" "a result changed its type while contacts are on their way"
         W0905 later "obsolete-migration" "a migration entry is no longer needed"
         E0906 later "schema-breaks-journey" "a schema change breaks a deployed journey"
@@ -192,7 +193,7 @@ codes! {
     }
     Operations "11" "operations" {
         W1101 later "volume-above-limit" "the expected volume exceeds a channel's limit"
-        W1102 later "fragile-endpoint" "an endpoint without timeout, retries or idempotency key"
+        W1102 now "fragile-endpoint" "an endpoint that is asked once, or for too long"
         W1103 now "secret-in-file" "a secret is written into a file"
         W1104 now "inside-address" "an endpoint leads into a network of our own"
     }
@@ -274,10 +275,10 @@ mod tests {
 
     #[test]
     fn all_codes_are_there_with_unique_numbers_and_names() {
-        assert_eq!(Code::ALL.len(), 105);
+        assert_eq!(Code::ALL.len(), 106);
         let numbers: HashSet<_> = Code::ALL.iter().map(|c| &c.as_str()[1..]).collect();
         let names: HashSet<_> = Code::ALL.iter().map(|c| c.name()).collect();
-        assert_eq!((numbers.len(), names.len()), (105, 105));
+        assert_eq!((numbers.len(), names.len()), (106, 106));
         assert!(Code::ALL.is_sorted_by_key(|c| &c.as_str()[1..]));
     }
 

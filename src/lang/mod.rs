@@ -112,6 +112,8 @@ fn compile_whole(input: &Input) -> Compilation {
                 let lowered = lower_sound(journey, &checked);
                 match lowered {
                     Some(Ok(lowered)) => {
+                        let info = &checked.journeys[journey.name.text.as_str()];
+                        diagnostics.extend(lower::twins(journey, info, &lowered, &input.sources));
                         if !lowered.doubts.is_empty() {
                             let journey = lowered.program.journey.clone();
                             checked.catalog.doubts.insert(journey, lowered.doubts);

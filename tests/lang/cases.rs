@@ -416,3 +416,41 @@ fn an_audience_says_whom_it_takes_and_by_what_they_are_known() {
         assert_eq!(found.join(" "), expected, "{statement}, {props}");
     }
 }
+
+#[test]
+fn a_deadline_is_compared_with_the_hours_of_the_team() {
+    let call = |limit: &str| {
+        format!(
+            "call welcome_call by care up to {limit} as talk\nif talk.outcome is reached {{ exit as talked }}"
+        )
+    };
+    // Closed from Friday 18:00 to Monday 09:00.
+    check(&[
+        (&call("63 hours"), "W0508"),
+        (&call("64 hours"), ""),
+        (&call("3 days"), ""),
+        (&format!("wait until weekday between 09:00 and 18:00 project time\n{}", call("1 hour")), ""),
+        (&format!("wait 1 day then until 10:00\n{}", call("1 hour")), ""),
+        (&format!("wait 1 day as rest\n{}", call("1 hour")), "W0508"),
+        (&format!("if contact.vip {{ wait until 10:00 as ten }}\n{}", call("1 hour")), "W0508"),
+    ]);
+}
+
+#[test]
+fn more_messages_than_a_cap_allows_are_counted_where_everybody_gets_them() {
+    // One has been sent, and the cap allows five in seven days.
+    let each = |wait: &str, count: usize| {
+        let one = |n: usize| format!("{wait}\nsend email second as mail_{n}\n");
+        (0..count).map(one).collect::<String>()
+    };
+    check(&[
+        (&each("wait 1 day", 4), ""),
+        (&each("wait 1 day", 5), "E0602"),
+        (&each("wait 2 days", 5), ""),
+        (&each("wait up to 1 day for order_placed", 5), "E0602"),
+        (&each("wait 1 day\nif contact.vip { exit as enough }", 5), "E0602"),
+        (&each("wait 1 day\nif contact.vip { wait 5 days }", 5), ""),
+        (&each("wait until monday at 10:00", 5), ""),
+        (&each("wait 1 day", 5).replace("second as mail_1", "confirm as mail_1"), ""),
+    ]);
+}

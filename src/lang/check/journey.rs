@@ -95,6 +95,8 @@ impl<'a> Journey<'_, 'a> {
         super::flow::check(self);
         super::consent::check(self);
         super::sending::check(self);
+        super::rules::check(self);
+        super::work::check(self);
         super::time::check(self);
         super::validity::check(self);
         super::order::check(self);

@@ -5,16 +5,17 @@
 //! is not [`JourneyInfo::sound`] and is not lowered.
 //!
 //! In the order in which they run:
-//! - `declarations`, `fields`, `properties`, `policy` fill the `schema`; `circles` and `constant` look at what it says
+//! - `declarations`, `fields`, `properties` with `endpoints` and `audiences`, `policy` fill the `schema`; `circles` and `constant` look at what it says
 //! - `imports` looks at what files take from each other
 //! - `collect` gives each name of a journey its slot (`names`), `graph` draws the ways through it
 //! - `entry` reads its head, `facts` carries what is known (`narrow`, `conditions`) along the ways
 //! - `steps`, `leaving`, `asking`, `choosing` read each statement, with `expr`, `literals`, `operators`, `paths`, `history`, `moments` for what it says
-//! - `flow` with `durations`, `consent`, `sending`, `time`, `validity`, `order`, `split`, `budget` judge the whole; `ways` finds the way that is told
-//! - `templates` are scanned once and found by their `naming`, `supply` compares them with each send, `scripts` what tasks read with each call; `scenarios` reads tests; `allow` silences
+//! - `flow` with `durations`, `consent`, `sending`, `rules`, `work`, `time`, `validity`, `order`, `split`, `budget` judge the whole; `ways` finds the way that is told
+//! - `templates` are scanned once and found by their `naming`, `supply` with `variables` compares them with each send, `scripts` what tasks read with each call; `scenarios` reads tests; `allow` silences
 
 mod allow;
 mod asking;
+mod audiences;
 mod budget;
 mod choosing;
 mod circles;
@@ -25,6 +26,7 @@ mod constant;
 mod cron;
 mod declarations;
 mod durations;
+mod endpoints;
 mod entry;
 mod expr;
 mod facts;
@@ -47,6 +49,7 @@ mod paths;
 mod policy;
 mod properties;
 mod reasons;
+mod rules;
 mod scenarios;
 mod schema;
 mod scripts;
@@ -57,9 +60,11 @@ mod supply;
 mod templates;
 mod time;
 mod validity;
+mod variables;
 mod visit;
 mod watch;
 mod ways;
+mod work;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -78,6 +83,7 @@ pub use allow::suppress;
 pub use choosing::PREFERRED;
 pub use findings::{bound, quiet_notes, quiet_tests, tell_names_once};
 pub use supply::supplied_to;
+pub(in crate::lang) use visit::blocks;
 pub use watch::{Surroundings, watch_of};
 
 /// What the checker knows of a project.

@@ -16,6 +16,7 @@ pub(super) fn check(journey: &mut Journey) {
     rare_anniversaries(journey);
     past_anchors(journey);
     waits_for_the_past(journey);
+    echoes(journey);
 }
 
 // ---------------------------------------------------------------- events
@@ -206,6 +207,84 @@ fn waits_for_the_past(journey: &mut Journey) {
             _ => format!("ask first: `if {name} {{ … }}`, or add `including last 1 day`"),
         }));
     }
+}
+
+/// W0407: what the line before brings about may be here before the wait has begun.
+fn echoes(journey: &mut Journey) {
+    let before = journey.graph.before();
+    for (at, stmt) in journey.reached_stmts() {
+        let StmtKind::Wait(wait) = &stmt.kind else { continue };
+        let (events, looks_back): (Vec<&EventMatch>, bool) = match &**wait {
+            Wait::Event { event, look_back, .. } => (vec![event], look_back.is_some()),
+            Wait::Race { arms, .. } => {
+                let events = arms.iter().filter_map(|arm| match &arm.when {
+                    ast::ArmWhen::Event(event) => Some(event),
+                    ast::ArmWhen::Condition { .. } => None,
+                });
+                (events.collect(), false)
+            }
+            Wait::For { .. } | Wait::Until { .. } | Wait::Condition { .. } => continue,
+        };
+        let told = events.iter().filter(|_| !looks_back).find_map(|event| {
+            let path = event.events.iter().find(|path| is_from_outside(path))?;
+            Some((*event, path, cause(journey, &before, at, &joined(path))?))
+        });
+        let Some((event, path, cause)) = told else { continue };
+        let (name, place) = (joined(path), journey.schema.input.sources.first_line(cause.span));
+        let message = match &cause.kind {
+            StmtKind::Record { .. } => {
+                format!("`{name}` is recorded before this wait begins, which does not see it")
+            }
+            _ => format!("`{name}` may be here before this wait begins, and would be missed"),
+        };
+        let mut made = finding(Code::W0407, path.span, message)
+            .label("looks forward only")
+            .related(place, "this brings it about");
+        made = match &**wait {
+            Wait::Event { .. } => made
+                .help("look back a little as well: add `including last 10 minutes`")
+                .suggest(
+                    "add `including last 10 minutes`",
+                    event.span.shrink_to_end(),
+                    " including last 10 minutes",
+                ),
+            _ => made.help(format!(
+                "ask first: `if any({name} within 10 minutes) {{ … }}`, or put the line before behind the wait"
+            )),
+        };
+        journey.out.push(made);
+    }
+}
+
+/// An event of the schema, not one of messages and not the outcome of a step.
+fn is_from_outside(path: &ast::Path) -> bool {
+    matches!(path.parts.as_slice(), [name] if !name.text.starts_with("message_"))
+}
+
+/// The request right before a wait, or the `record` of its very event, on some way to it.
+fn cause<'a>(journey: &Journey<'_, 'a>, before: &[Vec<At>], at: At, event: &str) -> Option<&'a Stmt> {
+    let mut seen = vec![false; before.len()];
+    let mut open: Vec<At> = before[at].clone();
+    while let Some(at) = open.pop() {
+        if std::mem::replace(&mut seen[at], true) || !journey.graph.is_reached(at) {
+            continue;
+        }
+        match journey.graph.nodes[at].what {
+            What::Stmt(stmt) => match &stmt.kind {
+                StmtKind::Request(_) => return Some(stmt),
+                StmtKind::Record { event: recorded, .. } if joined(recorded) == event => return Some(stmt),
+                StmtKind::Record { .. }
+                | StmtKind::Set { .. }
+                | StmtKind::Let { .. }
+                | StmtKind::Add { .. }
+                | StmtKind::Remove { .. } => open.extend(&before[at]),
+                _ => {}
+            },
+            What::Test(_) => open.extend(&before[at]),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Events and outcomes that some condition asks for.

@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, Span};
 use crate::engine::program::{CalendarUnit, Cap, CapWindow, MaxAudience, Quiet, Rate, Then, Word, ZoneRef};
 use crate::lang::ast::{self, Name, Rule, RuleKind};
 use crate::lang::types::{calendar, zone_ref};
-use crate::time::{self, HOUR, MINUTE, SECOND, TimeOfDay, Zone};
+use crate::time::{self, Calendar, HOUR, MINUTE, SECOND, TimeOfDay, Zone};
 
 /// The hours in which people read messages; quiet hours that hold all of them are written the wrong way round.
 const DAY: (TimeOfDay, TimeOfDay) = (TimeOfDay(9 * 3600), TimeOfDay(18 * 3600));
@@ -21,10 +21,12 @@ impl Declarations<'_, '_> {
                 RuleKind::Consent { purpose, channels } => self.consent_rule(rule.span, purpose, channels),
                 RuleKind::Quiet { from, to, zone, purpose, channels, then } => {
                     let read = self.quiet(from, to, zone.as_ref(), purpose, channels, then);
+                    self.schema.quiet_lines.extend(read.as_ref().map(|_| rule.span));
                     self.schema.catalog.policy.quiet.extend(read);
                 }
                 RuleKind::Cap { words, number, window, then } => {
                     let read = self.cap(words, number, window, then);
+                    self.schema.cap_lines.extend(read.as_ref().map(|_| rule.span));
                     self.schema.catalog.policy.caps.extend(read);
                 }
                 RuleKind::Rate { words, number, per } => {
@@ -164,7 +166,37 @@ impl Declarations<'_, '_> {
                 }
             }),
         };
+        if let ast::Then::Wait(Some(limit)) = then {
+            self.gets_a_place(count, &window, limit);
+        }
         Some(Cap { channel, purpose, number: count, window, then: read_then(then) })
+    }
+
+    /// W0605: with its places taken evenly, one of them comes free less often than that.
+    fn gets_a_place(&mut self, count: u32, window: &CapWindow, limit: &ast::Duration) {
+        let (whole, words) = match window {
+            CapWindow::Rolling(window) => (*window, window.to_string()),
+            CapWindow::Calendar(unit) => {
+                let (whole, word) = match unit {
+                    CalendarUnit::Day => (Calendar::days(1), "day"),
+                    CalendarUnit::Week => (Calendar::days(7), "week"),
+                    CalendarUnit::Month => (Calendar { months: 1, ..Calendar::default() }, "month"),
+                    CalendarUnit::Year => (Calendar { months: 12, ..Calendar::default() }, "year"),
+                };
+                (whole, format!("calendar {word}"))
+            }
+        };
+        let waits = calendar(limit).about_ms();
+        if waits.saturating_mul(i64::from(count)) >= whole.about_ms() {
+            return;
+        }
+        let written = self.schema.input.sources.slice(limit.span).to_owned();
+        let message = format!("a place among {count} per {words} comes free less often than every {written}");
+        self.out.push(
+            finding(Code::W0605, limit.span, message)
+                .label("mostly skipped after all, only later")
+                .help(format!("write `then wait up to {whole}`, say, or `then skip`")),
+        );
     }
 
     /// `rate CHANNEL [PURPOSE] at N per UNIT`

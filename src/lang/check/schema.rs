@@ -74,6 +74,9 @@ pub(super) struct Schema<'a> {
     pub(super) templates: BTreeSet<Word>,
     /// Where each consent line of the policies stands.
     pub(super) consent_lines: BTreeMap<Word, Span>,
+    /// Where each of the quiet hours and of the caps of the policies stands, in their order.
+    pub(super) quiet_lines: Vec<Span>,
+    pub(super) cap_lines: Vec<Span>,
     /// A consent line names something that is not known: nobody knows what it covers.
     pub(super) consent_unread: bool,
     /// Items that could not be read: what they seem to declare is not called unknown.
@@ -119,6 +122,8 @@ impl<'a> Schema<'a> {
             journeys: BTreeMap::new(),
             templates: templates.collect(),
             consent_lines: BTreeMap::new(),
+            quiet_lines: Vec::new(),
+            cap_lines: Vec::new(),
             consent_unread: false,
             damaged: Vec::new(),
             cut_off: false,

@@ -40,8 +40,18 @@ pub(super) struct Part {
     literal_chars: usize,
     /// The first tag of HTML in a text.
     markup: Option<Span>,
+    /// What in it is marked as marketing.
+    pub(super) marked: Vec<Marked>,
     /// Its text.
     span: Span,
+}
+
+/// A text that says of itself `{{! marketing }}`.
+#[derive(Clone, Debug)]
+pub(super) struct Marked {
+    /// Where it comes in: the tag of a part, or the mark itself in the text of the template.
+    pub(super) used: Span,
+    pub(super) mark: Span,
 }
 
 /// A template on one channel in one language.
@@ -80,8 +90,13 @@ impl Templates {
     /// Scans all templates of the input.
     pub(super) fn scan(schema: &Schema) -> Templates {
         let (input, known) = (schema.input, Known::new(schema));
-        let mut scanner =
-            Scanner { input, parts: BTreeMap::new(), findings: Vec::new(), told: BTreeSet::new() };
+        let mut scanner = Scanner {
+            input,
+            parts: BTreeMap::new(),
+            findings: Vec::new(),
+            told: BTreeSet::new(),
+            marked: Vec::new(),
+        };
         let mut templates = Templates::default();
         for (path, file) in &input.templates {
             if let Some(name) = path.strip_prefix("_parts/").and_then(|name| name.strip_suffix(".hbs")) {
@@ -221,6 +236,8 @@ struct Scanner<'a> {
     findings: Vec<Diagnostic>,
     /// A part is read wherever it is used; its mistakes are told once.
     told: BTreeSet<(Span, String)>,
+    /// Of the file that is being read.
+    marked: Vec<Marked>,
 }
 
 impl Scanner<'_> {
@@ -230,6 +247,7 @@ impl Scanner<'_> {
         let mut uses = Vec::new();
         let format = Format::of_part(part);
         let mut within = Vec::new();
+        self.marked = mark_of(self.input, file).map(|mark| Marked { used: mark, mark }).into_iter().collect();
         let (blank, literal_chars) = self.source(file, locale, format, &Scope::top(), &mut within, &mut uses);
         let damaged = self.told.len() > before || self.told.iter().any(|(span, _)| span.file == file);
         let text = self.input.sources.text(file);
@@ -238,7 +256,8 @@ impl Scanner<'_> {
             Format::Html => None,
             Format::Plain => first_tag(text).map(|(from, to)| Span::new(file, from as u32, to as u32)),
         };
-        (Part { file, uses, blank, literal_chars, markup, span }, damaged)
+        let marked = std::mem::take(&mut self.marked);
+        (Part { file, uses, blank, literal_chars, markup, marked, span }, damaged)
     }
 
     fn source(
@@ -272,6 +291,7 @@ impl Scanner<'_> {
                 self.unknown_part(&part.name, span);
                 continue;
             };
+            self.marked.extend(mark_of(self.input, inner).map(|mark| Marked { used: span, mark }));
             within.push(part.name.clone());
             self.source(inner, locale, format, &part.scope, within, uses);
             within.pop();
@@ -312,6 +332,17 @@ impl Scanner<'_> {
 }
 
 // ---------------------------------------------------------------- single files
+
+/// The comment `{{! marketing }}` of a file.
+fn mark_of(input: &Input, file: FileId) -> Option<Span> {
+    let text = input.sources.text(file);
+    text.match_indices("{{!").find_map(|(start, _)| {
+        let inner = text[start + 3..].split_once("}}")?.0;
+        let end = start + 3 + inner.len() + 2;
+        let word = inner.trim_matches(|c: char| c == '-' || c.is_whitespace());
+        (word == "marketing").then(|| Span::new(file, start as u32, end as u32))
+    })
+}
 
 /// Where the first tag such as `<b>` begins and ends.
 fn first_tag(text: &str) -> Option<(usize, usize)> {

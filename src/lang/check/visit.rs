@@ -51,7 +51,7 @@ pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
 }
 
 /// The blocks directly inside a statement.
-pub(super) fn blocks(stmt: &ast::Stmt) -> Vec<&ast::Block> {
+pub(in crate::lang) fn blocks(stmt: &ast::Stmt) -> Vec<&ast::Block> {
     use ast::StmtKind as S;
     match &stmt.kind {
         S::Request(request) => request.otherwise.iter().collect(),

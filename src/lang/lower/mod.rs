@@ -7,7 +7,7 @@
 //!
 //! - `flow`: blocks and statements to steps, `asking` the steps of an `ask`; `labels`: where steps go on
 //! - `rules`: entries, exits, goals, matches; `moments`: what stands after `until` and `before`
-//! - `names`: stable identities
+//! - `names`: stable identities; `twins` finds steps that they cannot tell apart for long
 
 mod asking;
 mod flow;
@@ -16,6 +16,7 @@ mod moments;
 mod names;
 mod rules;
 mod sending;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,7 @@ use flow::Flow;
 
 pub use asking::{UNREADABLE, answer_of, whole};
 pub use flow::VANISHED;
+pub use twins::twins;
 
 /// A program with the places of its steps.
 #[derive(Clone, Debug)]
