@@ -429,6 +429,9 @@ fn a_deadline_is_compared_with_the_hours_of_the_team() {
         (&call("63 hours"), "W0508"),
         (&call("64 hours"), ""),
         (&call("3 days"), ""),
+        // One that begins on Saturday ends on Monday before the team is there.
+        (&call("1 working day"), "W0413 W0508"),
+        (&call("2 working days"), "W0413"),
         (&format!("wait until weekday between 09:00 and 18:00 project time\n{}", call("1 hour")), ""),
         (&format!("wait 1 day then until 10:00\n{}", call("1 hour")), ""),
         (&format!("wait 1 day as rest\n{}", call("1 hour")), "W0508"),

@@ -12,10 +12,7 @@ use crate::lang::ast::{
     self, EnterHow, ExprKind, Moment, MomentKind, Name, Op, Stmt, StmtKind, TimeOfDay as Clock, Wait,
 };
 use crate::lang::types::calendar;
-use crate::time::{Calendar, DAY, Date, Holidays, MINUTE, TimeOfDay, Timestamp, Zone};
-
-/// How finely the week is looked at.
-const STEP: i64 = 15 * MINUTE;
+use crate::time::{Calendar, Date, HOUR, Holidays, TimeOfDay, Timestamp, Zone};
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
@@ -73,13 +70,15 @@ fn zone_of(journey: &Journey, hours: &Hours) -> Zone {
     Zone::named(name).unwrap_or_else(Zone::utc)
 }
 
-/// The worst moment of a week without holidays in which clocks do not change.
+/// The worst moment of a week without holidays in which clocks do not change. Of each day the first moment at which the team is
+/// not there is the worst: its beginning, or when the team leaves.
 fn missed(hours: &Hours, limit: Calendar, zone: &Zone) -> Option<Missed> {
     let holidays = Holidays::default();
-    let monday = zone.at(Date::new(2026, 1, 12)?, TimeOfDay(0));
+    let monday = Date::new(2026, 1, 12)?;
+    let moments =
+        (0..7).flat_map(|n| [TimeOfDay(0), hours.to].map(|time| zone.at(monday.plus_days(n), time)));
     let mut worst: Option<Missed> = None;
-    for n in 0..7 * DAY / STEP {
-        let given = monday.plus_ms(n * STEP);
+    for given in moments {
         if within(hours.days, hours.from, hours.to, given, zone, &holidays) {
             continue;
         }
@@ -99,7 +98,7 @@ fn moment(zone: &Zone, at: Timestamp) -> String {
 }
 
 fn in_words(ms: i64) -> String {
-    let hours = (ms + 60 * MINUTE - 1) / (60 * MINUTE);
+    let hours = (ms + HOUR - 1) / HOUR;
     format!("{hours} hour{}", if hours == 1 { "" } else { "s" })
 }
 
