@@ -306,7 +306,7 @@ fn tree(text: &str) -> File {
 /// An expression with all its brackets.
 fn bracketed(expr: &Expr) -> String {
     match &expr.kind {
-        ExprKind::Path(path) => path.parts.iter().map(|p| p.text.as_str()).collect::<Vec<_>>().join("."),
+        ExprKind::Path(path) => path.joined(),
         ExprKind::Number(number) => number.value.to_string(),
         ExprKind::Not(inner) => format!("(not {})", bracketed(inner)),
         ExprKind::Negate(inner) => format!("(-{})", bracketed(inner)),

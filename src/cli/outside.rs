@@ -6,7 +6,7 @@ use crate::channels::guard::{Allowed, inside};
 use crate::config;
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
 use crate::lang::Compilation;
-use crate::lang::ast::{Expr, ExprKind, ItemKind, PropValue};
+use crate::lang::ast::ItemKind;
 
 /// Both, in no particular order.
 pub fn findings(project: &Project, compiled: &Compilation) -> Vec<Diagnostic> {
@@ -28,14 +28,14 @@ fn endpoints(project: &Project, compiled: &Compilation) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for item in compiled.files.iter().flat_map(|(_, tree)| &tree.items) {
         let ItemKind::Endpoint { path, props, .. } = &item.kind else { continue };
-        let name = path.parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
-        for prop in props.iter().filter(|prop| prop.name.text == "url") {
-            let PropValue::Expr(Expr { kind: ExprKind::Text(url), span }) = &prop.value else { continue };
+        for (url, span) in props.iter().filter_map(|prop| prop.text("url")) {
             let Some(host) = inside(url, &allowed) else { continue };
-            let message =
-                format!("`{name}` leads to `{host}`, which is not public: its requests will be refused");
+            let message = format!(
+                "`{}` leads to `{host}`, which is not public: its requests will be refused",
+                path.joined()
+            );
             found.push(
-                Diagnostic::new(Code::W1104, *span, message).label("inside a network of our own").help(
+                Diagnostic::new(Code::W1104, span, message).label("inside a network of our own").help(
                     format!(
                         "if that is meant, name it in {}: `[requests]`, `allow = [\"{host}\"]`",
                         config::FILE

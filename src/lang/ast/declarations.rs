@@ -1,6 +1,6 @@
 //! Fields, types and declarations of the schema.
 
-use super::{Clock, Duration, Expr, Name, Number, Text, Weekday, Zone};
+use super::{Clock, Duration, Expr, ExprKind, Name, Number, Text, Weekday, Zone};
 use crate::diagnostic::Span;
 
 /// `name: type = default unique pii dedupe "question"`
@@ -60,6 +60,18 @@ pub struct Prop {
     pub name: Name,
     pub value: PropValue,
     pub span: Span,
+}
+
+impl Prop {
+    /// The text in quotes that it holds, and where; nothing where it has another name or holds something else.
+    pub fn text(&self, name: &str) -> Option<(&str, Span)> {
+        match &self.value {
+            PropValue::Expr(Expr { kind: ExprKind::Text(text), span }) if self.name.text == name => {
+                Some((text, *span))
+            }
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

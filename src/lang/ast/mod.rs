@@ -38,6 +38,13 @@ pub struct Path {
     pub span: Span,
 }
 
+impl Path {
+    /// The same as one word: `voucher.issue`.
+    pub fn joined(&self) -> String {
+        self.parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".")
+    }
+}
+
 /// A string literal without its quotes and with its escapes resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {

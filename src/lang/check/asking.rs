@@ -6,7 +6,7 @@ use super::findings::{finding, unknown};
 use super::journey::Journey;
 use super::names::channel_names;
 use super::narrow::Facts;
-use super::schema::{Noun, PHONE, Schema, joined};
+use super::schema::{Noun, PHONE, Schema};
 use super::templates::Variant;
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::Channel;
@@ -54,7 +54,7 @@ fn as_send(ask: &Ask, channels: ChannelChoice) -> Send {
 
 impl<'a> Journey<'_, 'a> {
     pub(super) fn question(&mut self, stmt: &'a Stmt, ask: &'a Ask, facts: Facts) {
-        let survey = Name { text: joined(&ask.survey), span: ask.survey.span };
+        let survey = Name { text: ask.survey.joined(), span: ask.survey.span };
         if !self.schema.has(Noun::Survey, &survey.text) && !self.schema.is_hidden(&survey.text) {
             let made = unknown(Code::E0101, "survey", &survey, self.schema.names(Noun::Survey));
             self.out.push(match self.schema.has(Noun::Task, &survey.text) {
@@ -167,7 +167,7 @@ impl<'a> Journey<'_, 'a> {
         if variant.damaged || answered || declared.is_none_or(reads) {
             return;
         }
-        let survey = joined(&ask.survey);
+        let survey = ask.survey.joined();
         let message =
             format!("nobody can answer `{survey}` by {}: its template has no link to it", channel.text);
         let place = Span::new(stmt.span.file, stmt.span.start, ask.survey.span.end);

@@ -3,7 +3,7 @@
 use super::findings::finding;
 use super::journey::Journey;
 use super::names::channel_names;
-use super::schema::{Noun, PHONE, joined};
+use super::schema::{Noun, PHONE};
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::{Budget, CalendarUnit, Then};
 use crate::lang::ast::{self, BudgetWindow, StmtKind, Unit};
@@ -145,7 +145,7 @@ fn costing(journey: &Journey) -> Vec<Costing> {
             StmtKind::Send(send) => channel_names(&send.channels),
             StmtKind::Ask(ask) => channel_names(&ask.channels),
             StmtKind::Call(work) | StmtKind::Assign(work) => {
-                let name = joined(&work.task);
+                let name = work.task.joined();
                 let is_call = matches!(stmt.kind, StmtKind::Call(_));
                 let phone = schema.catalog.costs.get(PHONE).filter(|_| is_call);
                 let cost = schema.catalog.task_costs.get(name.as_str()).or(phone).copied();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::findings::{Findings, finding};
-use super::schema::{Noun, Schema, joined};
+use super::schema::{Noun, Schema};
 use super::visit::each_stmt_of;
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::{Expr, Word};
@@ -141,7 +141,7 @@ fn triggers(schema: &Schema, journey: &ast::Journey) -> Vec<Trigger> {
                 }
             }
             StmtKind::Record { event, .. } => {
-                let event = joined(event);
+                let event = event.joined();
                 for (to, signature) in &schema.journeys {
                     let own = signature.journey.name.span == journey.name.span;
                     if enters_on(signature.journey, &event) && (!own || comes_back(journey)) {
@@ -178,7 +178,7 @@ fn comes_back(journey: &ast::Journey) -> bool {
 
 fn enters_on(journey: &ast::Journey, event: &str) -> bool {
     enters(journey).any(|enter| match &enter.how {
-        EnterHow::On(matched) => matched.events.iter().any(|path| joined(path) == *event),
+        EnterHow::On(matched) => matched.events.iter().any(|path| path.joined() == *event),
         _ => false,
     })
 }

@@ -164,7 +164,7 @@ impl<'a> Collect<'_, 'a> {
 
     /// Two slots: for the answers, and for what becomes of the message, which decides whether anybody waits for them.
     fn ask(&mut self, stmt: &ast::Stmt, ask: &'a ast::Ask) {
-        let survey = super::schema::joined(&ask.survey);
+        let survey = ask.survey.joined();
         let declared = self.schema.catalog.surveys.get(survey.as_str());
         let fields = declared.map(|survey| survey.questions.iter().map(|q| q.field.clone()).collect());
         self.named(stmt.span, ask.name.as_ref(), SlotKind::Survey, fields, Form::Ask);
@@ -178,7 +178,7 @@ impl<'a> Collect<'_, 'a> {
     }
 
     fn work(&mut self, stmt: &ast::Stmt, work: &'a ast::Work) {
-        let task = self.schema.catalog.tasks.get(super::schema::joined(&work.task).as_str());
+        let task = self.schema.catalog.tasks.get(work.task.joined().as_str());
         let (fields, outcomes) = match task {
             Some(task) => {
                 let expired = Word::from("expired");
@@ -190,7 +190,7 @@ impl<'a> Collect<'_, 'a> {
     }
 
     fn request(&mut self, stmt: &ast::Stmt, request: &'a ast::Request) {
-        let endpoint = self.schema.catalog.endpoints.get(super::schema::joined(&request.endpoint).as_str());
+        let endpoint = self.schema.catalog.endpoints.get(request.endpoint.joined().as_str());
         let fields = endpoint.map(|endpoint| endpoint.returns.clone());
         let form = Form::Request { leaves: request.otherwise.is_some() };
         self.named(stmt.span, request.name.as_ref(), SlotKind::Request, fields, form);

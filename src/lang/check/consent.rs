@@ -14,7 +14,7 @@ use super::graph::At;
 use super::journey::Journey;
 use super::names::channel_names;
 use super::narrow::Facts;
-use super::schema::{Schema, joined};
+use super::schema::Schema;
 use super::ways::Way;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::program::Word;
@@ -56,7 +56,7 @@ pub(super) fn uncovered(schema: &Schema, journeys: &BTreeMap<Word, JourneyInfo>,
                     let base = base.or_else(|| schema.catalog.lineage(purpose).last().cloned());
                     let place = Span::new(stmt.span.file, stmt.span.start, send.template.span.end);
                     let key = (base.unwrap_or_else(|| purpose.clone()), channel.text.as_str().into());
-                    open.entry(key).or_default().push((place, joined(&send.template)));
+                    open.entry(key).or_default().push((place, send.template.joined()));
                 }
             }
         });
@@ -113,7 +113,7 @@ fn without_purpose(journey: &mut Journey) {
     super::visit::each_stmt_of(journey.journey, &mut |stmt, _| {
         let open = match message_of(stmt) {
             Some(send) => {
-                let template = Word::from(joined(&send.template));
+                let template = Word::from(send.template.joined());
                 send.purpose.is_none()
                     && !journey.schema.catalog.transactional_templates.contains_key(&template)
             }
@@ -137,7 +137,7 @@ fn without_purpose(journey: &mut Journey) {
 
 /// Transactional without a word why.
 fn without_reason(journey: &mut Journey, send: &Send) {
-    let template = Word::from(joined(&send.template));
+    let template = Word::from(send.template.joined());
     let by_template = journey.schema.catalog.transactional_templates.contains_key(&template);
     let by_journey = journey.because.is_some() && !consent_at_entry(journey);
     if by_template || by_journey || journey.schema.is_hidden(&template) {
@@ -205,7 +205,7 @@ fn report(
 ) {
     let place = Span::new(stmt.span.file, stmt.span.start, send.template.span.end);
     let what = if channels.iter().any(|(channel, _)| &**channel == "email") { "mail" } else { "message" };
-    let template = joined(&send.template);
+    let template = send.template.joined();
     let message = format!(
         "`{template}` is a {purpose} {what}, but not everybody who gets here has agreed to {purpose}"
     );
@@ -237,7 +237,7 @@ fn evidence(journey: &Journey, way: &Way) -> Option<String> {
     way.steps.iter().rev().find_map(|(at, _)| match journey.graph.nodes[*at].what {
         super::graph::What::Stmt(Stmt { kind: StmtKind::Wait(wait), .. }) => match &**wait {
             ast::Wait::Event { event, .. } => match event.events.as_slice() {
-                [event] if event.parts.len() == 1 => Some(joined(event)),
+                [event] if event.parts.len() == 1 => Some(event.joined()),
                 _ => None,
             },
             _ => None,

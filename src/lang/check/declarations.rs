@@ -8,7 +8,7 @@ use super::findings::{Findings, finding, not_yet, twice, unknown};
 use super::names::Names;
 use super::narrow::Facts;
 use super::properties::Props;
-use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined, with_id_and_at};
+use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, with_id_and_at};
 use super::watch::{Surroundings, watch_of};
 use crate::diagnostic::{Code, FileId, Span};
 use crate::engine::program::{Attribute, Endpoint, Event, Question, Segment, Survey, Word, pool_endpoint};
@@ -318,7 +318,7 @@ impl<'a> Declarations<'_, 'a> {
                 }
             }
             ItemKind::Endpoint { path, props, .. } => {
-                let name = Name { text: joined(path), span: path.span };
+                let name = Name { text: path.joined(), span: path.span };
                 if self.declare(Noun::Endpoint, &name) {
                     let headers = Props::new(self, props).headers();
                     if !headers.is_empty() {
@@ -444,7 +444,7 @@ impl<'a> Declarations<'_, 'a> {
     }
 
     fn template(&mut self, name: &ast::Path, class: &Name, because: Option<&ast::Text>) {
-        let whole = Name { text: joined(name), span: name.span };
+        let whole = Name { text: name.joined(), span: name.span };
         if !self.declare(Noun::Template, &whole) {
             return;
         }

@@ -310,14 +310,12 @@ impl<'a> Journey<'_, 'a> {
     fn attribute(&mut self, path: &Path, wanted: &[Type]) -> Option<Word> {
         let read = self.reader(Facts::unsure()).path(path, None)?;
         let Expr::Attribute(word) = &read.expr else {
-            let message =
-                format!("an attribute of the contact is wanted here, not `{}`", super::schema::joined(path));
+            let message = format!("an attribute of the contact is wanted here, not `{}`", path.joined());
             self.out.push(finding(Code::E0103, path.span, message).label("not an attribute"));
             return None;
         };
         if !wanted.is_empty() && !wanted.contains(read.ty.required()) {
-            let message =
-                format!("a date is wanted here, but `{}` is {}", super::schema::joined(path), noun(&read.ty));
+            let message = format!("a date is wanted here, but `{}` is {}", path.joined(), noun(&read.ty));
             self.out
                 .push(finding(Code::E0103, path.span, message).label(format!("this is {}", noun(&read.ty))));
             return None;

@@ -180,7 +180,7 @@ impl<'a> Journey<'_, 'a> {
     pub(super) fn event_match(&mut self, event: &'a ast::EventMatch, facts: Facts, needs_step: bool) {
         let mut seen: Vec<(String, Span)> = Vec::new();
         for path in &event.events {
-            let text = super::schema::joined(path);
+            let text = path.joined();
             match seen.iter().find(|(other, _)| *other == text) {
                 Some((_, first)) => {
                     let name = ast::Name { text: text.clone(), span: path.span };
@@ -317,7 +317,7 @@ impl<'a> Journey<'_, 'a> {
     fn same(&mut self, field: &ast::Name, fields: Option<&[FieldType]>, event: &ast::EventMatch) {
         let entry = self.names.slot(0);
         let (Some(entry_fields), Some(fields)) = (entry.fields.clone(), fields) else { return };
-        let named = event.events.iter().map(super::schema::joined).collect::<Vec<_>>().join(", ");
+        let named = event.events.iter().map(Path::joined).collect::<Vec<_>>().join(", ");
         let (here, there) = (types::field(fields, &field.text), types::field(&entry_fields, &field.text));
         let missing = match (here, there) {
             (None, _) => Some((named, fields)),

@@ -4,7 +4,7 @@ use super::findings::{finding, unknown};
 use super::journey::Journey;
 use super::names::channel_names;
 use super::narrow::Facts;
-use super::schema::{MESSAGE_EVENTS, Noun, PHONE, joined};
+use super::schema::{MESSAGE_EVENTS, Noun, PHONE};
 use crate::diagnostic::{Code, Span};
 use crate::engine::program::Word;
 use crate::lang::ast::{self, ExprKind, Name, Path, Stmt};
@@ -66,7 +66,7 @@ impl<'a> Journey<'_, 'a> {
 
     /// The purpose that counts: `for …`, else the template's own, else the journey's.
     pub(super) fn purpose_of(&mut self, send: &ast::Send) -> Option<Word> {
-        let template = Word::from(joined(&send.template));
+        let template = Word::from(send.template.joined());
         let own_reason = self.schema.catalog.transactional_templates.contains_key(&template);
         match &send.purpose {
             Some(name) if !self.schema.catalog.is_purpose(&name.text) => {
@@ -96,7 +96,7 @@ impl<'a> Journey<'_, 'a> {
 
     pub(super) fn work(&mut self, stmt: &'a Stmt, work: &'a ast::Work, facts: Facts, call: bool) {
         let verb = if call { "call" } else { "assign" };
-        let task = Name { text: joined(&work.task), span: work.task.span };
+        let task = Name { text: work.task.joined(), span: work.task.span };
         if !self.schema.has(Noun::Task, &task.text) && !self.schema.is_hidden(&task.text) {
             let made = unknown(Code::E0101, "task", &task, self.schema.names(Noun::Task));
             self.out.push(match self.schema.has(Noun::Survey, &task.text) {
@@ -152,7 +152,7 @@ impl<'a> Journey<'_, 'a> {
     }
 
     pub(super) fn request(&mut self, request: &'a ast::Request, facts: Facts) {
-        let endpoint = Name { text: joined(&request.endpoint), span: request.endpoint.span };
+        let endpoint = Name { text: request.endpoint.joined(), span: request.endpoint.span };
         if !self.schema.has(Noun::Endpoint, &endpoint.text) && !self.schema.is_hidden(&endpoint.text) {
             self.out.push(unknown(Code::E0101, "endpoint", &endpoint, self.schema.names(Noun::Endpoint)));
         }
@@ -192,7 +192,7 @@ impl<'a> Journey<'_, 'a> {
     }
 
     pub(super) fn record(&mut self, event: &Path, with: Option<&'a ast::Record>, span: Span, facts: Facts) {
-        let name = Name { text: joined(event), span: event.span };
+        let name = Name { text: event.joined(), span: event.span };
         if MESSAGE_EVENTS.iter().any(|(own, _)| *own == name.text) {
             let message = format!("`{}` is recorded by the engine alone", name.text);
             self.out.push(finding(Code::E0103, name.span, message).label("not by a journey"));

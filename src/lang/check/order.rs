@@ -4,7 +4,6 @@ use super::circles::enters;
 use super::findings::finding;
 use super::graph::{At, What, is_wait};
 use super::journey::Journey;
-use super::schema::joined;
 use super::time::waits;
 use super::visit::{each_expr, each_stmt_of, own_exprs};
 use crate::diagnostic::{Code, Span};
@@ -66,7 +65,7 @@ fn uncorrelated(journey: &mut Journey) {
         if said || event.filter.as_ref().is_some_and(super::visit::is_damaged) {
             continue;
         }
-        let names: Vec<String> = event.events.iter().map(joined).collect();
+        let names: Vec<String> = event.events.iter().map(ast::Path::joined).collect();
         let last = event
             .name
             .as_ref()
@@ -112,10 +111,10 @@ fn shadowed_handlers(journey: &mut Journey) {
     for item in &journey.journey.items {
         let JourneyItemKind::Handler { event, .. } = &item.kind else { continue };
         for path in &event.events {
-            let name = joined(path);
+            let name = path.joined();
             let takes = |exit: &&(&ast::Name, &EventMatch)| {
                 exit.1.filter.is_none()
-                    && exit.1.events.iter().any(|other| joined(other) == name)
+                    && exit.1.events.iter().any(|other| other.joined() == name)
                     && exit.1.same.iter().all(|same| event.same.iter().any(|own| own.text == same.text))
             };
             let Some((reason, exit)) = exits.iter().find(takes) else { continue };
@@ -185,14 +184,14 @@ fn waits_for_the_past(journey: &mut Journey) {
             JourneyItemKind::Handler { event, .. } => Some(event),
             _ => None,
         })
-        .flat_map(|event| event.events.iter().map(joined))
+        .flat_map(|event| event.events.iter().map(ast::Path::joined))
         .collect();
     let before = journey.graph.before();
     for (at, stmt) in journey.reached_stmts() {
         let StmtKind::Wait(wait) = &stmt.kind else { continue };
         let Wait::Event { event, look_back: None, .. } = &**wait else { continue };
         let [path] = event.events.as_slice() else { continue };
-        let name = joined(path);
+        let name = path.joined();
         if asked.contains(&name) || exits.contains(&name) {
             continue;
         }
@@ -227,10 +226,10 @@ fn echoes(journey: &mut Journey) {
         };
         let told = events.iter().filter(|_| !looks_back).find_map(|event| {
             let path = event.events.iter().find(|path| is_from_outside(path))?;
-            Some((*event, path, cause(journey, &before, at, &joined(path))?))
+            Some((*event, path, cause(journey, &before, at, &path.joined())?))
         });
         let Some((event, path, cause)) = told else { continue };
-        let (name, place) = (joined(path), journey.schema.input.sources.first_line(cause.span));
+        let (name, place) = (path.joined(), journey.schema.input.sources.first_line(cause.span));
         let message = match &cause.kind {
             StmtKind::Record { .. } => {
                 format!("`{name}` is recorded before this wait begins, which does not see it")
@@ -272,7 +271,7 @@ fn cause<'a>(journey: &Journey<'_, 'a>, before: &[Vec<At>], at: At, event: &str)
         match journey.graph.nodes[at].what {
             What::Stmt(stmt) => match &stmt.kind {
                 StmtKind::Request(_) => return Some(stmt),
-                StmtKind::Record { event: recorded, .. } if joined(recorded) == event => return Some(stmt),
+                StmtKind::Record { event: recorded, .. } if recorded.joined() == event => return Some(stmt),
                 StmtKind::Record { .. }
                 | StmtKind::Set { .. }
                 | StmtKind::Let { .. }
@@ -294,7 +293,7 @@ fn asked_events(journey: &Journey) -> Vec<String> {
         for expr in own_exprs(stmt) {
             each_expr(expr, &mut |expr| match &expr.kind {
                 ExprKind::Aggregate(aggregate) => asked.push(aggregate.of.parts[0].text.clone()),
-                ExprKind::Path(path) => asked.push(joined(path)),
+                ExprKind::Path(path) => asked.push(path.joined()),
                 _ => {}
             });
         }
@@ -304,7 +303,7 @@ fn asked_events(journey: &Journey) -> Vec<String> {
 
 /// The last rest before a wait during which its event could come unnoticed.
 fn rest_before(journey: &Journey, before: &[Vec<At>], at: At, path: &ast::Path) -> Option<Span> {
-    let name = joined(path);
+    let name = path.joined();
     let sent = match path.parts.as_slice() {
         [step, _] => journey.names.find(step, |_| true),
         _ => None,
@@ -337,7 +336,7 @@ fn rest_before(journey: &Journey, before: &[Vec<At>], at: At, path: &ast::Path) 
 /// Whether a wait would have noticed the event.
 fn listens(stmt: &Stmt, name: &str) -> bool {
     let StmtKind::Wait(wait) = &stmt.kind else { return false };
-    let has = |event: &EventMatch| event.events.iter().any(|path| joined(path) == name);
+    let has = |event: &EventMatch| event.events.iter().any(|path| path.joined() == name);
     match &**wait {
         Wait::Event { event, .. } => has(event),
         Wait::Race { arms, .. } => arms.iter().any(|arm| match &arm.when {

@@ -513,7 +513,7 @@ impl Reader<'_, '_> {
     }
 
     fn event_names(&self, event: &crate::lang::ast::EventMatch) -> Type {
-        types::one_of(event.events.iter().map(super::schema::joined))
+        types::one_of(event.events.iter().map(Path::joined))
     }
 
     /// A field of a step's result, or E0101 with what the step has.

@@ -8,7 +8,7 @@ use super::expr::{Around, Reader};
 use super::findings::{Findings, finding, unknown};
 use super::names::Names;
 use super::narrow::Facts;
-use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature, joined};
+use super::schema::{MESSAGE_EVENTS, Noun, Schema, Signature};
 use super::templates::Templates;
 use crate::diagnostic::{Code, FileId, Span, suggest};
 use crate::lang::ast::{
@@ -226,7 +226,7 @@ impl<'a> Scene<'_, 'a> {
     }
 
     fn endpoint(&mut self, path: &Path) -> Option<Vec<FieldType>> {
-        let name = Name { text: joined(path), span: path.span };
+        let name = Name { text: path.joined(), span: path.span };
         match self.schema.catalog.endpoints.get(name.text.as_str()) {
             Some(endpoint) => Some(endpoint.returns.clone()),
             None => {
@@ -320,7 +320,7 @@ impl<'a> Scene<'_, 'a> {
             self.outcome(step, outcome, with, span);
             return;
         }
-        let name = Name { text: joined(event), span: event.span };
+        let name = Name { text: event.joined(), span: event.span };
         let Some(declared) = self.schema.catalog.events.get(name.text.as_str()) else {
             self.unknown(Noun::Event, &name);
             return;
@@ -364,7 +364,7 @@ impl<'a> Scene<'_, 'a> {
     }
 
     fn ask_returns(&mut self, survey: &Path, answers: &AskAnswers, span: Span) {
-        let name = Name { text: joined(survey), span: survey.span };
+        let name = Name { text: survey.joined(), span: survey.span };
         let Some(declared) = self.schema.catalog.surveys.get(name.text.as_str()) else {
             if !self.schema.has(Noun::Survey, &name.text) {
                 self.unknown(Noun::Survey, &name);
@@ -394,7 +394,7 @@ impl<'a> Scene<'_, 'a> {
     }
 
     fn work_returns(&mut self, task: &Path, outcome: &Name, with: Option<&Record>, span: Span) {
-        let name = Name { text: joined(task), span: task.span };
+        let name = Name { text: task.joined(), span: task.span };
         let Some(declared) = self.schema.catalog.tasks.get(name.text.as_str()) else {
             self.unknown(Noun::Task, &name);
             return;
@@ -453,7 +453,7 @@ impl<'a> Scene<'_, 'a> {
     }
 
     fn template(&mut self, path: &Path) {
-        let name = Name { text: joined(path), span: path.span };
+        let name = Name { text: path.joined(), span: path.span };
         if !self.templates.all.contains_key(name.text.as_str()) {
             let all: Vec<&str> = self.templates.all.keys().map(|name| &**name).collect();
             let sent = self.signature.is_some_and(|signature| {
@@ -467,7 +467,7 @@ impl<'a> Scene<'_, 'a> {
     }
 
     fn did(&mut self, verb: &Name, path: &Path) {
-        let name = Name { text: joined(path), span: path.span };
+        let name = Name { text: path.joined(), span: path.span };
         match verb.text.as_str() {
             "send" => self.template(path),
             "call" | "assign" if !self.schema.has(Noun::Task, &name.text) => self.unknown(Noun::Task, &name),
@@ -480,7 +480,7 @@ impl<'a> Scene<'_, 'a> {
 
     /// The values of what was done: an event has its fields, the rest goes along as it is written.
     fn went_along(&mut self, verb: &Name, path: &Path, with: &Record) {
-        match self.schema.catalog.events.get(joined(path).as_str()) {
+        match self.schema.catalog.events.get(path.joined().as_str()) {
             Some(event) if verb.text == "record" => {
                 let fields = event.fields.clone();
                 self.pairs(Some(with), &fields, "field", Code::E0110, false, with.span);

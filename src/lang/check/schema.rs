@@ -239,8 +239,3 @@ pub(super) fn has_word(text: &str, word: &str) -> bool {
             !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next())
         })
 }
-
-/// A dotted name as one word: `voucher.issue`.
-pub(super) fn joined(path: &ast::Path) -> String {
-    path.parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".")
-}

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::findings::{Findings, finding, with_near_miss};
-use super::schema::{Schema, joined};
+use super::schema::Schema;
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
-use crate::lang::ast::{self, ExprKind, ItemKind, PropValue, PropsDecl, StmtKind, Work};
+use crate::lang::ast::{self, ItemKind, StmtKind, Work};
 use crate::lang::template::{ScriptValue, script_values};
 
 /// Reads the scripts that tasks name; nothing is said where nobody has looked for them.
@@ -15,7 +15,8 @@ pub(super) fn check(schema: &Schema, files: &[(FileId, ast::File)], out: &mut Fi
     let mut told = BTreeSet::new();
     for item in files.iter().flat_map(|(_, tree)| &tree.items) {
         let ItemKind::Task(task) = &item.kind else { continue };
-        let Some((name, place)) = script_of(task) else { continue };
+        // The script that the task names, and where.
+        let Some((name, place)) = task.props.iter().find_map(|prop| prop.text("script")) else { continue };
         let belongs = |path: &str| {
             let locale = path.strip_prefix(name).and_then(|rest| rest.strip_suffix(".md"));
             let is_locale = |rest: &str| rest.strip_prefix('.').is_some_and(|rest| !rest.contains('.'));
@@ -46,22 +47,13 @@ pub(super) fn check(schema: &Schema, files: &[(FileId, ast::File)], out: &mut Fi
     }
 }
 
-/// The script that a task names, and where.
-fn script_of(task: &PropsDecl) -> Option<(&str, Span)> {
-    let prop = task.props.iter().find(|prop| prop.name.text == "script")?;
-    match &prop.value {
-        PropValue::Expr(ast::Expr { kind: ExprKind::Text(name), span }) => Some((name, *span)),
-        _ => None,
-    }
-}
-
 /// Each `call` and `assign` of the task.
 fn calls_of<'a>(files: &'a [(FileId, ast::File)], task: &str) -> Vec<(&'a Work, Span)> {
     let mut calls = Vec::new();
     for item in files.iter().flat_map(|(_, tree)| &tree.items) {
         let ItemKind::Journey(journey) = &item.kind else { continue };
         super::visit::each_stmt_of(journey, &mut |stmt, _| match &stmt.kind {
-            StmtKind::Call(work) | StmtKind::Assign(work) if joined(&work.task) == task => {
+            StmtKind::Call(work) | StmtKind::Assign(work) if work.task.joined() == task => {
                 calls.push((&**work, stmt.span));
             }
             _ => {}

@@ -8,7 +8,6 @@ use super::graph::{At, What, is_wait};
 use super::journey::Journey;
 use super::names::{Form, channel_names};
 use super::narrow::Place;
-use super::schema::joined;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::engine::eval::ANSWERED;
 use crate::engine::program::Word;
@@ -222,12 +221,12 @@ fn repeated(journey: &mut Journey, sends: &[(At, &Stmt, &Send)]) {
     for (n, (_, stmt, send)) in sends.iter().enumerate() {
         let earlier = sends[..n].iter().find(|(at, first, before)| {
             first.span != stmt.span
-                && joined(&before.template) == joined(&send.template)
+                && before.template.joined() == send.template.joined()
                 && shared_channel(before, send).is_some()
                 && leads(journey, *at, sends[n].0)
         });
         if let Some((_, first, before)) = earlier {
-            let message = format!("`{}` can reach one person twice", joined(&send.template));
+            let message = format!("`{}` can reach one person twice", send.template.joined());
             journey.out.push(
                 finding(Code::I0505, place(stmt, send), message)
                     .label("the second time")

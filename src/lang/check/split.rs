@@ -234,7 +234,7 @@ fn never_used(journey: &mut Journey) {
         let JourneyItemKind::ExitRule { reason, trigger: ExitTrigger::On(event) } = &item.kind else {
             continue;
         };
-        let all: Vec<String> = event.events.iter().map(super::schema::joined).collect();
+        let all: Vec<String> = event.events.iter().map(ast::Path::joined).collect();
         let hidden = all.iter().all(|name| taken.iter().any(|(other, _)| other == name));
         if hidden && let Some((name, first)) = taken.iter().find(|(other, _)| all.contains(other)) {
             let message =

@@ -4,7 +4,7 @@ use super::findings::{finding, unknown};
 use super::graph::{At, What};
 use super::journey::Journey;
 use super::narrow::Facts;
-use super::schema::{Noun, joined};
+use super::schema::Noun;
 use crate::diagnostic::{Code, Span, suggest};
 use crate::engine::program::{Expr, Word};
 use crate::lang::ast::{self, ExprKind, Name, Path, Stmt, StmtKind};
@@ -102,7 +102,7 @@ impl<'a> Journey<'_, 'a> {
                 return Some(read.ty);
             }
         }
-        let message = format!("only attributes of the contact can be changed, not `{}`", joined(path));
+        let message = format!("only attributes of the contact can be changed, not `{}`", path.joined());
         self.out.push(
             finding(Code::E0103, path.span, message)
                 .label("cannot be changed")
@@ -123,7 +123,7 @@ impl<'a> Journey<'_, 'a> {
             Type::Decimal(_) if add => _ = self.reader(facts).value(value, &Type::Decimal(None)),
             other => {
                 let verb = if add { "added to" } else { "removed from" };
-                let message = format!("nothing can be {verb} `{}`, which is {}", joined(path), noun(other));
+                let message = format!("nothing can be {verb} `{}`, which is {}", path.joined(), noun(other));
                 let wanted = if add { "not a list and not a number" } else { "not a list" };
                 self.out.push(finding(Code::E0103, path.span, message).label(wanted));
             }

@@ -7,7 +7,7 @@ use super::asking::{message_of, written_message_of};
 use super::findings::{finding, with_near_miss};
 use super::journey::Journey;
 use super::names::channel_names;
-use super::schema::{Noun, Schema, joined};
+use super::schema::{Noun, Schema};
 use super::templates::{Placed, Templates, Variant};
 use super::variables::{same_value_once, supplied};
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
@@ -29,7 +29,7 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
             StmtKind::Ask(ask) => Some(&**ask),
             _ => None,
         };
-        let template = Name { text: joined(&send.template), span: send.template.span };
+        let template = Name { text: send.template.joined(), span: send.template.span };
         // A survey that is not known is told by itself.
         if asked.is_some() && !journey.schema.has(Noun::Survey, &template.text) {
             journey.unsound = true;
@@ -350,7 +350,7 @@ pub(super) fn sent(journey: &crate::lang::ast::Journey) -> Vec<Sent> {
         if let Some(send) = message_of(stmt) {
             let with = send.with.iter().flat_map(|record| &record.pairs);
             all.push(Sent {
-                template: joined(&send.template).into(),
+                template: send.template.joined().into(),
                 with: with.map(|(name, _)| name.text.as_str().into()).collect(),
             });
         }
@@ -369,7 +369,7 @@ pub fn supplied_to(
         let ItemKind::Journey(journey) = &item.kind else { continue };
         super::visit::each_stmt_of(journey, &mut |stmt, _| {
             let Some(send) = message_of(stmt) else { return };
-            let given = send.with.iter().filter(|_| joined(&send.template) == template);
+            let given = send.with.iter().filter(|_| send.template.joined() == template);
             for (name, value) in given.flat_map(|record| &record.pairs) {
                 if let Some(typed) = exprs.get(&value.span) {
                     values.entry(name.text.as_str().into()).or_insert_with(|| typed.ty.clone());

@@ -4,7 +4,6 @@
 use super::findings::finding;
 use super::graph::{At, What};
 use super::journey::Journey;
-use super::schema::joined;
 use crate::diagnostic::{Code, Span};
 use crate::lang::ast::{Duration, Moment, MomentKind, Send, Side, StmtKind, Wait};
 use crate::lang::types::calendar;
@@ -55,7 +54,7 @@ fn about(moment: &Moment) -> Option<(String, Distance)> {
             }
         }
     };
-    Some((joined(anchor), distance))
+    Some((anchor.joined(), distance))
 }
 
 /// Goes back as long as there is one way only, to a wait for that anchor; gives how long after it one is at the message, at least.
@@ -93,7 +92,7 @@ fn report(journey: &mut Journey, place: Span, send: &Send, wait: Span) {
     let sources = &journey.schema.input.sources;
     let message = format!(
         "`{}` never goes: it has to leave before `{}`, and the wait ends later",
-        joined(&send.template),
+        send.template.joined(),
         sources.slice(limit)
     );
     journey.out.push(

@@ -9,7 +9,6 @@ use super::graph::At;
 use super::journey::Journey;
 use super::names::Form;
 use super::narrow::Place;
-use super::schema::joined;
 use super::supply::LINKS;
 use super::templates::{Placed, Variant};
 use crate::diagnostic::{Code, Diagnostic, Span, suggest};
@@ -70,7 +69,7 @@ pub(super) fn supplied<'t>(
 
 /// Only a survey has questions to lead to.
 fn asking(journey: &mut Journey, send: &Send, used: &Placed) {
-    let template = joined(&send.template);
+    let template = send.template.joined();
     if !journey.schema.catalog.surveys.contains_key(template.as_str()) {
         let message = format!("`links.survey` leads to questions, and `{template}` asks none");
         let made = finding(Code::E0803, used.span, message).label("not supplied");

@@ -201,12 +201,10 @@ impl<'a> Journey<'_, 'a> {
         let named =
             |name: &Option<ast::Name>, what: String| name.as_ref().map_or(what, |name| name.text.clone());
         match &stmt.kind {
-            StmtKind::Send(send) => named(&send.name, super::schema::joined(&send.template)),
-            StmtKind::Ask(ask) => named(&ask.name, super::schema::joined(&ask.survey)),
-            StmtKind::Call(work) | StmtKind::Assign(work) => {
-                named(&work.name, super::schema::joined(&work.task))
-            }
-            StmtKind::Request(request) => named(&request.name, super::schema::joined(&request.endpoint)),
+            StmtKind::Send(send) => named(&send.name, send.template.joined()),
+            StmtKind::Ask(ask) => named(&ask.name, ask.survey.joined()),
+            StmtKind::Call(work) | StmtKind::Assign(work) => named(&work.name, work.task.joined()),
+            StmtKind::Request(request) => named(&request.name, request.endpoint.joined()),
             StmtKind::Take { name, pool, .. } => named(name, format!("take from {}", pool.text)),
             StmtKind::RunJourney { name, journey, .. } => named(name, journey.text.clone()),
             _ => self.text(stmt.span).to_owned(),
@@ -222,7 +220,7 @@ fn missed(name: &str, patience: &ast::Patience) -> String {
 }
 
 fn events(event: &ast::EventMatch) -> String {
-    event.events.iter().map(super::schema::joined).collect::<Vec<_>>().join(" or ")
+    event.events.iter().map(ast::Path::joined).collect::<Vec<_>>().join(" or ")
 }
 
 fn back<'a>(states: &[State<'a>], last: usize) -> Way<'a> {

@@ -264,7 +264,7 @@ fn quoted(source: &str) -> &str {
 }
 
 pub(super) fn path(path: &Path) -> String {
-    path.parts.iter().map(|p| p.text.as_str()).collect::<Vec<_>>().join(".")
+    path.joined()
 }
 
 pub(super) fn names(names: &[Name]) -> String {

@@ -135,7 +135,7 @@ fn last(path: &ast::Path) -> Word {
 }
 
 fn dotted(path: &ast::Path) -> Word {
-    path.parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".").into()
+    path.joined().into()
 }
 
 fn words(names: &[ast::Name]) -> Vec<Word> {

@@ -3,7 +3,7 @@
 //! A line expects something between the `at` line before its own and its own, both included. Everything that happened is used by
 //! one line at most. Lines that expect nothing come last, so they do not take what others expect.
 
-use super::script::{Beat, Script, dotted};
+use super::script::{Beat, Script};
 use crate::diagnostic::Span;
 use crate::engine::program::Word;
 use crate::engine::world::Fields;
@@ -226,7 +226,7 @@ impl Matcher<'_> {
             let words = match expected.what {
                 Expect::Holds(condition) => answers.written(condition.span),
                 Expect::Did { verb, name, with: Some(with) } => {
-                    format!("{} {} with {}", verb.text, dotted(name), answers.written(with.span))
+                    format!("{} {} with {}", verb.text, name.joined(), answers.written(with.span))
                 }
                 what => words(what, self.constant, self.zone),
             };
@@ -274,7 +274,7 @@ impl Matcher<'_> {
         let is_forbidden = |what: &What| match (expect, what) {
             (Expect::NoMoreSend, What::Send { .. }) => true,
             (Expect::No { verb, name }, what) => {
-                let wanted = name.as_ref().map(dotted);
+                let wanted = name.as_ref().map(ast::Path::joined);
                 let named = |name: &Word| wanted.as_ref().is_none_or(|wanted| **wanted == **name);
                 match what {
                     What::Send { template, .. } => verb.text == "send" && named(template),
@@ -363,21 +363,21 @@ fn clock(wanted: Option<ast::Clock>, seen: &Seen) -> Option<String> {
 /// Whether two are about the same thing, times and values left aside.
 fn same_kind(expect: &Expect, what: &What) -> bool {
     match (expect, what) {
-        (Expect::Send { template, .. }, What::Send { template: sent, .. }) => dotted(template) == **sent,
+        (Expect::Send { template, .. }, What::Send { template: sent, .. }) => template.joined() == **sent,
         (Expect::Exit { reason }, What::Exit { reason: left }) => *reason.text == **left,
         (Expect::Goal { name }, What::Goal { name: reached }) => *name.text == **reached,
         (Expect::Start { journey }, What::Start { journey: started }) => *journey.text == **started,
         (Expect::Did { verb, name, .. }, What::Work { verb: did, task, .. }) => {
-            *verb.text == **did && dotted(name) == **task
+            *verb.text == **did && name.joined() == **task
         }
         (Expect::Did { verb, name, .. }, What::Ask { survey, .. }) => {
-            verb.text == "ask" && dotted(name) == **survey
+            verb.text == "ask" && name.joined() == **survey
         }
         (Expect::Did { verb, name, .. }, What::Request { endpoint, .. }) => {
-            verb.text == "request" && dotted(name) == **endpoint
+            verb.text == "request" && name.joined() == **endpoint
         }
         (Expect::Did { verb, name, .. }, What::Record { event, .. }) => {
-            verb.text == "record" && dotted(name) == **event
+            verb.text == "record" && name.joined() == **event
         }
         _ => false,
     }
@@ -427,7 +427,7 @@ impl What {
 fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value, zone: &Zone) -> String {
     match expect {
         Expect::Send { channel, template, to, with, at } => {
-            let mut words = format!("send {} {}", channel.text, dotted(template));
+            let mut words = format!("send {} {}", channel.text, template.joined());
             if let Some(to) = to {
                 words += &format!(" to {}", shown(&constant(to), zone));
             }
@@ -445,11 +445,11 @@ fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value, zone: &Zone) -
         }
         Expect::NoMoreSend => "no more send".to_owned(),
         Expect::No { verb, name: None } => format!("no {}", verb.text),
-        Expect::No { verb, name: Some(name) } => format!("no {} {}", verb.text, dotted(name)),
+        Expect::No { verb, name: Some(name) } => format!("no {} {}", verb.text, name.joined()),
         Expect::Exit { reason } => format!("exit as {}", reason.text),
         Expect::Goal { name } => format!("goal {}", name.text),
         Expect::Start { journey } => format!("start {}", journey.text),
-        Expect::Did { verb, name, .. } => format!("{} {}", verb.text, dotted(name)),
+        Expect::Did { verb, name, .. } => format!("{} {}", verb.text, name.joined()),
         Expect::WaitingAt { step } => format!("waiting at {}", step.text),
         Expect::Member { audience, is_in } => {
             format!("contact {}in audience {}", if *is_in { "" } else { "not " }, audience.text)

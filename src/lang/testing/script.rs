@@ -305,7 +305,7 @@ impl<'t> Reader<'t, '_> {
                 if verb.text == "ask" {
                     done.extend(self.asks().map(|survey| survey.to_string()));
                 }
-                (phrase, dotted(name), name.span, done)
+                (phrase, name.joined(), name.span, done)
             }
             // Names of exits, goals and steps are known: the checker has seen to it.
             Expect::Exit { .. }
@@ -323,7 +323,7 @@ impl<'t> Reader<'t, '_> {
 
     fn can_send(&mut self, channel: &Name, template: &ast::Path) {
         let journey = self.cast.journey.journey.clone();
-        let name = dotted(template);
+        let name = template.joined();
         let programs = self.cast.all.iter();
         let steps = programs.flat_map(|program| program.steps.iter().map(move |step| (*program, step)));
         let sends = steps.filter_map(|(program, step)| match &step.kind {
@@ -391,10 +391,6 @@ fn did(kind: &StepKind, verb: &str) -> Option<String> {
 pub(super) fn is_asked(program: &Program, step: &str) -> bool {
     let wait = answer_of(step);
     program.steps.iter().any(|step| *step.id == *wait)
-}
-
-pub(super) fn dotted(path: &ast::Path) -> String {
-    path.parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".")
 }
 
 /// The instant of a date and a clock time in a zone.

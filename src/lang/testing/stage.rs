@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::matching::{Answers, Seen, What, compare, shown_as};
-use super::script::{Action, Beat, Cast, Doing, Script, dotted, instant};
+use super::script::{Action, Beat, Cast, Doing, Script, instant};
 use super::values::{constant, typed, with_words};
 use super::watching::one_line;
 use super::{Play, Reached};
@@ -204,10 +204,10 @@ impl<'s, 't> Stage<'s, 't> {
     fn stub(&mut self, given: &Given) {
         match given {
             Given::RequestFails { endpoint } => {
-                self.stubs.insert(dotted(endpoint), Stub::Fails);
+                self.stubs.insert(endpoint.joined(), Stub::Fails);
             }
             Given::RequestReturns { endpoint, record } => {
-                let name = dotted(endpoint);
+                let name = endpoint.joined();
                 let types =
                     self.compilation.catalog.endpoints.get(name.as_str()).map(|e| e.returns.as_slice());
                 let fields = self.fields(Some(record), types.unwrap_or_default());
@@ -286,7 +286,7 @@ impl<'s, 't> Stage<'s, 't> {
                 self.memory.input(contact, &Input::Attributes { values: [(name, value)].into(), at }, at);
             }
             AtWhat::WorkReturns { task, outcome, with } => {
-                self.work_returns(action, &dotted(task), &outcome.text, with.as_ref(), at);
+                self.work_returns(action, &task.joined(), &outcome.text, with.as_ref(), at);
             }
             AtWhat::Start { with } => {
                 let start = |how: &EntryHow| match how {
@@ -310,7 +310,7 @@ impl<'s, 't> Stage<'s, 't> {
             AtWhat::Grant(consent) => self.consent(action, consent, true, at),
             AtWhat::Withdraw(consent) => self.consent(action, consent, false, at),
             AtWhat::AskReturns { survey, answers } => {
-                self.ask_returns(action, &dotted(survey), answers, at);
+                self.ask_returns(action, &survey.joined(), answers, at);
             }
             AtWhat::Expect(_) | AtWhat::Given(_) => {}
         }
@@ -339,7 +339,7 @@ impl<'s, 't> Stage<'s, 't> {
         let contact = self.contacts[action.person];
         if let [step, outcome] = event.parts.as_slice() {
             let fields = self.fields(with, &[]);
-            let words = format!("event {}{}", dotted(event), with_words(&fields, with, &self.cast.zone));
+            let words = format!("event {}{}", event.joined(), with_words(&fields, with, &self.cast.zone));
             self.did(action, at, words);
             // One statement may have several steps that send.
             let sent = self.memory.log().iter().rev().find_map(|logged| match &logged.what {

@@ -1,7 +1,7 @@
 //! Values that a test writes, as the engine wants them.
 
 use super::matching::shown;
-use super::script::{dotted, instant};
+use super::script::instant;
 use super::stage::Stage;
 use crate::engine::program::{Attribute, Expr, Word};
 use crate::engine::world::Fields;
@@ -22,7 +22,7 @@ impl<'s, 't> Stage<'s, 't> {
 
     /// The event by its own name, whatever it is called outside, with its fields.
     pub(super) fn event(&self, path: &ast::Path, with: Option<&ast::Record>) -> (Word, Fields) {
-        let written = dotted(path);
+        let written = path.joined();
         match self.compilation.catalog.event_named(&written) {
             Some((name, event)) => (name.clone(), self.fields(with, &event.fields)),
             None => (written.as_str().into(), self.fields(with, &[])),
@@ -76,7 +76,7 @@ fn literal(zone: &Zone, expr: &ast::Expr) -> Value {
         }
         ExprKind::Moment(date, time) => instant(date, time, zone).map_or(Value::Unknown, Value::Moment),
         ExprKind::Duration(duration) => Value::Duration(calendar(duration)),
-        ExprKind::Path(path) => Value::text(&dotted(path)),
+        ExprKind::Path(path) => Value::text(&path.joined()),
         ExprKind::List(items) => Value::List(items.iter().map(|item| literal(zone, item)).collect()),
         ExprKind::Record(record) => {
             let pair = |(name, value): &(ast::Name, ast::Expr)| {
