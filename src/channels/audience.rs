@@ -13,14 +13,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::gateway::Unusable;
-use super::guard::Call;
-
+use super::guard::{Call, KEY};
 use crate::engine::program::{Audience, Catalog};
 use crate::engine::world::Fields;
 use crate::value::Type;
@@ -66,7 +65,6 @@ pub fn file(lines: &[String]) -> String {
 pub const PART: usize = 1_000;
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The address of a network: `https://user:token@host/path`.
 pub fn network(url: &str) -> Result<Url, Unusable> {

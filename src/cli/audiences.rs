@@ -148,11 +148,11 @@ fn in_words(listed: &Listed) -> String {
 async fn cut(project: &Project, store: &Store) -> Outcome {
     let outlet = outlet_of(project, store)?;
     let teller = Teller { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    if teller.is_paused().await.map_err(|error| failed(error, OF))? {
+    if teller.is_paused().await.map_err(failed(OF))? {
         return Err(paused(OF));
     }
-    teller.cut().await.map_err(|error| failed(error, OF))?;
-    let made = teller.make_all(&CancellationToken::new()).await.map_err(|error| failed(error, OF))?;
+    teller.cut().await.map_err(failed(OF))?;
+    let made = teller.make_all(&CancellationToken::new()).await.map_err(failed(OF))?;
     for made in &made {
         print(&told(made))?;
     }
@@ -187,7 +187,7 @@ async fn again(project: &Project, store: &Store, name: &str) -> Outcome {
             .help("only the newest batch of an audience can be told again; `fahrplan audiences export` writes all that it should have"));
     }
     let teller = Teller { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    print(&told(&teller.again(&batch, &CancellationToken::new()).await.map_err(|error| failed(error, OF))?))?;
+    print(&told(&teller.again(&batch, &CancellationToken::new()).await.map_err(failed(OF))?))?;
     Ok(Exit::Fine)
 }
 

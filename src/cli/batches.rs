@@ -29,8 +29,8 @@ pub(super) fn state(recorded_at: Option<Timestamp>, is_closed: bool, made: &'sta
 }
 
 /// Why batches of `letters` or `audiences` were not made.
-pub(super) fn failed(error: Error, of: &'static str) -> Failure {
-    match error {
+pub(super) fn failed(of: &'static str) -> impl Fn(Error) -> Failure {
+    move |error| match error {
         Error::Store(error) => world(error),
         error @ Error::Elsewhere => Failure::world(error.to_string())
             .help(format!("try again when it is done; `fahrplan {of} list` shows it")),

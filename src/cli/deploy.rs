@@ -151,7 +151,7 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
         })
     };
     for (name, channel) in catalog.channels.iter().filter(|(name, _)| used(name)) {
-        let is_gateway = &*channel.class == "message" && channel.sends.starts_with("secret:");
+        let is_gateway = channel.is_by_gateway();
         if !is_gateway && !catalog.is_letter(name) && &*channel.sends != "smtp" {
             let message = "nothing was deployed: a journey sends on a channel on which nothing leaves:";
             return Err(Failure::findings(format!("{message} `{name}`")).help(

@@ -88,11 +88,11 @@ fn in_words(listed: &Listed<'_>) -> String {
 async fn cut(project: &Project, store: &Store) -> Outcome {
     let outlet = outlet_of(project, store)?;
     let press = Press { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    if press.is_paused().await.map_err(|error| failed(error, OF))? {
+    if press.is_paused().await.map_err(failed(OF))? {
         return Err(paused(OF));
     }
-    press.cut().await.map_err(|error| failed(error, OF))?;
-    let made = press.make_all(&CancellationToken::new()).await.map_err(|error| failed(error, OF))?;
+    press.cut().await.map_err(failed(OF))?;
+    let made = press.make_all(&CancellationToken::new()).await.map_err(failed(OF))?;
     for made in &made {
         print(&told(made))?;
     }
@@ -114,7 +114,7 @@ async fn again(project: &Project, store: &Store, name: &str) -> Outcome {
         return Err(not_done(name, OF));
     }
     let press = Press { store, clock: &JourneyClock::Machine, outlet: &outlet };
-    let written = press.write(&batch, &CancellationToken::new()).await.map_err(|error| failed(error, OF))?;
+    let written = press.write(&batch, &CancellationToken::new()).await.map_err(failed(OF))?;
     print(&told(&written.made))?;
     Ok(Exit::Fine)
 }

@@ -65,6 +65,13 @@ pub struct Made {
     pub was_there: bool,
 }
 
+impl Made {
+    /// Of a batch of which nothing was written or told yet.
+    fn nothing_yet(batch: &Batch, added: usize, removed: usize) -> Made {
+        Made { name: batch.name.clone(), folder: None, calls: 0, added, removed, was_there: false }
+    }
+}
+
 /// Tells networks of changes.
 pub struct Teller<'a> {
     pub store: &'a Store,
@@ -243,14 +250,7 @@ impl Teller<'_> {
     /// Writes the folder of a closed batch, beside one that is there and has other bytes.
     pub async fn write(&self, batch: &Batch) -> Result<Made, Error> {
         let [added, removed] = exports::lines(&mut self.store.read().await?, batch.id).await?;
-        let mut made = Made {
-            name: batch.name.clone(),
-            folder: None,
-            calls: 0,
-            added: added.len(),
-            removed: removed.len(),
-            was_there: false,
-        };
+        let mut made = Made::nothing_yet(batch, added.len(), removed.len());
         let folder = self.outlet.others.audiences.folder.clone();
         let Some(folder) = folder.filter(|_| !matches!(self.outlet.way, Way::Rehearse)) else {
             return Ok(made);

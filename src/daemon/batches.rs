@@ -10,13 +10,8 @@ use crate::time::MINUTE;
 /// How often it is looked whether it is time, and whether a batch was left unfinished.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 pub(super) const UNFINISHED: Duration = Duration::from_secs(5);
-/// How long a batch is held at a time.
-const HOLD_MS: i64 = MINUTE;
-/// The hold in milliseconds; tests of the whole program shorten it, as they do with leases.
-pub(super) static HOLD: LazyLock<i64> = LazyLock::new(|| {
-    let shorter = std::env::var("FAHRPLAN_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok());
-    shorter.filter(|ms| (1..HOLD_MS).contains(ms)).unwrap_or(HOLD_MS)
-});
+/// How long a batch is held at a time, in milliseconds.
+pub(super) static HOLD: LazyLock<i64> = LazyLock::new(|| super::lease_of(MINUTE));
 /// The pause after a folder could not be written.
 const PAUSE: Duration = Duration::from_secs(30);
 

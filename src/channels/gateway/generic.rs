@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::{Value as Json, json};
 
 use super::{Call, Message, Said, plain};
-
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::channels::guard::KEY;
 
 pub(super) fn call(url: &Url, message: &Message<'_>) -> Call {
     let id = message.delivery.to_string();

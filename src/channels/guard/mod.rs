@@ -27,13 +27,16 @@ use std::time::Duration;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url, redirect};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use self::address::forbidden;
 pub use self::allow::{Allowed, NotAllowable};
 use crate::clock::machine_now;
+
+/// The header that makes a repeat harmless.
+pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The most that is read of an answer.
 const LARGEST: usize = 1 << 20;

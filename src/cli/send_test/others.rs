@@ -35,7 +35,7 @@ impl By {
         let is_phone = address.is_some_and(|attribute| *attribute.ty.required() == Type::Phone);
         match &*channel.sends {
             "smtp" => Some(By::Mail),
-            sends if &*channel.class == "message" && sends.starts_with("secret:") => Some(By::Text(is_phone)),
+            _ if channel.is_by_gateway() => Some(By::Text(is_phone)),
             _ => None,
         }
     }

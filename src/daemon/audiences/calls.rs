@@ -25,8 +25,7 @@ impl Teller<'_> {
             exports::measure(&mut conn, batch.id, told.saturating_mul(PART)).await?;
         let mut lines = Lines::of(&conn, batch.id, after.as_ref());
         drop(conn);
-        let mut made =
-            Made { name: batch.name.clone(), folder: None, calls: 0, added, removed, was_there: false };
+        let mut made = Made::nothing_yet(batch, added, removed);
         let others = &self.outlet.others;
         if others.rehearse || matches!(self.outlet.way, Way::Rehearse) {
             return Ok(made);

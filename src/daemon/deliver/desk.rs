@@ -14,6 +14,7 @@ use super::{Outlet, Way};
 use crate::channels::{Channel, Prepared};
 use crate::clock::{JourneyClock, machine_now};
 use crate::daemon::brakes::Standing;
+use crate::daemon::lease_of;
 use crate::daemon::rates::{Moment, Open};
 use crate::daemon::shelf::Writing;
 use crate::daemon::ways::{Others, gateway, request};
@@ -27,12 +28,8 @@ use crate::time::{Timestamp, Zone};
 /// For how many milliseconds the facts that came with the claim are good.
 const FRESH_MS: i64 = 250;
 
-/// The lease in milliseconds. Tests of the whole program shorten it by a variable, to see leases end within seconds; nobody else should:
-/// a mail whose sending takes longer is given up.
-static LEASE: LazyLock<i64> = LazyLock::new(|| {
-    let shorter = std::env::var("FAHRPLAN_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok());
-    shorter.filter(|ms| (1..deliveries::LEASE_MS).contains(ms)).unwrap_or(deliveries::LEASE_MS)
-});
+/// The lease in milliseconds.
+static LEASE: LazyLock<i64> = LazyLock::new(|| lease_of(deliveries::LEASE_MS));
 
 /// Where the deliveries of one claim are looked after. The loop takes these steps side by side, a simulation one by one.
 pub struct Desk {

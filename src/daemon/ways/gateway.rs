@@ -16,8 +16,7 @@ const LATE: i64 = 4 * HOUR;
 
 /// Whether messages on that channel leave by a gateway.
 pub(in crate::daemon) fn serves(catalog: &Catalog, channel: &str) -> bool {
-    let by_gateway = |channel: &Channel| &*channel.class == "message" && channel.sends.starts_with("secret:");
-    catalog.channels.get(channel).is_some_and(by_gateway)
+    catalog.channels.get(channel).is_some_and(Channel::is_by_gateway)
 }
 
 /// What comes too late is not sent.

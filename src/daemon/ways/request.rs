@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::{Map, Value as Json};
 
-use crate::channels::guard::{Answer, Call, Failed};
+use crate::channels::guard::{Answer, Call, Failed, KEY};
 use crate::clock::machine_now;
 use crate::daemon::deliver::{Desk, refused};
 use crate::engine::program::{Catalog, Endpoint, Header};
@@ -16,9 +16,6 @@ use crate::intake::samples::sample;
 use crate::store::deliveries::{self, Claimed, SendResult as Outcome};
 use crate::time::{DAY, Timestamp};
 use crate::value::{self, Type, Value};
-
-/// The header that makes a repeat harmless.
-pub(in crate::daemon) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Makes the request, and reads its answer.
 pub(in crate::daemon) async fn hand_over(desk: &Desk, claimed: &Claimed) -> Outcome {

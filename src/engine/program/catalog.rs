@@ -303,6 +303,11 @@ impl Channel {
     pub fn team(&self) -> Option<&str> {
         self.sends.strip_prefix(TEAM).filter(|_| &*self.class == "task")
     }
+
+    /// Whether messages on it leave by a gateway, which a secret names.
+    pub fn is_by_gateway(&self) -> bool {
+        &*self.class == "message" && self.sends.starts_with("secret:")
+    }
 }
 
 impl Endpoint {
