@@ -1,12 +1,13 @@
 //! Audiences: who is in them after whatever happened, and what networks are told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use fahrplan::channels::audience::{HEAD, PART};
 use fahrplan::channels::guard::Guard;
 use fahrplan::clock::{JourneyClock, machine_now};
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{fahrplan, project_on};
 use crate::engine::build::{fields, text};
-use crate::outbound::{Seen, server};
+use crate::outbound::{All, Seen, server};
 use crate::store::{Database, on_all, on_both, who};
 
 const SCHEMA: &str = r#"
@@ -147,6 +148,19 @@ impl Shop {
     async fn run(&self) -> Vec<Made> {
         self.teller().cut().await.expect("cut");
         self.teller().make_all(&CancellationToken::new()).await.expect("made")
+    }
+
+    /// The batches that are not done.
+    async fn unfinished(&self) -> Vec<exports::Batch> {
+        let mut conn = self.store.read().await.expect("a connection");
+        exports::unfinished(&mut conn).await.expect("read")
+    }
+
+    /// Deploys the schema without the audience.
+    async fn undeclare(&self) {
+        let (schema, _) = SCHEMA.split_once("audience viewers").expect("declared there");
+        let other = "journey other {\n  reenter never\n  purpose transactional because \"a test\"\n  enter on bored\n  exit as done\n}";
+        deploy(&self.store, schema, other).await;
     }
 
     async fn is_member(&self, name: &str) -> bool {
@@ -323,9 +337,7 @@ fn killed_between_any_two_steps_the_batch_has_the_same_bytes() {
             shop.event(name, "viewed", "s1").await;
         }
         shop.teller().cut().await.expect("cut");
-        let mut conn = shop.store.read().await.expect("a connection");
-        let batch = exports::unfinished(&mut conn).await.expect("read").remove(0);
-        drop(conn);
+        let batch = shop.unfinished().await.remove(0);
         assert!(batch.is_closed);
         // Killed in the middle of writing: something lies about.
         let rubbish = shop.folder.path().join("audiences").join(format!(".{}.99", batch.name));
@@ -407,8 +419,7 @@ fn an_audience_that_is_not_declared_any_more_is_emptied() {
         shop.import("ada", &[("email", "ada@example.org")], &[true]).await;
         shop.event("ada", "viewed", "s1").await;
         assert_eq!(shop.run().await[0].added, 1);
-        let (schema, _) = SCHEMA.split_once("audience viewers").expect("declared there");
-        deploy(&shop.store, schema, "journey other {\n  reenter never\n  purpose transactional because \"a test\"\n  enter on bored\n  exit as done\n}").await;
+        shop.undeclare().await;
         assert_eq!(shop.run().await[0].removed, 1);
         assert_eq!(shop.told().await, Vec::<String>::new());
     });
@@ -445,6 +456,18 @@ impl Network {
         }
     }
 
+    /// One that answers so, where it is, and what it is asked.
+    async fn answering(says: fn(&Network, &Seen) -> Response) -> (Network, SocketAddr, All) {
+        let network = Network::default();
+        let own = network.clone();
+        let answer = move |seen: Seen| {
+            let network = own.clone();
+            async move { says(&network, &seen) }
+        };
+        let (at, all) = server(answer).await;
+        (network, at, all)
+    }
+
     fn known(&self) -> Vec<String> {
         self.0.lock().expect("whole").1.iter().cloned().collect()
     }
@@ -453,19 +476,13 @@ impl Network {
 #[test]
 fn a_network_that_is_called_knows_the_same_however_often_it_fails() {
     on_all(async |database| {
-        let network = Network::default();
-        let taking = network.clone();
         // Once before it acts, once after it has acted, and then as it should.
-        let (at, all) = server(move |seen: Seen| {
-            let network = taking.clone();
-            async move {
-                if seen.repeats == 0 {
-                    return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "86400")]).into_response();
-                }
-                network.take(&seen);
-                if seen.repeats == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::NO_CONTENT }
-                    .into_response()
+        let (network, at, all) = Network::answering(|network, seen| {
+            if seen.repeats == 0 {
+                return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "86400")]).into_response();
             }
+            network.take(seen);
+            if seen.repeats == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::NO_CONTENT }.into_response()
         })
         .await;
         let shop = Shop::calling(&database, &format!("http://shop:geheim@{at}/lists")).await;
@@ -473,11 +490,7 @@ fn a_network_that_is_called_knows_the_same_however_often_it_fails() {
         shop.import("ada", &ada, &[true]).await;
         shop.event("ada", "viewed", "s1").await;
         assert_eq!(shop.run().await, [], "it was not taken");
-        let unfinished = async || {
-            let mut conn = shop.store.read().await.expect("a connection");
-            exports::unfinished(&mut conn).await.expect("read")
-        };
-        let left = unfinished().await;
+        let left = shop.unfinished().await;
         assert_eq!(
             (left.len(), left[0].attempts, left[0].trouble.as_deref()),
             (1, 1, Some("it answered 503"))
@@ -487,7 +500,7 @@ fn a_network_that_is_called_knows_the_same_however_often_it_fails() {
         // What comes meanwhile waits behind it.
         shop.event("ada", "bought", "").await;
         assert_eq!(shop.run().await, []);
-        assert_eq!(unfinished().await.len(), 2);
+        assert_eq!(shop.unfinished().await.len(), 2);
         assert_eq!(
             network.known(),
             [format!("{ADA},{PHONE},{PHONE_PLUS}")],
@@ -501,7 +514,7 @@ fn a_network_that_is_called_knows_the_same_however_often_it_fails() {
         let told: Vec<_> = made.iter().map(|made| (made.added, made.removed, made.calls)).collect();
         assert_eq!(told, [(1, 0, 1), (0, 1, 1)]);
         assert_eq!((network.known(), shop.told().await), (vec![], vec![]));
-        assert_eq!(unfinished().await, []);
+        assert_eq!(shop.unfinished().await, []);
         let all = all.lock().expect("whole");
         assert_eq!(all.len(), 6);
         let keys: BTreeSet<&[u8]> =
@@ -518,18 +531,13 @@ fn a_network_that_is_called_knows_the_same_however_often_it_fails() {
 #[test]
 fn a_batch_in_many_parts_goes_on_where_it_was_and_can_be_told_again() {
     on_both(async |database| {
-        let network = Network::default();
-        let taking = network.clone();
         // The third part is not taken before somebody has mended something.
-        let (at, all) = server(move |seen: Seen| {
-            let network = taking.clone();
-            async move {
-                if seen.repeats == 0 && seen.body.contains("\"part\":3,") {
-                    return StatusCode::UNAUTHORIZED.into_response();
-                }
-                network.take(&seen);
-                StatusCode::OK.into_response()
+        let (network, at, all) = Network::answering(|network, seen| {
+            if seen.repeats == 0 && seen.body.contains("\"part\":3,") {
+                return StatusCode::UNAUTHORIZED.into_response();
             }
+            network.take(seen);
+            StatusCode::OK.into_response()
         })
         .await;
         let shop = Shop::calling(&database, &format!("http://{at}/lists")).await;
@@ -556,9 +564,7 @@ fn a_batch_in_many_parts_goes_on_where_it_was_and_can_be_told_again() {
         shop.store.accept((0..count).map(event).collect(), shop.now).await.expect("accepted");
         shop.advance().await;
         assert_eq!(shop.run().await, []);
-        let mut conn = shop.store.read().await.expect("a connection");
-        let left = exports::unfinished(&mut conn).await.expect("read").remove(0);
-        drop(conn);
+        let left = shop.unfinished().await.remove(0);
         assert_eq!((left.told, left.attempts), (2, 1));
         assert_eq!(left.trouble.as_deref(), Some("it answered 401: look at the secret that names it"));
         // Another process goes on.
@@ -767,14 +773,9 @@ fn whoever_moves_an_audience_to_another_network_is_told_who_stays_in_the_old_one
 #[test]
 fn a_network_inside_is_not_called_and_one_of_yesterday_hears_that_it_is_over() {
     on_both(async |database| {
-        let network = Network::default();
-        let taking = network.clone();
-        let (at, all) = server(move |seen: Seen| {
-            let network = taking.clone();
-            async move {
-                network.take(&seen);
-                StatusCode::OK.into_response()
-            }
+        let (network, at, all) = Network::answering(|network, seen| {
+            network.take(seen);
+            StatusCode::OK.into_response()
         })
         .await;
         let url = format!("http://{at}/geheim");
@@ -782,9 +783,7 @@ fn a_network_inside_is_not_called_and_one_of_yesterday_hears_that_it_is_over() {
         shop.import("ada", &[("email", "ada@example.org")], &[true]).await;
         shop.event("ada", "viewed", "s1").await;
         assert_eq!(shop.run().await, []);
-        let mut conn = shop.store.read().await.expect("a connection");
-        let left = exports::unfinished(&mut conn).await.expect("read").remove(0);
-        drop(conn);
+        let left = shop.unfinished().await.remove(0);
         let trouble = left.trouble.expect("there is some");
         assert!(trouble.contains("not a public one") && !trouble.contains("geheim"), "{trouble}");
         assert!(all.lock().expect("whole").is_empty());
@@ -794,8 +793,7 @@ fn a_network_inside_is_not_called_and_one_of_yesterday_hears_that_it_is_over() {
         let shop = Shop { outlet, ..shop };
         assert_eq!(shop.teller().make_all(&CancellationToken::new()).await.expect("made").len(), 1);
         assert_eq!(network.known().len(), 1);
-        let (schema, _) = SCHEMA.split_once("audience viewers").expect("declared there");
-        deploy(&shop.store, schema, "journey other {\n  reenter never\n  purpose transactional because \"a test\"\n  enter on bored\n  exit as done\n}").await;
+        shop.undeclare().await;
         let made = shop.run().await;
         assert_eq!((made.len(), made[0].removed, made[0].calls), (1, 1, 1), "{made:?}");
         assert_eq!(network.known(), Vec::<String>::new());

@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fahrplan::channels::mailbox::{Mailbox, MailboxConfig, Moment, Reaction};
@@ -76,6 +78,23 @@ impl Serving {
             .stderr(log)
             .spawn();
         Serving { child: child.expect("the binary is built before the tests"), doors }
+    }
+
+    /// One that has mails to send, and waits so long for what the mail server says to the first.
+    async fn in_the_midst_of_a_mail(dir: &Path, mailbox: &Mailbox, takes: Duration) -> Serving {
+        sign_up(dir, 5);
+        let reached = Arc::new(AtomicBool::new(false));
+        let tell = reached.clone();
+        mailbox.follow(move |moment| match moment {
+            Moment::Dot(_) => {
+                tell.store(true, Ordering::Relaxed);
+                Reaction::Wait(takes)
+            }
+            _ => Reaction::Go,
+        });
+        let serving = Serving::start(dir, &mailbox.url(), &[]);
+        until("a mail on its way", async || reached.load(Ordering::Relaxed)).await;
+        serving
     }
 
     fn signal(&self, name: &str) {
@@ -200,19 +219,8 @@ async fn a_stop_under_load_finishes_what_is_under_way_and_leaves_the_rest_untouc
 async fn a_second_signal_ends_it_at_once() {
     let above = empty_dir();
     let dir = project(above.path());
-    sign_up(&dir, 5);
     let mailbox = mailbox().await;
-    let reached = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let tell = reached.clone();
-    mailbox.follow(move |moment| match moment {
-        Moment::Dot(_) => {
-            tell.store(true, std::sync::atomic::Ordering::Relaxed);
-            Reaction::Wait(Duration::from_secs(60))
-        }
-        _ => Reaction::Go,
-    });
-    let mut serving = Serving::start(&dir, &mailbox.url(), &[]);
-    until("a mail on its way", async || reached.load(std::sync::atomic::Ordering::Relaxed)).await;
+    let mut serving = Serving::in_the_midst_of_a_mail(&dir, &mailbox, Duration::from_secs(60)).await;
     serving.signal("TERM");
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(serving.child.try_wait().expect("looked").is_none(), "it waits for the answer");
@@ -227,19 +235,8 @@ async fn a_second_signal_ends_it_at_once() {
 async fn the_end_of_its_terminal_is_a_stop_that_drains() {
     let above = empty_dir();
     let dir = project(above.path());
-    sign_up(&dir, 5);
     let mailbox = mailbox().await;
-    let reached = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let tell = reached.clone();
-    mailbox.follow(move |moment| match moment {
-        Moment::Dot(_) => {
-            tell.store(true, std::sync::atomic::Ordering::Relaxed);
-            Reaction::Wait(Duration::from_secs(1))
-        }
-        _ => Reaction::Go,
-    });
-    let mut serving = Serving::start(&dir, &mailbox.url(), &[]);
-    until("a mail on its way", async || reached.load(std::sync::atomic::Ordering::Relaxed)).await;
+    let mut serving = Serving::in_the_midst_of_a_mail(&dir, &mailbox, Duration::from_secs(1)).await;
     serving.signal("HUP");
     assert_eq!(serving.end().await.0, Some(0));
     let states = states(&dir).await;

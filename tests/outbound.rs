@@ -195,7 +195,7 @@ impl Seen {
     }
 }
 
-type All = Arc<Mutex<Vec<Seen>>>;
+pub(crate) type All = Arc<Mutex<Vec<Seen>>>;
 
 /// A server on this machine that answers as told.
 pub(crate) async fn server<F>(answer: impl Fn(Seen) -> F + Clone + Send + Sync + 'static) -> (SocketAddr, All)

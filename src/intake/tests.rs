@@ -1,12 +1,11 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 use super::segment::occurred_at;
 use super::*;
-use crate::engine::program::{Attribute, Catalog, Event, FORMAT, Policy};
-use crate::time::{Calendar, Holidays};
+use crate::engine::program::{Attribute, Catalog, Event};
+use crate::time::Calendar;
 use crate::value::{FieldType, Type};
 
 fn catalog() -> Catalog {
@@ -26,10 +25,8 @@ fn catalog() -> Catalog {
         pii: false,
     };
     Catalog {
-        format: FORMAT,
         zone: "Europe/Berlin".into(),
         locale: "de".into(),
-        holidays: Holidays::default(),
         attributes: vec![
             attribute("email", Type::Email.optional()),
             attribute("first_name", Type::Text.optional()),
@@ -37,22 +34,7 @@ fn catalog() -> Catalog {
             attribute("age", Type::Optional(Arc::new(Type::Number(None)))),
         ],
         events: [(Word::from("order_placed"), event)].into(),
-        purposes: BTreeMap::new(),
-        channels: BTreeMap::new(),
-        tasks: BTreeMap::new(),
-        teams: BTreeMap::new(),
-        endpoints: BTreeMap::new(),
-        segments: BTreeMap::new(),
-        scores: BTreeMap::new(),
-        transactional_templates: BTreeMap::new(),
-        policy: Policy::default(),
-        surveys: BTreeMap::new(),
-        headers: BTreeMap::new(),
-        budgets: BTreeMap::new(),
-        costs: BTreeMap::new(),
-        task_costs: BTreeMap::new(),
-        audiences: BTreeMap::new(),
-        doubts: BTreeMap::new(),
+        ..Catalog::empty()
     }
 }
 

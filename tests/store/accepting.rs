@@ -48,7 +48,8 @@ async fn by_key(store: &Store, key: &str) -> Option<Contact> {
     contacts::by_key(&mut conn, key).await.expect("looked up")
 }
 
-async fn waiting(store: &Store) -> i64 {
+/// Inputs that nobody has read yet.
+pub(super) async fn waiting(store: &Store) -> i64 {
     let mut conn = store.read().await.expect("a connection");
     let mut sum = 0;
     for bucket in store.buckets() {

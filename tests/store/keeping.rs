@@ -17,6 +17,7 @@ use fahrplan::store::{
 use fahrplan::time::{DAY, HOUR, MINUTE, Timestamp};
 use fahrplan::value::Value;
 
+use super::accepting::waiting;
 use super::advancing::{accept, advance, event, open, run_to, story, welcome, who};
 use super::on_all;
 use crate::engine::build::*;
@@ -47,15 +48,6 @@ fn consent(permit: bool, at: Timestamp) -> ConsentChange {
 fn only<'a>(catalog: &'a Catalog, programs: &'a [Program]) -> Release<'a> {
     static NONE: std::sync::LazyLock<Templates> = std::sync::LazyLock::new(Templates::default);
     Release { catalog, programs, templates: &NONE }
-}
-
-async fn inputs_waiting(store: &Store) -> i64 {
-    let mut conn = store.read().await.expect("a connection");
-    let mut sum = 0;
-    for bucket in store.buckets() {
-        sum += inbox::waiting(&mut conn, bucket).await.expect("counted");
-    }
-    sum
 }
 
 // ---------------------------------------------------------------- imports
@@ -224,7 +216,7 @@ fn a_job_reaches_everybody_who_was_there_once() {
             range.map(|n| person(who(&format!("u{n}")), &[])).collect()
         };
         import::contacts(&store, &people(0..2_500), start()).await.expect("imported");
-        let before = inputs_waiting(&store).await;
+        let before = waiting(&store).await;
         let settle = Input::Settle { cause: Cause::Deploy };
         for new in [true, false] {
             let mut tx = store.write().await.expect("a transaction");
@@ -238,7 +230,7 @@ fn a_job_reaches_everybody_who_was_there_once() {
         let first = jobs::work(&store, 0, start()).await.expect("worked").expect("there is work");
         let other = database.open().await;
         assert_eq!(first + finish_jobs(&other, start()).await, 2_500);
-        assert_eq!(inputs_waiting(&store).await - before, 2_500);
+        assert_eq!(waiting(&store).await - before, 2_500);
         assert_eq!(finish_jobs(&store, start()).await, 0);
         assert_eq!(jobs::unfinished_buckets(&store).await.expect("looked"), Vec::<i64>::new());
     });

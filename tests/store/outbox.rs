@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fahrplan::clock::machine_now;
-use fahrplan::engine::program::{Attribute, Catalog, Channel, FORMAT, Policy, Task};
+use fahrplan::engine::program::{Attribute, Catalog, Channel, Task};
 use fahrplan::engine::world::{Delivery, Fields, NewRequest, NewTask, Suppression};
 use fahrplan::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use fahrplan::intake::{self, Who};
@@ -12,7 +12,7 @@ use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::keys::{self, Scope};
 use fahrplan::store::tasks::{self, Now, Refused, Report};
 use fahrplan::store::{Arg, Store, journeys, names, rejected, suppressions};
-use fahrplan::time::{DAY, Holidays, MINUTE, Timestamp};
+use fahrplan::time::{DAY, MINUTE, Timestamp};
 use fahrplan::value::{FieldType, Type, Value};
 
 use super::on_all;
@@ -129,32 +129,17 @@ fn catalog() -> Catalog {
     };
     let watched = fahrplan::engine::program::Expr::Segment("message_bounced".into());
     Catalog {
-        format: FORMAT,
         zone: "Europe/Berlin".into(),
         locale: "de".into(),
-        holidays: Holidays::default(),
         attributes: vec![
             attribute("email", Type::Email),
             attribute("locale", Type::Locale),
             attribute("timezone", Type::Timezone),
         ],
-        events: BTreeMap::new(),
-        purposes: BTreeMap::new(),
         channels: BTreeMap::from([("email".into(), email)]),
         tasks: BTreeMap::from([("welcome_call".into(), welcome_call)]),
-        teams: BTreeMap::new(),
-        endpoints: BTreeMap::new(),
-        segments: BTreeMap::new(),
         scores: BTreeMap::from([("unlucky".into(), watched)]),
-        transactional_templates: BTreeMap::new(),
-        policy: Policy::default(),
-        surveys: BTreeMap::new(),
-        headers: BTreeMap::new(),
-        budgets: BTreeMap::new(),
-        costs: BTreeMap::new(),
-        task_costs: BTreeMap::new(),
-        audiences: BTreeMap::new(),
-        doubts: BTreeMap::new(),
+        ..Catalog::empty()
     }
 }
 
