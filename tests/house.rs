@@ -23,6 +23,7 @@ const APART: &[(&str, &str)] =
 /// What no pure room may name.
 const WORLD: &[&str] = &[
     "sqlx",
+    "rusqlite",
     "tokio",
     "std::fs",
     "std::env",

@@ -209,9 +209,10 @@ fn author() -> String {
     format!("{}@{}", person.as_deref().unwrap_or("somebody"), machine.trim())
 }
 
-/// Runs a command's future on a runtime of its own.
+/// Runs a command's future on a runtime of its own. A thread more than there are cores, since one of them may wait for a disk.
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let threads = 1 + std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     runtime.map_err(|error| Failure::world(format!("no runtime can be started: {error}")))?.block_on(command)
 }
 

@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
+use rusqlite::{Connection, OpenFlags};
+use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
 
+use super::lite::{Bound, Statements as _, aside};
+use super::sql::args;
 use super::{Access, Error, home, reach, settings};
 use crate::time::Timestamp;
 
@@ -71,8 +73,8 @@ impl From<Error> for NoCopy {
     }
 }
 
-impl From<sqlx::Error> for NoCopy {
-    fn from(error: sqlx::Error) -> NoCopy {
+impl From<rusqlite::Error> for NoCopy {
+    fn from(error: rusqlite::Error) -> NoCopy {
         NoCopy::Store(error.into())
     }
 }
@@ -84,7 +86,7 @@ pub async fn make(url: &str, file: &Path, now: Timestamp) -> Result<Copied, NoCo
     let part = Part::begin(file)?;
     match reach::sqlite_path(url) {
         Some(path) => {
-            copy_sqlite(Path::new(path), &part.path, now).await.map_err(|error| error.at(&place))?
+            aside(|| copy_sqlite(Path::new(path), &part.path, now)).map_err(|error| error.at(&place))?;
         }
         None => dump(url, &part.path).await?,
     }
@@ -169,35 +171,28 @@ impl Drop for Part {
 
 // ---------------------------------------------------------------- SQLite
 
-async fn copy_sqlite(from: &Path, to: &Path, now: Timestamp) -> Result<(), NoCopy> {
-    let options = SqliteConnectOptions::new()
-        .filename(from)
-        .read_only(true)
-        .busy_timeout(Duration::from_secs(30))
-        .disable_statement_logging();
-    let mut conn = SqliteConnection::connect_with(&options).await?;
-    let copied =
-        sqlx::query("VACUUM INTO $1").bind(to.to_string_lossy().into_owned()).execute(&mut conn).await;
-    conn.close().await?;
-    copied?;
-    let options = SqliteConnectOptions::new()
-        .filename(to)
-        .journal_mode(SqliteJournalMode::Memory)
-        .disable_statement_logging();
-    let mut conn = SqliteConnection::connect_with(&options).await?;
-    let looked = look_through(&mut conn, now).await;
-    conn.close().await?;
-    looked
+fn copy_sqlite(from: &Path, to: &Path, now: Timestamp) -> Result<(), NoCopy> {
+    let conn = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.busy_timeout(Duration::from_secs(30))?;
+    let to_name = to.to_string_lossy().into_owned();
+    conn.run("VACUUM INTO ?1", &Bound::once(args![to_name]))?;
+    drop(conn);
+    let conn = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.execute_batch("PRAGMA journal_mode = MEMORY")?;
+    look_through(&conn, now)
 }
 
 /// Marks the copy, and looks whether it is whole.
-async fn look_through(conn: &mut SqliteConnection, now: Timestamp) -> Result<(), NoCopy> {
-    sqlx::query(settings::SET).bind(home::KEY).bind(home::copied_at(now)).execute(&mut *conn).await?;
-    let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(5)").fetch_all(&mut *conn).await?;
-    match found.iter().find(|line| *line != "ok") {
-        None => Ok(()),
-        Some(damage) => Err(NoCopy::Damaged(damage.clone())),
+fn look_through(conn: &Connection, now: Timestamp) -> Result<(), NoCopy> {
+    conn.run(&settings::SET.replace('$', "?"), &Bound::once(args![home::KEY, home::copied_at(now)]))?;
+    let found = conn.query("PRAGMA quick_check(5)", &Bound::default())?;
+    for row in found.rows() {
+        match row.text(0)? {
+            Some("ok") | None => {}
+            Some(damage) => return Err(NoCopy::Damaged(damage.to_owned())),
+        }
     }
+    Ok(())
 }
 
 // ---------------------------------------------------------------- PostgreSQL

@@ -4,17 +4,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Sqlite, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions, Postgres};
 
-use super::sql::{Arg, Held, Piece, Rows, postgres_columns, sqlite_arguments};
-use super::{Error, Options, Result, Synchronous, reach, room};
+use super::lite::{Bound, Lite, Statements as _};
+use super::sql::{Arg, Held, Piece, Rows, postgres_columns};
+use super::{Error, Options, Result, reach, room};
 
 /// The two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,29 +25,16 @@ pub enum Dialect {
 /// The oldest SQLite that does not lose commits when a checkpoint races a write in WAL mode.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// Prepared statements kept a connection: about a hundred texts, some of them in five sizes.
+/// Prepared statements kept a connection of PostgreSQL.
 const STATEMENTS: usize = 600;
 
 /// Rows a statement on SQLite, largest first. Few sizes keep few statements prepared; a factor of four between them means that no
 /// remainder takes more than a dozen statements.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
-/// How often a SQLite file that is locked is opened again, and after how long.
-const OPENINGS: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Connections that only read, on SQLite.
-const READERS: u32 = 3;
-
 /// The pools of connections: on SQLite one connection writes and a few read; PostgreSQL needs no such distinction.
 pub(super) enum Pools {
-    Sqlite {
-        writer: sqlx::Pool<Sqlite>,
-        readers: sqlx::Pool<Sqlite>,
-        path: PathBuf,
-        /// Pages in the log before a commit folds it into the database; each connection that writes is told when it is made.
-        log: Arc<AtomicI64>,
-    },
+    Sqlite { lite: Arc<Lite>, path: PathBuf },
     Postgres(sqlx::Pool<Postgres>),
 }
 
@@ -71,119 +57,50 @@ impl Pools {
     /// A connection for reading; what it sees may be a moment old.
     pub(super) async fn read(&self) -> Result<Held> {
         Ok(match self {
-            Pools::Sqlite { readers, .. } => Held::ReadSqlite(readers.acquire().await?),
+            Pools::Sqlite { lite, .. } => Held::ReadSqlite(lite.read().await?),
             Pools::Postgres(pool) => Held::ReadPostgres(pool.acquire().await?),
         })
     }
 
-    /// A transaction. On SQLite it takes the write lock at once, so that it cannot fail half-way for having read first.
+    /// A transaction.
     pub(super) async fn write(&self) -> Result<Held> {
         Ok(match self {
-            Pools::Sqlite { writer, .. } => Held::WriteSqlite(begin(writer).await?),
+            Pools::Sqlite { lite, .. } => Held::WriteSqlite(lite.write().await?),
             Pools::Postgres(pool) => Held::WritePostgres(pool.begin().await?),
         })
     }
 
     /// From now on a commit folds the log into the database when it has so many pages; how many it was before.
     pub(super) async fn limit_log(&self, pages: i64) -> Result<i64> {
-        let Pools::Sqlite { writer, log, .. } = self else { return Ok(pages) };
-        let before = log.swap(pages, Ordering::Relaxed);
-        if before != pages {
-            limit_log(&mut *writer.acquire().await?, pages).await?;
+        match self {
+            Pools::Sqlite { lite, .. } => lite.limit_log(pages).await,
+            Pools::Postgres(_) => Ok(pages),
         }
-        Ok(before)
     }
 
-    /// Closes all connections; SQLite folds its log into the database when the last one goes.
+    /// Closes all connections.
     pub(super) async fn close(&self) {
         match self {
-            Pools::Sqlite { writer, readers, .. } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Pools::Sqlite { lite, .. } => lite.close().await,
             Pools::Postgres(pool) => pool.close().await,
         }
     }
 }
 
-/// Begins a transaction on the one connection that writes. After a full disk SQLite has rolled back by itself and the connection
-/// still counts a transaction as open: such a one is replaced, again and again while the disk is full and others use it in between.
-async fn begin(writer: &sqlx::Pool<Sqlite>) -> Result<Transaction<'static, Sqlite>> {
-    const BEGIN: &str = "BEGIN IMMEDIATE";
-    for _ in 0..REPLACEMENTS {
-        match writer.begin_with(BEGIN).await {
-            Err(sqlx::Error::InvalidSavePointStatement) => writer.acquire().await?.close().await?,
-            begun => return Ok(begun?),
-        }
-    }
-    Ok(writer.begin_with(BEGIN).await?)
-}
-
-/// How often a connection that was left in a broken transaction is replaced before its user is sent away for a moment.
-const REPLACEMENTS: u32 = 5;
-
-/// No placeholder can stand in a pragma; the number is ours.
-async fn limit_log(conn: &mut SqliteConnection, pages: i64) -> Result<(), sqlx::Error> {
-    let pragma = format!("PRAGMA wal_autocheckpoint = {pages}");
-    sqlx::raw_sql(AssertSqlSafe(pragma)).execute(conn).await.map(drop)
-}
-
 async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
-    let synchronous = match options.synchronous {
-        Synchronous::Full => SqliteSynchronous::Full,
-        Synchronous::Normal => SqliteSynchronous::Normal,
-    };
-    let base = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous)
-        .busy_timeout(Duration::from_secs(5))
-        .foreign_keys(false)
-        .pragma("temp_store", "MEMORY")
-        .pragma("journal_size_limit", "268435456")
-        .statement_cache_capacity(STATEMENTS)
-        .row_buffer_size(4_096)
-        .disable_statement_logging();
     // A simulation fills no disk, and nobody looks at it.
-    let pages = if options.boundary.is_some() { room::MOST } else { room::FIRST };
-    let log = Arc::new(AtomicI64::new(pages));
-    // Negative sizes are KiB.
-    let open_writer = || {
-        let log = log.clone();
-        PoolOptions::new()
-            .max_connections(1)
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .acquire_timeout(options.patience)
-            .after_connect(move |conn, _| {
-                let pages = log.load(Ordering::Relaxed);
-                Box::pin(async move { limit_log(conn, pages).await })
-            })
-            .connect_with(base.clone().pragma("cache_size", "-32768"))
-    };
-    // Several processes may create the file at once, and the change to a log of writes waits for nobody.
-    let mut tries = 0;
-    let writer = loop {
-        match open_writer().await.map_err(Error::from) {
-            Err(error) if error.is_passing() && tries < OPENINGS => tokio::time::sleep(PAUSE).await,
-            opened => break opened?,
-        }
-        tries += 1;
-    };
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await?;
+    let log = if options.boundary.is_some() { room::MOST } else { room::FIRST };
+    let lite = Lite::open(path, options.synchronous, options.patience, log).await?;
+    let lite = Arc::new(lite);
+    let version = lite.read().await?.conn().query("SELECT sqlite_version()", &Bound::default())?;
+    let version = version
+        .rows()
+        .next()
+        .map_or(Ok(String::new()), |row| row.text(0).map(|text| text.unwrap_or_default().to_owned()))?;
     if !is_new_enough(&version) {
         return Err(Error::OldSqlite(version));
     }
-    let readers = PoolOptions::new()
-        .max_connections(READERS)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .acquire_timeout(options.patience)
-        .connect_lazy_with(base.pragma("cache_size", "-8192").pragma("query_only", "ON"));
-    Ok(Pools::Sqlite { writer, readers, path: path.to_owned(), log })
+    Ok(Pools::Sqlite { lite, path: path.to_owned() })
 }
 
 /// What we ask of every session of PostgreSQL, in its units. A process that is frozen, or whose machine is gone, must not hold a bucket:
@@ -252,17 +169,20 @@ impl Texts {
         self.text(sql, 0)
     }
 
-    /// A batch statement cut into pieces, each with its values. SQLite wants rows of placeholders, in few sizes; PostgreSQL takes an
-    /// array a column, so that one prepared statement serves any number of rows.
+    /// A batch statement cut into pieces, each with its values. PostgreSQL takes an array a column, so that one prepared statement serves
+    /// any number of rows. SQLite runs an insert once for each row, which spares it the journal by which it could undo one
+    /// of many, and takes rows of placeholders, in few sizes, where the list of rows is a table that something is done with.
     pub(super) fn pieces<'a>(&'a self, sql: &'static str, rows: Rows, fixed: &'a [Arg]) -> Pieces<'a> {
-        let columns = hole(sql).expect("a batch statement has a hole for its rows").1;
+        let (before, columns, _) = hole(sql).expect("a batch statement has a hole for its rows");
         let left = rows.cells.len() / columns.len();
-        Pieces { texts: self, sql, columns, fixed, left, cells: rows.cells.into_iter() }
+        let each = !before.ends_with('(');
+        Pieces { texts: self, sql, columns, each, fixed, left, cells: rows.cells.into_iter() }
     }
 
-    /// All that were made so far.
+    /// All that were made so far, with our own sign for placeholders.
     pub(super) fn all(&self) -> Vec<Arc<str>> {
-        self.made.read().expect("nothing panics while holding it").values().cloned().collect()
+        let made = self.made.read().expect("nothing panics while holding it");
+        made.values().map(|sql| sql.replace('?', "$").into()).collect()
     }
 
     /// Notes whether the rows that a statement inserts are of several buckets.
@@ -317,15 +237,21 @@ impl Texts {
             Dialect::Postgres => ["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "COLLATE \"C\""],
         };
         let sql = sql.replace("{lock}", lock).replace("{skip locked}", skip).replace("{in bytes}", bytes);
-        let Some((before, columns, after)) = hole(&sql) else { return sql };
-        let (list, taken) = match self.dialect {
-            Dialect::Sqlite => {
-                let row = format!("({})", vec!["?"; columns.len()].join(","));
-                (format!("VALUES {}", vec![row; rows].join(",")), rows * columns.len())
+        match (self.dialect, hole(&sql)) {
+            (Dialect::Sqlite, None) => renumber(&sql, '?', 0),
+            (Dialect::Postgres, None) => sql,
+            // The numbers of the rows come last, since SQLite looks for each that is not higher than all before it.
+            (Dialect::Sqlite, Some((before, columns, after))) => {
+                let fixed = numbers(before).chain(numbers(after)).max().unwrap_or(0);
+                let list = lists(rows, columns.len(), fixed);
+                format!("{}VALUES {list}{}", renumber(before, '?', 0), renumber(after, '?', 0))
             }
-            Dialect::Postgres => (format!("SELECT * FROM unnest({})", arrays(columns)), columns.len()),
-        };
-        format!("{}{list}{}", shift(before, taken), shift(after, taken))
+            (Dialect::Postgres, Some((before, columns, after))) => {
+                let (list, taken) = (arrays(columns), columns.len());
+                let (before, after) = (renumber(before, '$', taken), renumber(after, '$', taken));
+                format!("{before}SELECT * FROM unnest({list}){after}")
+            }
+        }
     }
 }
 
@@ -335,6 +261,8 @@ pub(super) struct Pieces<'a> {
     sql: &'static str,
     /// The letters of the hole.
     columns: &'static str,
+    /// Whether SQLite runs it once for each row.
+    each: bool,
     fixed: &'a [Arg],
     /// Rows that are not in a piece yet.
     left: usize,
@@ -355,11 +283,16 @@ impl Iterator for Pieces<'_> {
                 Some((self.texts.text(self.sql, 1), Piece::Postgres(args)))
             }
             Dialect::Sqlite => {
-                let size = *SIZES.iter().find(|size| **size <= self.left).expect("the smallest size is 1");
+                let size = match SIZES.iter().find(|size| **size <= self.left) {
+                    Some(size) if !self.each => *size,
+                    _ => self.left,
+                };
                 self.left -= size;
-                let cells = self.cells.by_ref().take(size * self.columns.len());
-                let args = sqlite_arguments(cells.chain(self.fixed.iter().cloned()));
-                Some((self.texts.text(self.sql, size), Piece::Sqlite(args)))
+                let cells = self.cells.by_ref().take(size * self.columns.len()).collect();
+                let rows = if self.each { 1 } else { size };
+                let (fixed, together) = (self.fixed.to_vec(), rows * self.columns.len());
+                let bound = Bound { fixed, cells, together, long: false };
+                Some((self.texts.text(self.sql, rows), Piece::Sqlite(bound)))
             }
         }
     }
@@ -384,17 +317,38 @@ fn arrays(columns: &str) -> String {
     columns.bytes().enumerate().map(array).collect::<Vec<_>>().join(", ")
 }
 
-/// Moves the numbers of the fixed placeholders behind those that the rows take.
-fn shift(sql: &str, by: usize) -> String {
-    let mut shifted = String::with_capacity(sql.len() + 8);
+/// So many rows of placeholders, with the numbers after that.
+fn lists(rows: usize, width: usize, after: usize) -> String {
+    let row = |row: usize| {
+        let places = (1..=width).map(|place| format!("?{}", after + row * width + place));
+        format!("({})", places.collect::<Vec<_>>().join(","))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(",")
+}
+
+/// The numbers of placeholders.
+fn numbers(sql: &str) -> impl Iterator<Item = usize> {
+    sql.split('$').skip(1).filter_map(|part| digits(part).parse().ok())
+}
+
+fn digits(text: &str) -> &str {
+    &text[..text.bytes().take_while(u8::is_ascii_digit).count()]
+}
+
+/// Writes placeholders with that sign, and moves their numbers. SQLite takes `$1` for a name.
+fn renumber(sql: &str, sign: char, by: usize) -> String {
+    let mut written = String::with_capacity(sql.len() + 8);
     let mut parts = sql.split('$');
-    shifted.push_str(parts.next().unwrap_or(""));
+    written.push_str(parts.next().unwrap_or(""));
     for part in parts {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        let number: usize = part[..digits].parse().expect("a placeholder is a dollar sign and a number");
-        shifted.push_str(&format!("${}{}", number + by, &part[digits..]));
+        match digits(part) {
+            // A dollar sign in a text.
+            "" => written.extend(['$']),
+            number => written.push_str(&format!("{sign}{}", number.parse::<usize>().unwrap_or(0) + by)),
+        }
+        written.push_str(&part[digits(part).len()..]);
     }
-    shifted
+    written
 }
 
 #[cfg(test)]
@@ -407,7 +361,7 @@ mod tests {
     fn a_batch_is_written_in_the_way_of_each_database() {
         assert_eq!(
             Texts::new(Dialect::Sqlite).text(BATCH, 4).as_ref(),
-            "WITH n(a, b) AS (VALUES (?,?),(?,?),(?,?),(?,?)) SELECT 1 FROM n WHERE a = $9 AND b = $10 "
+            "WITH n(a, b) AS (VALUES (?3,?4),(?5,?6),(?7,?8),(?9,?10)) SELECT 1 FROM n WHERE a = ?1 AND b = ?2 "
         );
         assert_eq!(
             Texts::new(Dialect::Postgres).text(BATCH, 1).as_ref(),
@@ -424,8 +378,17 @@ mod tests {
         }
         let (texts, fixed) = (Texts::new(Dialect::Sqlite), [Arg::I64(0), Arg::NoText]);
         let pieces = texts.pieces(BATCH, rows, &fixed);
-        let marks: Vec<usize> = pieces.map(|(text, _)| text.matches("(?,?)").count()).collect();
+        let marks: Vec<usize> = pieces.map(|(text, _)| text.matches("(?").count()).collect();
         assert_eq!(marks, [256, 64, 64, 1, 1, 1]);
+        const EACH: &str = "INSERT INTO t (a, b) {IT} ON CONFLICT (a) DO UPDATE SET b = $1";
+        let mut rows = Rows::default();
+        (0..100).for_each(|n| rows.push([Arg::I64(n), Arg::NoText]));
+        let pieces: Vec<_> = texts.pieces(EACH, rows, &fixed[..1]).collect();
+        let [(text, Piece::Sqlite(bound))] = &pieces[..] else {
+            panic!("one run for each row: {}", pieces.len())
+        };
+        assert_eq!(text.as_ref(), "INSERT INTO t (a, b) VALUES (?2,?3) ON CONFLICT (a) DO UPDATE SET b = ?1");
+        assert_eq!((bound.cells.len(), bound.together), (200, 2));
     }
 
     #[test]

@@ -210,13 +210,17 @@ async fn applied(store: &Store) -> Result<Option<Applied>> {
     let mut conn = store.read().await?;
     match versions(&mut conn).await {
         Ok(applied) => Ok(Some(applied)),
-        Err(Error::Database(sqlx::Error::Database(error))) if is_no_table(&*error) => Ok(None),
+        Err(error) if is_no_table(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn is_no_table(error: &dyn sqlx::error::DatabaseError) -> bool {
-    error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
+fn is_no_table(error: &Error) -> bool {
+    match error {
+        Error::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some("42P01"),
+        Error::Sqlite(error) => error.to_string().starts_with("no such table"),
+        _ => false,
+    }
 }
 
 async fn versions(conn: &mut Conn) -> Result<Applied> {

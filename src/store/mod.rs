@@ -4,7 +4,7 @@
 //! they change, one for each query, and take a [`Conn`]: from [`Store::read`] to look, from [`Store::write`] for a transaction.
 //! Everything that belongs to a contact carries its bucket, which leads every key, so a hot statement names exactly one.
 //!
-//! - `sql`, `dialect`: values in, rows out; all in which the two databases differ
+//! - `sql`, `dialect`, `lite`: values in, rows out; all in which the two databases differ; the driver of SQLite
 //! - `reach`, `migrate`, `room`: whether the database is there; its schema, brought up to date at opening; whether its disk has room
 //! - `checkup`: whether all of it is as it should be
 //! - `copy`, `home`: a copy while it is in use; whether this is one
@@ -54,6 +54,7 @@ pub mod journeys;
 pub mod keys;
 pub mod letters;
 pub mod listen;
+mod lite;
 pub mod mail;
 pub mod members;
 pub mod memberships;
@@ -194,6 +195,14 @@ pub enum Synchronous {
 pub enum Error {
     /// The database said no, or is away.
     Database(sqlx::Error),
+    /// The same of SQLite.
+    Sqlite(rusqlite::Error),
+    /// SQLite has rolled a transaction back by itself, for want of room.
+    RolledBack,
+    /// All connections were in use for too long.
+    NoConnection,
+    /// The store was closed.
+    Closed,
     /// The scheme of the URL is neither `sqlite:` nor `postgres://`.
     Url(String),
     /// The database has migrations that this binary does not know.
@@ -238,6 +247,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Database(error) => write!(f, "the database failed: {error}"),
+            Error::Sqlite(error) => write!(f, "the database failed: {error}"),
+            Error::RolledBack => f.write_str("the database has rolled back: there was no room"),
+            Error::NoConnection => f.write_str("the database gives no connection"),
+            Error::Closed => f.write_str("the database was closed"),
             Error::Url(scheme) => {
                 write!(f, "`{scheme}` is no database: write `sqlite:PATH` or `postgres://HOST/DATABASE`")
             }
@@ -257,6 +270,8 @@ impl fmt::Display for Error {
                     Error::Database(sqlx::Error::Database(error)) => f.write_str(error.message()),
                     Error::Database(sqlx::Error::PoolTimedOut) => f.write_str("it gives no connection"),
                     Error::Database(error) => error.fmt(f),
+                    Error::Sqlite(error) => error.fmt(f),
+                    Error::NoConnection => f.write_str("it gives no connection"),
                     error => error.fmt(f),
                 }
             }
@@ -291,6 +306,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Database(error) => Some(error),
+            Error::Sqlite(error) => Some(error),
             Error::File(error) => Some(error),
             Error::Opening { error, .. } => Some(error),
             _ => None,
@@ -304,30 +320,27 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Error {
+        Error::Sqlite(error)
+    }
+}
+
 impl Error {
     /// Whether the same call may succeed a little later: the database is locked, away, or chose another transaction.
     pub fn is_passing(&self) -> bool {
         match self {
-            Error::Database(sqlx::Error::Database(error)) => match error.code().as_deref() {
-                // SQLite, where the lowest byte says what kind it is: busy, locked, input and output, full (somebody may free space).
-                Some(code)
-                    if code.len() < 5
-                        && matches!(code.parse::<u32>().unwrap_or(0) & 0xff, 5 | 6 | 10 | 13) =>
-                {
-                    true
-                }
-                // PostgreSQL: connections, serialization, out of resources, canceled, shutting down, a transaction that was idle
-                // for too long or is at its end, a lock that did not come.
-                Some(code) => PASSING.iter().any(|class| code.starts_with(class)),
-                None => false,
-            },
-            // The last one: what a full disk leaves behind of a transaction; the connection is replaced.
-            Error::Database(
-                sqlx::Error::Io(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::WorkerCrashed
-                | sqlx::Error::InvalidSavePointStatement,
-            ) => true,
+            // PostgreSQL: connections, serialization, out of resources, canceled, shutting down, a transaction that was idle
+            // for too long or is at its end, a lock that did not come.
+            Error::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class)))
+            }
+            Error::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
+                true
+            }
+            // Busy, locked, input and output, full: somebody may free space.
+            Error::Sqlite(error) => matches!(lite::kind(error), Some(5 | 6 | 10 | 13)),
+            Error::RolledBack | Error::NoConnection => true,
             Error::Busy | Error::Silent(_) | Error::Moved | Error::Lapsed | Error::Clock { .. } => true,
             Error::Opening { error, .. } => error.is_passing(),
             _ => false,
@@ -337,9 +350,11 @@ impl Error {
     /// Says at which place it happened, where the error itself does not.
     fn at(self, place: &str) -> Error {
         match self {
-            Error::Database(_) | Error::File(_) | Error::Silent(_) => {
-                Error::Opening { place: place.to_owned(), error: Box::new(self) }
-            }
+            Error::Database(_)
+            | Error::Sqlite(_)
+            | Error::NoConnection
+            | Error::File(_)
+            | Error::Silent(_) => Error::Opening { place: place.to_owned(), error: Box::new(self) },
             error => error,
         }
     }

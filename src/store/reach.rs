@@ -78,9 +78,12 @@ async fn call(url: &str, patience: Duration) -> Result<()> {
 impl Store {
     /// Whether the database answers, within a time that whoever watches over us can wait. An error names the database.
     pub async fn answers(&self, within: Duration) -> Result<()> {
-        let look = async { settings::get(&mut self.read().await?, "buckets").await.map(drop) };
+        let store = self.clone();
+        // In a task of its own: a disk that hangs holds up the thread that reads from it.
+        let look =
+            tokio::spawn(async move { settings::get(&mut store.read().await?, "buckets").await.map(drop) });
         let answered = match tokio::time::timeout(within.saturating_sub(WHY), look).await {
-            Ok(answered) => answered,
+            Ok(answered) => answered.unwrap_or(Err(Error::Closed)),
             Err(_) if sqlite_path(&self.core.url).is_some() => Err(Error::Silent(within)),
             // The pool does not say why; a call of our own does.
             Err(_) => call(&self.core.url, WHY).await.and(Err(Error::Silent(within))),

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::dialect::Pools;
 use super::tidy::checkpoint;
-use super::{Core, Error, Result, Store};
+use super::{Core, Error, Result, Store, lite};
 
 /// A disk on which nothing more had room is believed to have some when a write works after so long.
 const FULL: Duration = Duration::from_secs(2);
@@ -45,8 +45,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Cutting the log off keeps writers out while it waits for readers, so it waits no longer than this.
 const BRIEFLY: &str = "PRAGMA busy_timeout = 100";
-/// What [`super::dialect`] gives each connection.
-const AS_BEFORE: &str = "PRAGMA busy_timeout = 5000";
+/// What [`super::lite`] gives each connection.
+const AS_BEFORE: &str = "PRAGMA busy_timeout = 0";
 
 /// Whether what is written has room, as the last writes found it.
 #[derive(Debug, Default)]
@@ -95,12 +95,9 @@ impl Error {
     /// Whether nothing more has room on the disk of the database, or it fails.
     fn is_no_room(&self) -> bool {
         match self {
-            Error::Database(sqlx::Error::Database(error)) => match error.code().as_deref() {
-                Some("53100") => true,
-                Some(code) if code.len() < 5 => matches!(code.parse::<u32>().unwrap_or(0) & 0xff, 10 | 13),
-                _ => false,
-            },
-            Error::Database(sqlx::Error::InvalidSavePointStatement) => true,
+            Error::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some("53100"),
+            Error::Sqlite(error) => matches!(lite::kind(error), Some(10 | 13)),
+            Error::RolledBack => true,
             _ => false,
         }
     }

@@ -10,14 +10,12 @@ use std::sync::Arc;
 use futures_util::future::join;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{
-    Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction,
-};
+use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Transaction};
 
 use super::boundary::Point;
 use super::dialect::{Dialect, hole};
 use super::hold::Reach;
+use super::lite::{Bound, LiteRow, Reader, Writer, aside, patiently};
 use super::{Core, Error, Result};
 use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use crate::time::Timestamp;
@@ -96,30 +94,30 @@ impl Rows {
 /// One row of a result; columns are counted from 0.
 #[derive(Debug)]
 pub enum Row {
-    Sqlite(SqliteRow),
+    Sqlite(LiteRow),
     Postgres(PgRow),
 }
 
-/// Reads a column as the type that the statement gives it; SQLite needs no look at the type, since the tables are ours.
-macro_rules! column {
-    ($row:expr, $i:expr, $ty:ty) => {
-        match $row {
-            Row::Sqlite(row) => row.try_get_unchecked::<$ty, _>($i),
-            Row::Postgres(row) => row.try_get::<$ty, _>($i),
-        }
-        .map_err(Error::from)
-    };
+/// What must be there.
+fn there<T>(value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Error::Unreadable { what: "value", why: "it is missing".to_owned() })
 }
 
 impl Row {
     /// An integer.
     pub fn i64(&self, i: usize) -> Result<i64> {
-        column!(self, i, i64)
+        match self {
+            Row::Sqlite(row) => there(row.integer(i)?),
+            Row::Postgres(row) => Ok(row.try_get(i)?),
+        }
     }
 
     /// An integer or nothing.
     pub fn opt_i64(&self, i: usize) -> Result<Option<i64>> {
-        column!(self, i, Option<i64>)
+        match self {
+            Row::Sqlite(row) => row.integer(i),
+            Row::Postgres(row) => Ok(row.try_get(i)?),
+        }
     }
 
     /// An instant.
@@ -134,17 +132,26 @@ impl Row {
 
     /// A text.
     pub fn text(&self, i: usize) -> Result<&str> {
-        column!(self, i, &str)
+        match self {
+            Row::Sqlite(row) => there(row.text(i)?),
+            Row::Postgres(row) => Ok(row.try_get(i)?),
+        }
     }
 
     /// A text or nothing.
     pub fn opt_text(&self, i: usize) -> Result<Option<&str>> {
-        column!(self, i, Option<&str>)
+        match self {
+            Row::Sqlite(row) => row.text(i),
+            Row::Postgres(row) => Ok(row.try_get(i)?),
+        }
     }
 
     /// Bytes.
     pub fn blob(&self, i: usize) -> Result<&[u8]> {
-        column!(self, i, &[u8])
+        match self {
+            Row::Sqlite(row) => there(row.bytes(i)?),
+            Row::Postgres(row) => Ok(row.try_get(i)?),
+        }
     }
 }
 
@@ -163,15 +170,10 @@ pub struct Conn {
 }
 
 pub(super) enum Held {
-    ReadSqlite(PoolConnection<Sqlite>),
+    ReadSqlite(Reader),
     ReadPostgres(PoolConnection<Postgres>),
-    WriteSqlite(Transaction<'static, Sqlite>),
+    WriteSqlite(Writer),
     WritePostgres(Transaction<'static, Postgres>),
-}
-
-enum Driver<'a> {
-    Sqlite(&'a mut SqliteConnection),
-    Postgres(&'a mut PgConnection),
 }
 
 impl Conn {
@@ -202,15 +204,6 @@ impl Conn {
         match self.held {
             Held::ReadSqlite(_) | Held::WriteSqlite(_) => Dialect::Sqlite,
             Held::ReadPostgres(_) | Held::WritePostgres(_) => Dialect::Postgres,
-        }
-    }
-
-    fn driver(&mut self) -> Driver<'_> {
-        match &mut self.held {
-            Held::ReadSqlite(conn) => Driver::Sqlite(conn),
-            Held::WriteSqlite(tx) => Driver::Sqlite(tx),
-            Held::ReadPostgres(conn) => Driver::Postgres(conn),
-            Held::WritePostgres(tx) => Driver::Postgres(tx),
         }
     }
 
@@ -250,10 +243,9 @@ impl Conn {
         }
         let committed = match self.held {
             Held::ReadSqlite(_) | Held::ReadPostgres(_) => Ok(()),
-            Held::WriteSqlite(tx) => tx.commit().await,
-            Held::WritePostgres(tx) => tx.commit().await,
+            Held::WriteSqlite(tx) => tx.commit(),
+            Held::WritePostgres(tx) => tx.commit().await.map_err(Error::from),
         };
-        let committed = committed.map_err(Error::from);
         self.core.note_room(&committed);
         committed?;
         self.core.names.learn(self.fresh_names);
@@ -297,6 +289,16 @@ impl Conn {
     pub async fn fetch(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>> {
         let (sql, args) = (self.core.texts.single(sql), self.piece(args));
         self.query_piece(sql, args).await
+    }
+
+    /// The same for one that takes long on SQLite.
+    pub(super) async fn fetch_at_length(&mut self, sql: &'static str) -> Result<Vec<Row>> {
+        let sql = self.core.texts.single(sql);
+        let piece = match self.piece(Vec::new()) {
+            Piece::Sqlite(bound) => Piece::Sqlite(Bound { long: true, ..bound }),
+            piece => piece,
+        };
+        self.query_piece(sql, piece).await
     }
 
     /// The first row, if there is one.
@@ -393,9 +395,11 @@ impl Conn {
 
     /// Runs several statements of a migration, without arguments.
     pub(super) async fn script(&mut self, sql: &'static str) -> Result<()> {
-        match self.driver() {
-            Driver::Sqlite(conn) => sqlx::raw_sql(sql).execute(conn).await.map(|_| ())?,
-            Driver::Postgres(conn) => sqlx::raw_sql(sql).execute(conn).await.map(|_| ())?,
+        match &mut self.held {
+            Held::ReadSqlite(reader) => aside(|| reader.conn().execute_batch(sql))?,
+            Held::WriteSqlite(writer) => aside(|| writer.conn().execute_batch(sql))?,
+            Held::ReadPostgres(conn) => sqlx::raw_sql(sql).execute(&mut **conn).await.map(|_| ())?,
+            Held::WritePostgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())?,
         }
         Ok(())
     }
@@ -438,9 +442,11 @@ impl Conn {
     }
 
     async fn run_piece(&mut self, sql: Arc<str>, piece: Piece) -> Result<u64> {
-        let done = match (self.driver(), piece) {
-            (Driver::Sqlite(conn), Piece::Sqlite(args)) => run_sqlite(conn, sql, args).await,
-            (Driver::Postgres(conn), Piece::Postgres(args)) => run_postgres(conn, sql, args).await,
+        let done = match (&mut self.held, piece) {
+            (Held::WriteSqlite(writer), Piece::Sqlite(bound)) => writer.run(&sql, &bound),
+            (Held::ReadSqlite(reader), Piece::Sqlite(bound)) => reader.run(&sql, &bound),
+            (Held::ReadPostgres(conn), Piece::Postgres(args)) => run_postgres(conn, sql, args).await,
+            (Held::WritePostgres(tx), Piece::Postgres(args)) => run_postgres(tx, sql, args).await,
             _ => unreachable!("pieces are made for the dialect of the connection"),
         };
         if done.is_err() {
@@ -453,16 +459,26 @@ impl Conn {
         if self.noted.is_some() {
             return Err(Error::Moved);
         }
-        match (self.driver(), piece) {
-            (Driver::Sqlite(conn), Piece::Sqlite(args)) => query_sqlite(conn, sql, args).await,
-            (Driver::Postgres(conn), Piece::Postgres(args)) => query_postgres(conn, sql, args).await,
+        let table = match (&mut self.held, piece) {
+            (Held::WriteSqlite(writer), Piece::Sqlite(bound)) => writer.query(&sql, &bound)?,
+            (Held::ReadSqlite(reader), Piece::Sqlite(bound)) => {
+                let found = patiently(|| reader.query(&sql, &bound)).await?;
+                // A batch asks a dozen questions one after another; whoever else has something to do goes first.
+                tokio::task::consume_budget().await;
+                found
+            }
+            (Held::ReadPostgres(conn), Piece::Postgres(args)) => {
+                return query_postgres(conn, sql, args).await;
+            }
+            (Held::WritePostgres(tx), Piece::Postgres(args)) => return query_postgres(tx, sql, args).await,
             _ => unreachable!("pieces are made for the dialect of the connection"),
-        }
+        };
+        Ok(table.rows().map(Row::Sqlite).collect())
     }
 
     fn piece(&self, args: Vec<Arg>) -> Piece {
         match self.dialect() {
-            Dialect::Sqlite => Piece::Sqlite(sqlite_arguments(args)),
+            Dialect::Sqlite => Piece::Sqlite(Bound::once(args)),
             Dialect::Postgres => Piece::Postgres(postgres_arguments(args)),
         }
     }
@@ -502,25 +518,15 @@ fn escape(text: &mut String, value: &str) {
 
 /// The bound values of a statement, or of one piece of a batch.
 pub(super) enum Piece {
-    Sqlite(SqliteArguments),
+    Sqlite(Bound),
     Postgres(PgArguments),
 }
 
 // The texts are asserted safe because `Texts` makes them from constants and numbers of placeholders alone.
 
-async fn run_sqlite(conn: &mut SqliteConnection, sql: Arc<str>, args: SqliteArguments) -> Result<u64> {
-    let done = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), args).execute(conn).await?;
-    Ok(done.rows_affected())
-}
-
 async fn run_postgres(conn: &mut PgConnection, sql: Arc<str>, args: PgArguments) -> Result<u64> {
     let done = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), args).execute(conn).await?;
     Ok(done.rows_affected())
-}
-
-async fn query_sqlite(conn: &mut SqliteConnection, sql: Arc<str>, args: SqliteArguments) -> Result<Vec<Row>> {
-    let rows = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), args).fetch_all(conn).await?;
-    Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
 async fn query_postgres(conn: &mut PgConnection, sql: Arc<str>, args: PgArguments) -> Result<Vec<Row>> {
@@ -528,7 +534,7 @@ async fn query_postgres(conn: &mut PgConnection, sql: Arc<str>, args: PgArgument
     Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
-/// Adds one value to the arguments of either driver.
+/// Adds one value to the arguments of PostgreSQL.
 macro_rules! add {
     ($args:expr, $arg:expr) => {
         match $arg {
@@ -542,16 +548,6 @@ macro_rules! add {
         }
         .expect("integers, texts and bytes below the size limits of requests can be encoded")
     };
-}
-
-pub(super) fn sqlite_arguments(values: impl IntoIterator<Item = Arg>) -> SqliteArguments {
-    let values = values.into_iter();
-    let mut args = SqliteArguments::default();
-    Arguments::reserve(&mut args, values.size_hint().0, 0);
-    for value in values {
-        add!(args, value);
-    }
-    args
 }
 
 fn postgres_arguments(values: Vec<Arg>) -> PgArguments {

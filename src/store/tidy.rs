@@ -68,8 +68,8 @@ impl Tidying {
 
 /// Runs that pragma: pages in the log, and how many of them are in the database too.
 pub(super) async fn checkpoint(conn: &mut Conn, pragma: &'static str) -> Result<(i64, i64)> {
-    let row = conn.fetch_first(pragma, Vec::new()).await?;
-    row.map_or(Ok((0, 0)), |row| Ok((row.i64(1)?, row.i64(2)?)))
+    let rows = conn.fetch_at_length(pragma).await?;
+    rows.first().map_or(Ok((0, 0)), |row| Ok((row.i64(1)?, row.i64(2)?)))
 }
 
 /// Lets SQLite look at tables that have grown much since it looked last, at a few hundred rows of each index.
@@ -78,7 +78,7 @@ async fn optimize(store: &Store) -> Result<()> {
     const OPTIMIZE: &str = "PRAGMA optimize(0x10002)";
     let mut tx = store.write().await?;
     tx.fetch("PRAGMA analysis_limit = 400", Vec::new()).await?;
-    tx.fetch(OPTIMIZE, Vec::new()).await?;
+    tx.fetch_at_length(OPTIMIZE).await?;
     tx.commit().await
 }
 

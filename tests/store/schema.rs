@@ -38,14 +38,11 @@ impl Database {
 
     /// Runs a statement beside the store.
     pub(super) async fn run(&self, sql: &'static str) {
-        use sqlx::Connection as _;
         match self.url.strip_prefix("sqlite:") {
             None => super::run(&self.url, sql).await,
             Some(path) => {
-                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-                let mut conn = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
-                sqlx::raw_sql(sql).execute(&mut conn).await.expect("the statement runs");
-                conn.close().await.expect("it closes");
+                let conn = rusqlite::Connection::open(path).expect("it opens");
+                conn.execute_batch(sql).expect("the statement runs");
             }
         }
     }

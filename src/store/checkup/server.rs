@@ -76,7 +76,7 @@ async fn sqlite(store: &Store, path: &Path) -> Result<Vec<Finding>> {
 async fn damage(store: &Store, deep: bool) -> Result<Vec<Finding>> {
     let sql = if deep { "PRAGMA integrity_check(5)" } else { "PRAGMA quick_check(5)" };
     let mut findings = Vec::new();
-    for row in store.read().await?.fetch(sql, Vec::new()).await? {
+    for row in store.read().await?.fetch_at_length(sql).await? {
         let line = row.text(0)?;
         if line != "ok" {
             let message = line.lines().next_back().unwrap_or(line).to_owned();
