@@ -209,9 +209,9 @@ fn author() -> String {
     format!("{}@{}", person.as_deref().unwrap_or("somebody"), machine.trim())
 }
 
-/// Runs a command's future on a runtime of its own. A thread more than there are cores, since one of them may wait for a disk.
+/// Runs a command's future on a runtime of its own. Two threads at least: SQLite may keep one of them for a while.
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
-    let threads = 1 + std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     runtime.map_err(|error| Failure::world(format!("no runtime can be started: {error}")))?.block_on(command)
 }

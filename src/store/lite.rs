@@ -3,14 +3,21 @@
 //! SQLite is a library, and most statements of a batch take it microseconds. A driver that gives each connection a thread of its own
 //! pays two hand-overs for every statement, and one that returns rows as lists of values an allocation for every value: on two
 //! busy cores that was a seventh of the work of the daemon and nine of ten of its switches between threads. So a statement runs where
-//! it is asked for, and a result is one table of numbers beside one run of bytes. A thread more than there are cores keeps
-//! the cores busy while one of them waits for a commit to be synced. What may take long leaves the other tasks of its thread
-//! to others first ([`aside`]).
+//! it is asked for, and a result is one table of numbers beside one run of bytes. What may take long leaves the other tasks of its
+//! thread to others first ([`aside`]).
+//!
+//! Nor does whoever writes wait for the disk with the lock in his hands. A commit puts its pages into the log of writes and lets the next
+//! one begin; then it waits for a sync of the log, which is one for all that have come that far ([`Committed::durable`]). The log
+//! is read from its beginning to the first page that is not whole, so nothing can outlast a power cut that a commit before it did not: what
+//! others see before it is synced is lost with what they did of it, and nobody outside is told before. SQLite itself is set to sync the log
+//! before it is folded into the database, and the database after that.
 //!
 //! Nobody waits inside SQLite: where another process has the lock, the task sleeps and asks again.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +27,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::room::log_of;
 use super::sql::Arg;
 use super::{Error, Result, Synchronous};
 
@@ -31,7 +39,7 @@ const STATEMENTS: usize = 600;
 const LOCKED: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(25);
 /// A batch with more cells than this may take long.
-const MANY: usize = 20_000;
+const MANY: usize = 100_000;
 
 /// The connections to one file.
 #[derive(Debug)]
@@ -45,6 +53,12 @@ pub(super) struct Lite {
     places: Arc<Semaphore>,
     /// Pages in the log before a commit folds it into the database.
     log: AtomicI64,
+    /// Commits so far.
+    committed: AtomicU64,
+    /// How many of them are synced; held by whoever syncs.
+    synced: AsyncMutex<u64>,
+    /// Whether a sync failed: then nobody knows what of the log is on the disk.
+    unsynced: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -74,6 +88,9 @@ impl Lite {
             readers: Mutex::default(),
             places: Arc::new(Semaphore::new(READERS)),
             log: AtomicI64::new(log),
+            committed: AtomicU64::new(0),
+            synced: AsyncMutex::new(0),
+            unsynced: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         // Several processes may create the file at once, and the change to a log of writes waits for nobody.
@@ -89,9 +106,10 @@ impl Lite {
         let conn = Connection::open_with_flags(&self.path, flags)?;
         conn.busy_timeout(Duration::ZERO)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Whoever writes syncs by himself.
         let synchronous = match self.synchronous {
-            Synchronous::Full => "FULL",
-            Synchronous::Normal => "NORMAL",
+            Synchronous::Full if !writes => "FULL",
+            _ => "NORMAL",
         };
         conn.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = OFF; \
@@ -120,9 +138,12 @@ impl Lite {
     }
 
     /// A transaction. It takes the write lock at once, so that it cannot fail half-way for having read first.
-    pub(super) async fn write(&self) -> Result<Writer> {
+    pub(super) async fn write(self: &Arc<Lite>) -> Result<Writer> {
         let taken = timeout(self.patience, self.writer.clone().lock_owned()).await;
-        let mut writer = Writer { taken: taken.map_err(|_| Error::NoConnection)? };
+        let mut writer = Writer { taken: taken.map_err(|_| Error::NoConnection)?, lite: self.clone() };
+        if self.unsynced.load(Ordering::Relaxed) {
+            return Err(Error::Unsynced);
+        }
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed);
         }
@@ -202,6 +223,7 @@ impl Drop for Reader {
 #[derive(Debug)]
 pub(super) struct Writer {
     taken: OwnedMutexGuard<Option<Alone>>,
+    lite: Arc<Lite>,
 }
 
 impl Writer {
@@ -228,9 +250,55 @@ impl Writer {
         if conn.is_autocommit() { Err(Error::RolledBack) } else { Ok(conn) }
     }
 
-    /// Makes the transaction durable.
-    pub(super) fn commit(mut self) -> Result<()> {
-        self.within()?.run("COMMIT", &Bound::default()).map(drop)
+    /// Ends the transaction: others see what it did, and begin theirs.
+    pub(super) fn commit(mut self) -> Result<Committed> {
+        self.within()?.run("COMMIT", &Bound::default())?;
+        let number = self.lite.committed.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(Committed { lite: self.lite.clone(), number })
+    }
+}
+
+/// A transaction that has ended, and may be lost if the power fails.
+#[derive(Debug)]
+pub(super) struct Committed {
+    lite: Arc<Lite>,
+    number: u64,
+}
+
+impl Committed {
+    /// Waits until it is on the disk.
+    pub(super) async fn durable(self) -> Result<()> {
+        let lite = &self.lite;
+        if lite.synchronous == Synchronous::Normal {
+            return Ok(());
+        }
+        let mut synced = lite.synced.lock().await;
+        if *synced >= self.number {
+            return Ok(());
+        }
+        if lite.unsynced.load(Ordering::Relaxed) {
+            return Err(Error::Unsynced);
+        }
+        let all = lite.committed.load(Ordering::SeqCst);
+        let log = log_of(&lite.path);
+        let sync = tokio::task::spawn_blocking(move || match File::open(log) {
+            Ok(log) => log.sync_data(),
+            // Folded into the database, which was synced, by whoever closed it last.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        });
+        match sync.await {
+            Ok(Ok(())) => {
+                *synced = all;
+                Ok(())
+            }
+            // Asking once more would be told that all is well, whatever was lost.
+            failed => {
+                tracing::error!(?failed, "the log of writes cannot be synced: nothing is written any more");
+                lite.unsynced.store(true, Ordering::Relaxed);
+                Err(Error::Unsynced)
+            }
+        }
     }
 }
 
@@ -499,7 +567,7 @@ mod tests {
             other.execute_batch("COMMIT").expect("it ends");
         });
         writer.run("INSERT INTO t VALUES (1)", &once(Vec::new())).expect("the table is there");
-        writer.commit().expect("durable");
+        writer.commit().expect("it ends").durable().await.expect("on the disk");
         assert_eq!(
             lite.read().await.expect("free").run("SELECT a FROM t", &once(Vec::new())).expect("read"),
             1
@@ -562,6 +630,34 @@ mod tests {
         let after = writer.run("CREATE TABLE u (a)", &once(Vec::new()));
         assert!(matches!(after, Err(Error::RolledBack)), "{after:?}");
         assert!(matches!(writer.commit(), Err(Error::RolledBack)));
-        lite.write().await.expect("the next one begins").commit().expect("and ends");
+        lite.write()
+            .await
+            .expect("the next one begins")
+            .commit()
+            .expect("it ends")
+            .durable()
+            .await
+            .expect("on the disk");
+    }
+
+    #[tokio::test]
+    async fn one_sync_serves_all_that_have_come_so_far() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lite.db");
+        let lite = Arc::new(Lite::open(&path, Synchronous::Full, PATIENCE, 1_000).await.expect("it opens"));
+        let mut ended = Vec::new();
+        for n in 0..3 {
+            let mut writer = lite.write().await.expect("nobody waits for a sync with the lock in his hands");
+            writer.run(&format!("CREATE TABLE t{n} (a)"), &once(Vec::new())).expect("made");
+            ended.push(writer.commit().expect("it ends"));
+        }
+        ended.remove(0).durable().await.expect("on the disk");
+        assert_eq!((*lite.synced.lock().await, lite.committed.load(Ordering::SeqCst)), (3, 3));
+        for one in ended {
+            one.durable().await.expect("on the disk by now");
+        }
+        // Whatever cannot be synced any more cannot be added to either.
+        lite.unsynced.store(true, Ordering::Relaxed);
+        assert!(matches!(lite.write().await, Err(Error::Unsynced)));
     }
 }

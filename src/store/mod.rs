@@ -199,6 +199,8 @@ pub enum Error {
     Sqlite(rusqlite::Error),
     /// SQLite has rolled a transaction back by itself, for want of room.
     RolledBack,
+    /// What was written to SQLite cannot be synced: nobody knows what of it is on the disk, and only a new start finds out.
+    Unsynced,
     /// All connections were in use for too long.
     NoConnection,
     /// The store was closed.
@@ -249,6 +251,9 @@ impl fmt::Display for Error {
             Error::Database(error) => write!(f, "the database failed: {error}"),
             Error::Sqlite(error) => write!(f, "the database failed: {error}"),
             Error::RolledBack => f.write_str("the database has rolled back: there was no room"),
+            Error::Unsynced => f.write_str(
+                "the disk of the database did not keep what was written: nothing more is written until a new start has read what is there",
+            ),
             Error::NoConnection => f.write_str("the database gives no connection"),
             Error::Closed => f.write_str("the database was closed"),
             Error::Url(scheme) => {

@@ -97,7 +97,7 @@ impl Error {
         match self {
             Error::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some("53100"),
             Error::Sqlite(error) => matches!(lite::kind(error), Some(10 | 13)),
-            Error::RolledBack => true,
+            Error::RolledBack | Error::Unsynced => true,
             _ => false,
         }
     }

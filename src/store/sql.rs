@@ -214,18 +214,9 @@ impl Conn {
 
     /// As [`Conn::commit`], for a transaction that reaches no farther than that.
     pub(super) async fn commit_within(self, reach: Reach) -> Result<()> {
-        if self.dialect() == Dialect::Postgres {
-            return self.commit_unannounced().await;
-        }
         let core = self.core.clone();
         core.pass(Point::Commit).await?;
-        // In a task of its own: SQLite commits even when the caller is gone by then, and the announcement must last as long.
-        let committing = async move {
-            let core = self.core.clone();
-            let _announced = core.commits.announce(reach);
-            self.make_durable().await
-        };
-        tokio::spawn(committing).await.map_err(|_| Error::Database(sqlx::Error::WorkerCrashed))??;
+        self.make_durable(Some(reach)).await?;
         core.pass(Point::Committed).await
     }
 
@@ -233,26 +224,33 @@ impl Conn {
     pub(super) async fn commit_unannounced(self) -> Result<()> {
         let core = self.core.clone();
         core.pass(Point::Commit).await?;
-        self.make_durable().await?;
+        self.make_durable(None).await?;
         core.pass(Point::Committed).await
     }
 
-    async fn make_durable(self) -> Result<()> {
+    async fn make_durable(self, reach: Option<Reach>) -> Result<()> {
+        let core = &self.core;
         if let Some(begun) = self.lease {
-            self.core.lease.check(begun)?;
+            core.lease.check(begun)?;
         }
+        let announced = reach.map(|reach| core.commits.announce(reach));
         let committed = match self.held {
-            Held::ReadSqlite(_) | Held::ReadPostgres(_) => Ok(()),
-            Held::WriteSqlite(tx) => tx.commit(),
-            Held::WritePostgres(tx) => tx.commit().await.map_err(Error::from),
+            Held::ReadSqlite(_) | Held::ReadPostgres(_) => Ok(None),
+            Held::WriteSqlite(tx) => tx.commit().map(Some),
+            Held::WritePostgres(tx) => tx.commit().await.map(|()| None).map_err(Error::from),
         };
-        self.core.note_room(&committed);
-        committed?;
-        self.core.names.learn(self.fresh_names);
+        // Everybody sees it now.
+        drop(announced);
+        core.note_room(&committed);
+        let committed = committed?;
+        core.names.learn(self.fresh_names);
         if !self.due.is_empty() {
-            self.core.wake_buckets(self.due);
+            core.wake_buckets(self.due);
         }
-        Ok(())
+        let Some(committed) = committed else { return Ok(()) };
+        let durable = committed.durable().await;
+        core.note_room(&durable);
+        durable
     }
 
     /// Something was put into the inbox of a bucket: after the commit, the advancing loop of this process is told.
