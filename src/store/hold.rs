@@ -149,10 +149,10 @@ impl<'a> Hold<'a> {
         &mut self.conn
     }
 
-    /// Makes what was written durable.
+    /// Commits what was written.
     pub(super) async fn commit(mut self, reach: Reach) -> Result<()> {
         self.write().await?;
-        self.conn.commit_within(reach).await
+        self.conn.end(Some(reach)).await?.behind().await
     }
 
     /// Takes the oldest rows of the inbox.

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::hold::Reach;
 use super::identities::{Resolved, Resolver};
-use super::sql::args;
+use super::sql::{Ended, args};
 use super::{Arg, Conn, Core, Error, Result, Row, Rows, Store};
 use crate::clock::machine_now;
 use crate::engine::world::Input;
@@ -155,12 +156,20 @@ async fn accept_all(core: Arc<Core>, mut calls: mpsc::Receiver<Call>, waiting: A
             shares.push((call.items.len(), call.answer));
             items.extend(call.items);
         }
-        let accepted = match turn {
+        let done = match turn {
             Ok(tx) => accept_together(tx, &items).await,
             Err(error) => Err(error),
         };
-        waiting.fetch_sub(count, Ordering::Relaxed);
-        answer_all(accepted, shares);
+        let waiting = waiting.clone();
+        // The next ones are taken while these wait for the disk.
+        tokio::spawn(async move {
+            let accepted = match done {
+                Ok((accepted, ended)) => ended.durable().await.map(|()| accepted),
+                Err(error) => Err(error),
+            };
+            waiting.fetch_sub(count, Ordering::Relaxed);
+            answer_all(accepted, shares);
+        });
     }
 }
 
@@ -187,17 +196,15 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
     }
 }
 
-/// Accepts items in one transaction; once more when another process came first with the same identity or message id.
-async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Result<Vec<Accepted>> {
+/// Accepts items in one transaction, which everybody sees then; once more when another process came first with the same identity or
+/// message id.
+async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Result<(Vec<Accepted>, Ended)> {
     let core = tx.core.clone();
     for _ in 0..5 {
         if let Some((accepted, aside)) = accept_in(&mut tx, items).await? {
             tx.hint_due().await?;
-            match aside {
-                true => tx.commit_unannounced().await?,
-                false => tx.commit().await?,
-            }
-            return Ok(accepted);
+            let ended = tx.end((!aside).then_some(Reach::Everything)).await?;
+            return Ok((accepted, ended));
         }
         drop(tx);
         tx = core.write().await?;

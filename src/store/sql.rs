@@ -15,7 +15,7 @@ use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Transacti
 use super::boundary::Point;
 use super::dialect::{Dialect, hole};
 use super::hold::Reach;
-use super::lite::{Bound, LiteRow, Reader, Writer, aside, patiently};
+use super::lite::{Bound, Committed, LiteRow, Reader, Writer, aside, patiently};
 use super::{Core, Error, Result};
 use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
 use crate::time::Timestamp;
@@ -214,22 +214,18 @@ impl Conn {
 
     /// As [`Conn::commit`], for a transaction that reaches no farther than that.
     pub(super) async fn commit_within(self, reach: Reach) -> Result<()> {
-        let core = self.core.clone();
-        core.pass(Point::Commit).await?;
-        self.make_durable(Some(reach)).await?;
-        core.pass(Point::Committed).await
+        self.end(Some(reach)).await?.durable().await
     }
 
     /// As [`Conn::commit`], for a transaction that changes nothing that a batch reads while it is advanced: see [`super::hold`].
     pub(super) async fn commit_unannounced(self) -> Result<()> {
-        let core = self.core.clone();
-        core.pass(Point::Commit).await?;
-        self.make_durable(None).await?;
-        core.pass(Point::Committed).await
+        self.end(None).await?.durable().await
     }
 
-    async fn make_durable(self, reach: Option<Reach>) -> Result<()> {
-        let core = &self.core;
+    /// Commits, so that everybody sees it; durable it is after [`Ended::durable`].
+    pub(super) async fn end(self, reach: Option<Reach>) -> Result<Ended> {
+        let core = self.core;
+        core.pass(Point::Commit).await?;
         if let Some(begun) = self.lease {
             core.lease.check(begun)?;
         }
@@ -239,7 +235,6 @@ impl Conn {
             Held::WriteSqlite(tx) => tx.commit().map(Some),
             Held::WritePostgres(tx) => tx.commit().await.map(|()| None).map_err(Error::from),
         };
-        // Everybody sees it now.
         drop(announced);
         core.note_room(&committed);
         let committed = committed?;
@@ -247,10 +242,7 @@ impl Conn {
         if !self.due.is_empty() {
             core.wake_buckets(self.due);
         }
-        let Some(committed) = committed else { return Ok(()) };
-        let durable = committed.durable().await;
-        core.note_room(&durable);
-        durable
+        Ok(Ended { core, committed })
     }
 
     /// Something was put into the inbox of a bucket: after the commit, the advancing loop of this process is told.
@@ -479,6 +471,35 @@ impl Conn {
             Dialect::Sqlite => Piece::Sqlite(Bound::once(args)),
             Dialect::Postgres => Piece::Postgres(postgres_arguments(args)),
         }
+    }
+}
+
+/// A transaction that everybody sees.
+pub(super) struct Ended {
+    core: Arc<Core>,
+    /// On SQLite it is not synced yet.
+    committed: Option<Committed>,
+}
+
+impl Ended {
+    /// Waits until nothing can lose it any more.
+    pub(super) async fn durable(self) -> Result<()> {
+        if let Some(committed) = self.committed {
+            let durable = committed.durable().await;
+            self.core.note_room(&durable);
+            durable?;
+        }
+        self.core.pass(Point::Committed).await
+    }
+
+    /// For one that nobody outside is told of: it is synced soon, and nobody waits. Whoever acts on it outside commits something before, a lease
+    /// for one, and waits for that, which is durable only with all that came before it.
+    pub(super) async fn behind(self) -> Result<()> {
+        if let Some(committed) = self.committed {
+            let core = self.core.clone();
+            tokio::spawn(async move { core.note_room(&committed.durable().await) });
+        }
+        self.core.pass(Point::Committed).await
     }
 }
 
