@@ -582,7 +582,9 @@ fn an_advance_that_is_cut_off_anywhere_never_happened() {
             advance(&store, *at).await;
         }
         run_to(&store, end).await;
-        assert!(cut > 10, "only {cut} calls were cut off");
+        // On SQLite nothing is waited for but a lock, so a call is done before anybody could cut it off.
+        let may_be_cut = store.dialect() == Dialect::Postgres;
+        assert!(cut > 10 || !may_be_cut, "only {cut} calls were cut off");
         compare(seed, &in_store(&store).await, &memory);
     });
 }
