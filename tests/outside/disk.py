@@ -26,6 +26,19 @@ def fill(path):
                 pass
 
 
+def close_books(house, load, worker):
+    """Ends the load and the daemon, and compares the books; a line of figures. The file has to be whole."""
+    load.stopped.set()
+    load.join()
+    states = house.settle(len(load.acknowledged))
+    line = reckon(house, load, ())
+    assert worker.stop()[0] == 0, "it did not stop as asked"
+    with sqlite3.connect(house.file) as db:
+        sound = db.execute("PRAGMA integrity_check").fetchall()
+    assert sound == [("ok",)], sound
+    return f"{line}; integrity ok; {states}"
+
+
 def run(program, mib, times, place):
     with open_house(program, "sqlite", (times * 9 + 8) * RATE // 2, Relay(delay=0.005), place=place) as house:
         worker = house.serve()
@@ -52,15 +65,8 @@ def run(program, mib, times, place):
                 assert time.monotonic() - freed < 30, f"it is not ready again\n{worker.tail()}"
                 time.sleep(0.1)
         assert load.is_alive(), "the load ended before the faults"
-        load.stopped.set()
-        load.join()
-        states = house.settle(len(load.acknowledged))
-        line = reckon(house, load, ())
-        assert worker.stop()[0] == 0, "it did not stop as asked"
-        with sqlite3.connect(house.file) as db:
-            sound = db.execute("PRAGMA integrity_check").fetchall()
-        print(f"{mib} MiB, {times} times full: {line}; integrity {sound[0][0]}; goes on after at most {slowest:.2f} s; {states}; refused meanwhile: {dict(load.refusals)}")
-        assert sound == [("ok",)], sound
+        books = close_books(house, load, worker)
+        print(f"{mib} MiB, {times} times full: {books}; goes on after at most {slowest:.2f} s; refused meanwhile: {dict(load.refusals)}")
         assert set(load.refusals) <= {503, 507}, "a full disk is answered otherwise than it should"
         compare("going on", slowest, SECONDS)
 
@@ -95,15 +101,8 @@ def outgrow(program, place, disk):
             assert time.monotonic() - larger < 30, f"the disk is larger, and it does not go on\n{worker.tail()}"
             time.sleep(0.01)
         waited = time.monotonic() - larger
-        load.stopped.set()
-        load.join()
-        states = house.settle(len(load.acknowledged))
-        line = reckon(house, load, ())
-        assert worker.stop()[0] == 0, "it did not stop as asked"
-        with sqlite3.connect(house.file) as db:
-            sound = db.execute("PRAGMA integrity_check").fetchall()
-        print(f"outgrown at {full >> 20} of {disk} MiB, {wanted} MB asked for: {line}; integrity {sound[0][0]}; goes on after {waited:.2f} s; {states}")
-        assert sound == [("ok",)], sound
+        books = close_books(house, load, worker)
+        print(f"outgrown at {full >> 20} of {disk} MiB, {wanted} MB asked for: {books}; goes on after {waited:.2f} s")
         compare("going on", waited, SECONDS)
 
 
