@@ -155,6 +155,19 @@ impl<'p> Driver<'p> {
         Broken { step: self.step, why: why.into() }
     }
 
+    /// The same, with who stands where: whoever hangs may wait for one of them.
+    pub(crate) fn stuck(&self, why: &str) -> Broken {
+        let stands = |number: usize, worker: &Worker| {
+            let Doing { job, stop, .. } = worker.doing.as_ref()?;
+            let place =
+                stop.as_ref().map_or("on his way".to_owned(), |arrival| format!("at {:?}", arrival.stop));
+            Some(format!("{number} is {place} in {job:?}"))
+        };
+        let all: Vec<String> =
+            self.workers.iter().enumerate().filter_map(|(number, worker)| stands(number, worker)).collect();
+        self.broken(format!("{why}: {}", all.join("; ")))
+    }
+
     fn pass(&mut self, to: Timestamp) {
         self.machine = self.machine.max(to);
         self.latest = self.latest.max(self.machine);

@@ -74,6 +74,23 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whoever was told that a delivery is his sends it from now on: by then everybody sees that it is, or a crash loses or doubles it.
+    /// `there`: the epochs as everybody sees them.
+    pub(crate) fn are_committed(&self, worker: usize, there: &BTreeMap<DeliveryId, i64>) -> Law {
+        for (id, attempts) in &self.attempts {
+            for mine in attempts.iter().filter(|attempt| attempt.worker == worker) {
+                let seen = there.get(id).copied();
+                if seen.is_none_or(|seen| seen < mine.epoch) {
+                    return Err(format!(
+                        "{id}: worker {worker} is about to send it with epoch {}, and what is committed says {seen:?}",
+                        mine.epoch
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What a mail is made of.
     pub(crate) fn template(&self, message_id: &str) -> Option<&str> {
         self.templates.get(&message_id.parse().ok()?).map(|template| &**template)

@@ -62,7 +62,7 @@ async fn run(seed: u64, place: &mut Place, tell: bool) -> Ran {
     let mut driver = Driver::start(&plan, place, tell).await;
     driver.trace.note(|| format!("{plan:?}"));
     let ran = tokio::time::timeout(STUCK, driver.run()).await;
-    let mut broken = ran.unwrap_or_else(|_| Err(driver.broken("it stands still"))).err();
+    let mut broken = ran.unwrap_or_else(|_| Err(driver.stuck("it stands still"))).err();
     if broken.is_none() {
         broken = judge(&plan, &mut driver).await.err().map(|why| driver.broken(why));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use fahrplan::clock;
 use fahrplan::store::boundary::Boundary;
@@ -15,6 +16,10 @@ use tempfile::TempDir;
 
 use crate::gate::Gate;
 use crate::shop::Shop;
+
+/// How long a process waits for its own connection that writes, on the real clock. Only one who stands with a transaction in his hands
+/// keeps it so long: then whoever waits is to hang, and not to be told that the database failed for a while.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// When everything was deployed.
 const DEPLOYED: Timestamp = Timestamp(1_767_225_600_000);
@@ -153,6 +158,7 @@ pub(crate) async fn open(url: &str, gate: Gate) -> Store {
         access: Access::Existing,
         synchronous: Synchronous::Normal,
         connections: 6,
+        patience: PATIENCE,
         boundary: Some(std::sync::Arc::new(gate)),
         ..Options::default()
     };

@@ -10,6 +10,7 @@ use fahrplan::intake::Who;
 use fahrplan::store::deliveries::{self, Decision, Finished};
 use fahrplan::store::inbox::{Accepted, Incoming, To};
 use fahrplan::store::{Advanced, Error, Store, advance_bucket};
+use rusqlite::ErrorCode;
 
 use crate::gate::{Gate, Stop};
 use crate::ledger::Ledger;
@@ -119,9 +120,11 @@ impl Tools {
                     });
                     match self.store.accept(incoming.collect(), now).await {
                         Ok(answer) => Done::Accepted { items, answer: Some(answer) },
-                        Err(error) if error.is_passing() => Done::Accepted { items, answer: None },
                         // The door tells its clients so when a commit is in doubt.
-                        Err(error) => Done::Broken(format!("accepting failed for good: {error}")),
+                        Err(error) => match failed(&error) {
+                            Done::Failed => Done::Accepted { items, answer: None },
+                            done => done,
+                        },
                     }
                 })
             }
@@ -188,8 +191,12 @@ impl Tools {
 
 /// The database may fail for a while; it must never say that we did something wrong.
 fn failed(error: &Error) -> Done {
-    match error.is_passing() {
-        true => Done::Failed,
-        false => Done::Broken(format!("an error that does not pass: {error}")),
+    match error {
+        // One at a time is let into a transaction.
+        Error::Sqlite(busy) if busy.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            Done::Broken("somebody stands elsewhere with a transaction in his hands".to_owned())
+        }
+        error if error.is_passing() => Done::Failed,
+        error => Done::Broken(format!("an error that does not pass: {error}")),
     }
 }

@@ -1,5 +1,6 @@
 //! What befalls workers and processes: death and return, clocks that jump, and a relay that answers as it likes.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use fahrplan::clock;
 use fahrplan::daemon::{Brakes, Composer, Others, Outlet, Rates, Shelf, Way};
 use fahrplan::id::DeliveryId;
 use fahrplan::link::LinkKey;
-use fahrplan::store::deliveries;
+use fahrplan::store::{Error, deliveries};
 use fahrplan::time::{MINUTE, SECOND};
 
 use super::{Broken, Driver, Process};
@@ -108,6 +109,19 @@ impl Driver<'_> {
             true => Err(self.broken(format!("{message_id} leaves after its contact has withdrawn"))),
             false => Ok(()),
         }
+    }
+
+    /// Nothing is done outside before the commit that says who does it.
+    pub(super) async fn has_committed(&mut self, worker: usize) -> Result<(), Broken> {
+        let looked = async {
+            let mut conn = self.watcher.read().await?;
+            let rows = conn.fetch("SELECT id, epoch FROM deliveries", Vec::new()).await?;
+            rows.iter().map(|row| Ok((DeliveryId(row.i64(0)?), row.i64(1)?))).collect()
+        };
+        let there: Result<BTreeMap<_, _>, Error> = looked.await;
+        let there = there.map_err(|error| self.broken(format!("it cannot be looked at: {error}")))?;
+        let law = self.ledger.lock().expect("whole").are_committed(worker, &there);
+        law.map_err(|why| self.broken(why))
     }
 
     /// What the relay does with a mail.

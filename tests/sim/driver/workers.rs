@@ -13,7 +13,7 @@ use crate::gate::{Arrival, Stop, Verdict};
 use crate::plan::Faults;
 use crate::work::{Done, Job, Tools};
 
-/// How long a worker may take to his next stop, on the real clock.
+/// How long a worker may take to his next stop, on the real clock; shorter than [`crate::place::PATIENCE`].
 const HUNG: Duration = Duration::from_secs(30);
 
 impl Driver<'_> {
@@ -95,7 +95,7 @@ impl Driver<'_> {
                 biased;
                 done = work => return self.done(worker, done),
                 arrival = self.arrivals.recv() => arrival.expect("we hold a sender"),
-                () = tokio::time::sleep(HUNG) => return Err(self.broken(format!("worker {worker} hangs"))),
+                () = tokio::time::sleep(HUNG) => return Err(self.stuck(&format!("worker {worker} hangs"))),
             };
             self.arrived(worker, arrival, wild).await?;
             let calm = !wild || !self.random.chance(self.faults().interleave);
@@ -134,6 +134,7 @@ impl Driver<'_> {
         }
         let faults = if wild { self.faults() } else { Faults::default() };
         if arrival.stop == Stop::Gap("claimed") {
+            self.has_committed(worker).await?;
             self.doing(worker).claimed_at = self.machine;
         }
         if let Stop::Send { message_id, left } = &arrival.stop {
