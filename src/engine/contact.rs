@@ -12,7 +12,7 @@ use super::program::{Catalog, EntryHow, StepKind, Word};
 use super::programs::Programs;
 use super::run::{take_out, word};
 use super::world::{
-    Changes, Enrollment, ErrandKind, Event, Input, Need, Note, Outcome, Standing, What, World,
+    Changes, Enrollment, ErrandKind, Event, Fields, Input, Need, Note, Outcome, Standing, What, World,
 };
 use super::{Flow, StepInput, listens, logical, step, wake_at};
 use crate::id::EnrollmentId;
@@ -69,6 +69,8 @@ pub fn advance(
 pub(super) struct Moving {
     pub enrollment: Enrollment,
     pub begins: Option<Timestamp>,
+    /// What it was started with, whole: its state keeps what its program reads.
+    pub arguments: Fields,
     pub ends: Option<Word>,
     pub interrupted: bool,
 }
@@ -203,7 +205,8 @@ impl<'a> Call<'_, 'a> {
             Some(moving) => moving,
             None => match self.turn.facts.world.enrollments.get(&id) {
                 Some(enrollment) => {
-                    Moving { enrollment: enrollment.clone(), begins: None, ends: None, interrupted: false }
+                    let (enrollment, arguments) = (enrollment.clone(), Fields::new());
+                    Moving { enrollment, begins: None, arguments, ends: None, interrupted: false }
                 }
                 None => return Ok(Flow::Unmoved),
             },

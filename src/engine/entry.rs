@@ -42,6 +42,8 @@ struct Visitor {
     program: Arc<Program>,
     key: Arc<str>,
     state: State,
+    /// What a start gives along.
+    arguments: Fields,
 }
 
 impl<'a> Call<'_, 'a> {
@@ -126,6 +128,10 @@ impl<'a> Call<'_, 'a> {
         if program.runs.is_some_and(|runs| !runs.contains(at)) {
             return Ok(false);
         }
+        let arguments = match entry.how {
+            EntryHow::Start { .. } => fields.clone(),
+            _ => Fields::new(),
+        };
         fields.entry(word!("at")).or_insert(Value::Moment(occurred_at));
         let instance = instance_key(program, &fields);
         let mut state = State::begin(program, at);
@@ -157,7 +163,7 @@ impl<'a> Call<'_, 'a> {
                 self.step(past.id, StepInput::Leave { reason: &word!("restarted"), at })?;
             }
         }
-        self.admit(Visitor { program: program.clone(), key: instance, state })?;
+        self.admit(Visitor { program: program.clone(), key: instance, state, arguments })?;
         Ok(true)
     }
 
@@ -228,7 +234,7 @@ impl<'a> Call<'_, 'a> {
 
     /// The enrollment begins and runs to its first rest.
     fn admit(&mut self, visitor: Visitor) -> Result<(), Need> {
-        let Visitor { program, key, mut state } = visitor;
+        let Visitor { program, key, mut state, arguments } = visitor;
         let id = EnrollmentId((self.turn.ids)());
         if let Value::Record(fields) = std::mem::take(&mut state.slots[0]) {
             let kept = &program.tables().entry_fields;
@@ -245,8 +251,8 @@ impl<'a> Call<'_, 'a> {
             what: What::Entered,
         });
         let enrollment = Enrollment { id, program, key, state, wake_at: Timestamp::NEVER };
-        self.moved
-            .insert(id, Moving { enrollment, begins: Some(entered_at), ends: None, interrupted: false });
+        let begins = Some(entered_at);
+        self.moved.insert(id, Moving { enrollment, begins, arguments, ends: None, interrupted: false });
         self.step(id, StepInput::Enter)?;
         Ok(())
     }

@@ -72,6 +72,8 @@ pub enum Happened {
     Send(Box<Delivery>),
     Task(Box<NewTask>),
     Request(Box<NewRequest>),
+    /// What a journey was started with, for the one that began.
+    Start(EnrollmentId, Fields),
     /// What a `record` step of that journey wrote.
     Record(Word, Box<Event>),
     /// What the enrollment had queued was withdrawn.
@@ -453,6 +455,13 @@ impl Memory {
                         .iter()
                         .find(|r| place == (Some(r.enrollment), Some(&r.step), r.round));
                     request.into_iter().for_each(|r| log(Happened::Request(Box::new(r.clone()))));
+                }
+                What::Entered => {
+                    let began = changes.enrollments.iter().find(|c| Some(c.after.id) == note.enrollment);
+                    let begin = began.and_then(|change| Some((change.after.id, change.begins.as_ref()?)));
+                    begin
+                        .into_iter()
+                        .for_each(|(id, begin)| log(Happened::Start(id, begin.arguments.clone())));
                 }
                 What::Done { .. } => {
                     let name = recorded_by(note, &changes);

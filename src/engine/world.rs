@@ -359,6 +359,8 @@ pub struct StandingChange {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Begin {
     pub entered_at: Timestamp,
+    /// What it was started with; empty where it entered in another way.
+    pub arguments: Fields,
     /// Signals that exits, handlers, goals and live conditions listen to for the whole life.
     pub interests: Vec<Word>,
 }

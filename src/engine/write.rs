@@ -36,9 +36,11 @@ impl Call<'_, '_> {
             let catalog = facts.catalog;
             enrollments.push(EnrollmentChange {
                 woke_at: before.map(|before| before.wake_at),
-                begins: moving
-                    .begins
-                    .map(|entered_at| Begin { entered_at, interests: interests(catalog, &after.program) }),
+                begins: moving.begins.map(|entered_at| Begin {
+                    entered_at,
+                    arguments: moving.arguments,
+                    interests: interests(catalog, &after.program),
+                }),
                 ends: moving.ends,
                 waits_for: waits_for(catalog, &after.program, &after.state),
                 waited_for: before.map_or_else(Vec::new, |b| waits_for(catalog, &b.program, &b.state)),

@@ -669,7 +669,7 @@ impl Play {
             Happened::Task(task) => Some(format!("{} {} due {}", task.verb, task.task, show(task.due_at))),
             Happened::Request(request) => Some(format!("request {}", request.endpoint)),
             Happened::Withdrawn(_) => Some("withdraw".to_owned()),
-            Happened::Record(..) => None,
+            Happened::Record(..) | Happened::Start(..) => None,
         };
         let lines = log.iter().filter_map(|l| line(&l.what).map(|text| format!("{} {text}", show(l.at))));
         let lines = lines.collect();

@@ -68,7 +68,11 @@ fn told(plan: &Plan, memory: &Memory) -> Vec<String> {
                     (&d.journey, &d.step, d.round, d.arm, &d.template);
                 lines.push(format!("delivery {who} {journey} {step} {round} {arm} {template} {state}"));
             }
-            Happened::Task(_) | Happened::Request(_) | Happened::Record(..) | Happened::Withdrawn(_) => {}
+            Happened::Task(_)
+            | Happened::Request(_)
+            | Happened::Record(..)
+            | Happened::Start(..)
+            | Happened::Withdrawn(_) => {}
         }
     }
     for who in 0..plan.people {

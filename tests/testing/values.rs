@@ -123,6 +123,109 @@ fn a_field_that_the_recorded_event_does_not_have_is_told_by_the_check() {
     }
 }
 
+/// A journey that starts another one, and that one, which reads none of what it is told.
+const STARTS: &str = r#"
+  enter on signed_up as signup
+  start journey k with { gift: "cup", price: 12, plan: pro, note: signup.note }
+  start journey k with { gift: "spoon", price: 0.50, plan: free, note: "for the jam" }
+  exit as done
+}
+journey k {
+  purpose transactional because "a test"
+  enter by start with { gift: text, price: decimal, plan: one of [free, pro], note: text? }
+  reenter always
+  wait 1 day as night
+  exit as greeted
+"#;
+
+/// What a play of [`STARTS`] says with these lines behind the event.
+fn started(lines: &str) -> (String, String) {
+    let schema = SCHEMA.replace("signed_up { source: text }", "signed_up { source: text, note: text? }");
+    (
+        schema,
+        journey(
+            STARTS,
+            &with_given(&format!("  at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}\n{lines}")),
+        ),
+    )
+}
+
+fn start_fails(lines: &str) -> Vec<String> {
+    let (schema, text) = started(lines);
+    let (sources, compilation) = compile_with(&schema, &text);
+    sentences(&sources, &compilation)
+}
+
+#[test]
+fn what_a_journey_was_started_with_is_compared_value_by_value() {
+    for line in [
+        "expect start k\n  expect start k",
+        "expect start k with { gift: \"cup\", price: 12.00, plan: pro }",
+        "expect start k with { gift: \"spoon\" }\n  expect start k with { price: 12 }",
+        "expect start k\n    with { note: \"for the jam\" }",
+    ] {
+        assert_eq!(start_fails(&format!("  {line}\n")), [""; 0], "{line}");
+    }
+    assert_eq!(
+        start_fails("  expect start k with { gift: \"fork\" }\n"),
+        ["3: `start k with { gift: \"fork\" }`: on Mon 2 Mar `gift` was \"cup\""]
+    );
+    assert_eq!(
+        start_fails("  expect start k with { price: 12, plan: free }\n"),
+        ["3: `start k with { price: 12, plan: free }`: on Mon 2 Mar `plan` was pro"]
+    );
+    // One start is met by one line.
+    let twice = "  expect start k with { gift: \"cup\" }\n  expect start k with { gift: \"cup\" }\n";
+    assert_eq!(
+        start_fails(twice),
+        ["4: `start k with { gift: \"cup\" }`: on Mon 2 Mar `gift` was \"spoon\""]
+    );
+}
+
+#[test]
+fn a_journey_that_is_run_and_awaited_is_compared_too() {
+    let body = r#"
+  enter on signed_up as signup
+  run journey k with { gift: signup.source } up to 10 days as gift
+  exit as done
+}
+journey k {
+  purpose transactional because "a test"
+  enter by start with { gift: text }
+  reenter always
+  exit as greeted
+"#;
+    let played = |line: &str| {
+        with_given(&format!("  at 2026-03-02T10:00 event signed_up {{ source: \"web\" }}\n  {line}\n"))
+    };
+    passes(body, &played("expect start k with { gift: \"web\" }"));
+    assert_eq!(
+        fails(body, &played("expect start k with { gift: \"shop\" }")),
+        ["3: `start k with { gift: \"shop\" }`: on Mon 2 Mar `gift` was \"web\""]
+    );
+}
+
+#[test]
+fn an_argument_that_the_started_journey_does_not_have_is_told_by_the_check() {
+    for (line, code, words) in [
+        ("expect start k with { gitf: \"cup\" }", "E0101", "did you mean `gift`?"),
+        ("expect start k with { price: \"12\" }", "E0103", ""),
+        ("expect start k with { plan: team }", "E0103", "only a fixed value can stand here"),
+        ("expect start l with { gift: \"cup\" }", "E0101", "there is no journey `l`"),
+        (
+            "expect start j with { gift: \"cup\" }",
+            "E0103",
+            "`j` cannot be started: it has no `enter by start`",
+        ),
+    ] {
+        let (schema, text) = started(&format!("  {line}\n"));
+        let (sources, compilation) = compile_with(&schema, &text);
+        let found = errors(&sources, &compilation);
+        assert!(found.contains(code) && found.contains(words), "{line}\n{found}");
+        assert_eq!(found.matches("error[").count(), 1, "{found}");
+    }
+}
+
 #[test]
 fn states_are_asked_at_their_moment() {
     let body = r#"

@@ -135,6 +135,7 @@ pub enum Expect {
     },
     Start {
         journey: Name,
+        with: Option<Record>,
     },
     /// `expect call x`, `assign`, `ask`, `request`, `record`, each perhaps `with { … }`.
     Did {

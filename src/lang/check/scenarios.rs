@@ -435,11 +435,7 @@ impl<'a> Scene<'_, 'a> {
             }
             Expect::Exit { reason } => self.exit(reason),
             Expect::Goal { name } => self.goal(name),
-            Expect::Start { journey } => {
-                if !self.schema.has(Noun::Journey, &journey.text) {
-                    self.unknown(Noun::Journey, journey);
-                }
-            }
+            Expect::Start { journey, with } => self.started(journey, with.as_ref()),
             Expect::WaitingAt { step } => self.waiting(step),
             Expect::Member { audience, .. } => {
                 if !self.schema.has(Noun::Audience, &audience.text) {
@@ -489,6 +485,24 @@ impl<'a> Scene<'_, 'a> {
                 let mut reader = self.reader(Around::Contact);
                 with.pairs.iter().for_each(|(_, value)| _ = reader.any(value));
             }
+        }
+    }
+
+    /// A journey that was started, and the arguments that went along.
+    fn started(&mut self, journey: &Name, with: Option<&Record>) {
+        let Some(signature) = self.schema.journeys.get(journey.text.as_str()) else {
+            self.unknown(Noun::Journey, journey);
+            return;
+        };
+        match (signature.arguments.clone(), with) {
+            (Some(arguments), Some(with)) => {
+                self.pairs(Some(with), &arguments, "argument", Code::E0101, false, with.span);
+            }
+            (None, Some(with)) if !self.is_damaged() => {
+                let message = format!("`{}` cannot be started: it has no `enter by start`", journey.text);
+                self.out.push(finding(Code::E0103, with.span, message).label("nothing goes along"));
+            }
+            _ => {}
         }
     }
 

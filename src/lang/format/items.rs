@@ -424,7 +424,9 @@ impl Printer<'_> {
             }
             Expect::Exit { reason } => text(format!("exit as {}", reason.text)),
             Expect::Goal { name } => text(format!("goal {}", name.text)),
-            Expect::Start { journey } => text(format!("start {}", journey.text)),
+            Expect::Start { journey, with } => {
+                self.with_record(format!("start {}", journey.text), with.as_ref())
+            }
             Expect::Did { verb, name, with } => {
                 self.with_record(format!("{} {}", verb.text, path(name)), with.as_ref())
             }

@@ -202,8 +202,8 @@ impl<'s> Reader<'s> {
                 )
                 .label("left over")
                 .help(format!(
-                    "write `{before}`; values stand behind what is sent, called, assigned, asked, requested or \
-                     recorded: `expect record EVENT with {{ … }}`"
+                    "write `{before}`; values stand behind what is sent, called, assigned, asked, requested, \
+                     recorded or started: `expect record EVENT with {{ … }}`"
                 )),
             ),
             ("if", "within" | "since" | "ever") => {

@@ -141,7 +141,10 @@ impl<'s> Reader<'s> {
         Some(match what.as_rule() {
             Rule::x_no_more => Expect::NoMoreSend,
             Rule::x_no => Expect::No { verb: self.verb(&what, 1)?, name: self.one_path(&what, Rule::path) },
-            Rule::x_start => Expect::Start { journey: self.one_name(&what, Rule::n_journey)? },
+            Rule::x_start => Expect::Start {
+                journey: self.one_name(&what, Rule::n_journey)?,
+                with: part(&what, Rule::args).and_then(|args| self.args(&args)),
+            },
             Rule::x_send => self.expect_send(&what)?,
             Rule::x_exit => Expect::Exit { reason: self.one_name(&what, Rule::n_reason)? },
             Rule::x_goal => Expect::Goal { name: self.one_name(&what, Rule::n_goal)? },

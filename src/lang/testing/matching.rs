@@ -69,6 +69,9 @@ pub(super) enum What {
     },
     Start {
         journey: Word,
+        with: Fields,
+        /// What it is declared to be started with.
+        fields: Vec<FieldType>,
     },
     Exit {
         reason: Word,
@@ -92,7 +95,9 @@ impl What {
     /// A value that goes along, as an author would write it.
     pub(super) fn shown(&self, name: &str, value: &Value, zone: &Zone) -> String {
         let declared = match self {
-            What::Record { fields, .. } => fields.iter().find(|field| *field.name == *name),
+            What::Record { fields, .. } | What::Start { fields, .. } => {
+                fields.iter().find(|field| *field.name == *name)
+            }
             _ => None,
         };
         shown_as(value, declared.map(|field| &field.ty), zone)
@@ -105,7 +110,8 @@ impl What {
             | What::Ask { with, .. }
             | What::Work { with, .. }
             | What::Request { with, .. }
-            | What::Record { with, .. } => Some(with),
+            | What::Record { with, .. }
+            | What::Start { with, .. } => Some(with),
             _ => None,
         }
     }
@@ -228,6 +234,9 @@ impl Matcher<'_> {
                 Expect::Did { verb, name, with: Some(with) } => {
                     format!("{} {} with {}", verb.text, name.joined(), answers.written(with.span))
                 }
+                Expect::Start { journey, with: Some(with) } => {
+                    format!("start {} with {}", journey.text, answers.written(with.span))
+                }
                 what => words(what, self.constant, self.zone),
             };
             let (span, standing) = (expected.span, answers.standing(place).to_owned());
@@ -318,7 +327,7 @@ impl Matcher<'_> {
             Expect::Send { channel, to, with, at, .. } => (self.address(channel, to.as_ref(), seen))
                 .or_else(|| self.values(with.as_ref(), seen))
                 .or_else(|| clock(*at, seen)),
-            Expect::Did { with, .. } => self.values(with.as_ref(), seen),
+            Expect::Did { with, .. } | Expect::Start { with, .. } => self.values(with.as_ref(), seen),
             _ => None,
         }
     }
@@ -366,7 +375,7 @@ fn same_kind(expect: &Expect, what: &What) -> bool {
         (Expect::Send { template, .. }, What::Send { template: sent, .. }) => template.joined() == **sent,
         (Expect::Exit { reason }, What::Exit { reason: left }) => *reason.text == **left,
         (Expect::Goal { name }, What::Goal { name: reached }) => *name.text == **reached,
-        (Expect::Start { journey }, What::Start { journey: started }) => *journey.text == **started,
+        (Expect::Start { journey, .. }, What::Start { journey: started, .. }) => *journey.text == **started,
         (Expect::Did { verb, name, .. }, What::Work { verb: did, task, .. }) => {
             *verb.text == **did && name.joined() == **task
         }
@@ -415,7 +424,7 @@ impl What {
             What::Ask { survey, channel, .. } => format!("ask {survey} by {channel}"),
             What::Request { endpoint, .. } => format!("request {endpoint}"),
             What::Record { event, .. } => format!("record {event}"),
-            What::Start { journey } => format!("start {journey}"),
+            What::Start { journey, .. } => format!("start {journey}"),
             What::Exit { reason } => format!("exit as {reason}"),
             What::Goal { name } => format!("goal {name}"),
             What::Odd(why) => why.clone(),
@@ -448,7 +457,7 @@ fn words(expect: &Expect, constant: &dyn Fn(&ast::Expr) -> Value, zone: &Zone) -
         Expect::No { verb, name: Some(name) } => format!("no {} {}", verb.text, name.joined()),
         Expect::Exit { reason } => format!("exit as {}", reason.text),
         Expect::Goal { name } => format!("goal {}", name.text),
-        Expect::Start { journey } => format!("start {}", journey.text),
+        Expect::Start { journey, .. } => format!("start {}", journey.text),
         Expect::Did { verb, name, .. } => format!("{} {}", verb.text, name.joined()),
         Expect::WaitingAt { step } => format!("waiting at {}", step.text),
         Expect::Member { audience, is_in } => {

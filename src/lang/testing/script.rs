@@ -282,7 +282,7 @@ impl<'t> Reader<'t, '_> {
         let journey = self.cast.journey.journey.clone();
         let (phrase, word, span, known): (_, _, _, BTreeSet<String>) = match expect {
             Expect::Send { channel, template, .. } => return self.can_send(channel, template),
-            Expect::Start { journey } => {
+            Expect::Start { journey, .. } => {
                 let started = self.steps().filter_map(|kind| match kind {
                     StepKind::StartJourney { journey, .. } | StepKind::RunJourney { journey, .. } => {
                         Some(journey.to_string())

@@ -5,7 +5,7 @@ use super::script::is_asked;
 use super::stage::{Stage, Stub};
 use crate::diagnostic::Span;
 use crate::engine::memory::{Happened, Logged};
-use crate::engine::program::Word;
+use crate::engine::program::{EntryHow, Word};
 use crate::engine::world::{self, Delivery, Fields, NewRequest, Note};
 use crate::id::{ContactId, EnrollmentId};
 use crate::lang::lower::whole;
@@ -72,7 +72,7 @@ impl<'s, 't> Stage<'s, 't> {
         let mut what = Vec::new();
         match &note.what {
             world::What::Entered if journey == self.cast.journey.journey => what.push(What::Entered),
-            world::What::Entered => what.push(What::Start { journey: journey.clone() }),
+            world::What::Entered => what.push(self.started(note, &journey, all)),
             world::What::NotEntered { why, .. } => what.push(What::NotEntered(why.to_string())),
             world::What::Queued { delivery, .. } => {
                 let sent = all.iter().find_map(|logged| match &logged.what {
@@ -125,6 +125,22 @@ impl<'s, 't> Stage<'s, 't> {
         for what in what {
             self.see(logged.at, person, journey.clone(), what, None);
         }
+    }
+
+    /// Another journey that began, with what it was started with.
+    fn started(&self, note: &Note, journey: &Word, all: &[Logged]) -> What {
+        let with = all.iter().find_map(|logged| match &logged.what {
+            Happened::Start(began, with) if note.enrollment == Some(*began) => Some(with.clone()),
+            _ => None,
+        });
+        let program = self.cast.all.iter().find(|program| program.journey == *journey);
+        let mut entries = program.into_iter().flat_map(|program| &program.entries);
+        let fields = entries.find_map(|entry| match &entry.how {
+            EntryHow::Start { arguments } => Some(arguments.clone()),
+            _ => None,
+        });
+        let (with, fields) = (with.unwrap_or_default(), fields.unwrap_or_default());
+        What::Start { journey: journey.clone(), with, fields }
     }
 
     /// Whether the message is the one of an `ask`.
