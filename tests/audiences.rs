@@ -12,7 +12,7 @@ use fahrplan::channels::audience::{HEAD, PART};
 use fahrplan::channels::guard::Guard;
 use fahrplan::clock::{JourneyClock, machine_now};
 use fahrplan::config::{Config, Secrets};
-use fahrplan::daemon::audiences::{Audiences, Made, Teller};
+use fahrplan::daemon::audiences::{Audiences, Error, Made, Teller};
 use fahrplan::daemon::{Others, Outlet};
 use fahrplan::diagnostic::{Look, Severity, render_all};
 use fahrplan::engine::world::{ConsentChange, Event, Input as Incoming_, Suppression};
@@ -134,6 +134,32 @@ impl Shop {
 
     async fn consent(&self, name: &str, permit: bool) {
         self.accept(name, Incoming_::Consent(consent(permit, self.now))).await;
+    }
+
+    /// So many people, who look.
+    async fn crowd(&self, letter: &str, count: usize) {
+        let person = |n: usize| {
+            let email = text(&format!("{letter}{n}@example.org"));
+            let consents = vec![consent(true, self.now)];
+            Person { who: who(&format!("{letter}{n}")), attributes: fields(&[("email", email)]), consents }
+        };
+        let people: Vec<Person> = (0..count).map(person).collect();
+        import::contacts(&self.store, &people, self.now).await.expect("imported");
+        self.all(letter, count, "viewed").await;
+    }
+
+    /// An event of so many people.
+    async fn all(&self, letter: &str, count: usize, event: &str) {
+        let item = |n: usize| {
+            let (id, at) = (0, self.now);
+            let fields = if event == "viewed" { fields(&[("sku", text("s1"))]) } else { fields(&[]) };
+            let event =
+                Event { id, name: event.into(), occurred_at: at, accepted_at: at, fields, quiet: false };
+            let to = To::Who(who(&format!("{letter}{n}")));
+            Incoming { to, message_id: None, input: Incoming_::Event(event) }
+        };
+        self.store.accept((0..count).map(item).collect(), self.now).await.expect("accepted");
+        self.advance().await;
     }
 
     async fn advance(&self) {
@@ -342,20 +368,75 @@ fn killed_between_any_two_steps_the_batch_has_the_same_bytes() {
         // Killed in the middle of writing: something lies about.
         let rubbish = shop.folder.path().join("audiences").join(format!(".{}.99", batch.name));
         std::fs::create_dir_all(rubbish).expect("made");
-        shop.teller().write(&batch).await.expect("written");
+        let stop = CancellationToken::new();
+        shop.teller().write(&batch, &stop).await.expect("written");
         let first = shop.batches();
         assert_eq!(first.len(), 1);
         // Meanwhile somebody leaves and somebody comes.
         shop.event("ada", "bought", "").await;
         shop.import("cyd", &[("email", "cyd@example.org")], &[true]).await;
         shop.event("cyd", "viewed", "s1").await;
-        assert!(shop.teller().write(&batch).await.expect("written").was_there);
+        assert!(shop.teller().write(&batch, &stop).await.expect("written").was_there);
         std::fs::remove_dir_all(shop.folder.path().join("audiences").join(&batch.name)).expect("removed");
         let made = shop.teller().make_all(&CancellationToken::new()).await.expect("made");
         assert_eq!((made.len(), made[0].added), (1, 2), "{made:?}");
         assert_eq!(shop.batches(), first);
         let made = shop.run().await;
         assert_eq!((made.len(), made[0].added, made[0].removed), (1, 1, 1), "{made:?}");
+    });
+}
+
+#[test]
+fn a_crowd_larger_than_a_page_becomes_the_same_files_whenever_they_are_written() {
+    // More than are read together, and more than are written together.
+    const CROWD: usize = 4_100;
+    const NEXT: usize = 1_500;
+    on_both(async |database| {
+        let shop = Shop::open(&database).await;
+        shop.crowd("a", CROWD).await;
+        let made = shop.run().await;
+        assert_eq!((made.len(), made[0].added, made[0].removed), (1, CROWD, 0));
+        let come = shop.read(&made[0].name, "add.csv");
+        assert!(come.len() == CROWD && come.is_sorted_by(|a, b| a < b), "each once, by their bytes");
+        assert_eq!(come, shop.told().await);
+        let bytes = |lines: &[String]| format!("{HEAD}\n{}\n", lines.join("\n")).into_bytes();
+        assert_eq!(shop.batches()[&made[0].name], [bytes(&come), format!("{HEAD}\n").into_bytes()]);
+
+        shop.all("a", CROWD, "bought").await;
+        shop.crowd("b", NEXT).await;
+        shop.teller().cut().await.expect("cut");
+        let batch = shop.unfinished().await.remove(0);
+        let place = shop.folder.path().join("audiences");
+        // Stopped or killed in the middle of it there is nothing that has its name.
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let stopped = shop.teller().write(&batch, &stop).await;
+        assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
+        let begun = place.join(format!(".{}.99", batch.name));
+        std::fs::create_dir(&begun).expect("made");
+        std::fs::write(begun.join("remove.csv"), bytes(&come[..1_000])).expect("written");
+        assert!(!place.join(&batch.name).exists());
+
+        let stop = CancellationToken::new();
+        let made = shop.teller().make_all(&stop).await.expect("made");
+        assert_eq!((made.len(), made[0].added, made[0].removed), (1, NEXT, CROWD));
+        let first = shop.batches();
+        assert_eq!(first.len(), 2, "nothing lies beside them");
+        let [added, removed] = &first[&batch.name];
+        assert!(*added == bytes(&shop.told().await) && *removed == bytes(&come));
+        assert!(shop.teller().again(&batch, &stop).await.expect("written again").was_there);
+        std::fs::remove_dir_all(place.join(&batch.name)).expect("removed");
+        assert!(!shop.teller().again(&batch, &stop).await.expect("written again").was_there);
+        assert!(shop.batches() == first, "the same bytes");
+        // One that differs behind its first pages is another one, and is kept.
+        let mut other = removed.clone();
+        *other.last_mut().expect("a line end") = b' ';
+        std::fs::write(place.join(&batch.name).join("remove.csv"), &other).expect("written");
+        assert!(!shop.teller().again(&batch, &stop).await.expect("written again").was_there);
+        let all = shop.batches();
+        assert!(
+            all[&batch.name] == first[&batch.name] && all[&format!("{}.other-1", batch.name)][1] == other
+        );
     });
 }
 
@@ -542,27 +623,7 @@ fn a_batch_in_many_parts_goes_on_where_it_was_and_can_be_told_again() {
         .await;
         let shop = Shop::calling(&database, &format!("http://{at}/lists")).await;
         let count = 2 * PART + 1;
-        let mut people = Vec::new();
-        for n in 0..count {
-            let email = format!("p{n}@example.org");
-            let consents = vec![consent(true, shop.now)];
-            people.push(Person {
-                who: who(&format!("p{n}")),
-                attributes: fields(&[("email", text(&email))]),
-                consents,
-            });
-        }
-        import::contacts(&shop.store, &people, shop.now).await.expect("imported");
-        let event = |n: usize| {
-            let (id, at) = (0, shop.now);
-            let fields = fields(&[("sku", text("s1"))]);
-            let event =
-                Event { id, name: "viewed".into(), occurred_at: at, accepted_at: at, fields, quiet: false };
-            let to = To::Who(who(&format!("p{n}")));
-            Incoming { to, message_id: None, input: Incoming_::Event(event) }
-        };
-        shop.store.accept((0..count).map(event).collect(), shop.now).await.expect("accepted");
-        shop.advance().await;
+        shop.crowd("p", count).await;
         assert_eq!(shop.run().await, []);
         let left = shop.unfinished().await.remove(0);
         assert_eq!((left.told, left.attempts), (2, 1));

@@ -51,7 +51,12 @@ pub fn lines(catalog: &Catalog, audience: &Audience, attributes: &Fields) -> Vec
 
 /// A file of these lines.
 pub fn file(lines: &[String]) -> String {
-    let mut text = format!("{HEAD}\n");
+    format!("{HEAD}\n{}", rows(lines))
+}
+
+/// These lines as they stand in a file.
+pub fn rows(lines: &[String]) -> String {
+    let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
     for line in lines {
         text.push_str(line);
         text.push('\n');

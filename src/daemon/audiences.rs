@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cut      a transaction a bucket: members are compared with what was told; consent is looked at for the last time; then it is closed
-//! write    audiences/NAME/add.csv and remove.csv, hashes alone: into a folder beside it, synced, renamed
+//! write    audiences/NAME/add.csv and remove.csv, hashes alone: a page at a time into a folder beside it, synced, renamed
 //! tell     or: a part of the batch a call, each taken (2xx) and noted before the next
 //! record   it is done
 //! ```
@@ -13,6 +13,7 @@
 //! consent must not stay in its list for want of an answer.
 
 mod calls;
+mod files;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,13 +22,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Outlet;
 pub use super::batches::Error;
 use super::batches::{HOLD, Halt, LOOK, UNFINISHED, pause_after};
-use super::folder::Put;
-use super::{Outlet, Way};
-use crate::channels::audience::{file, lines};
+use crate::channels::audience::lines;
 use crate::clock::{JourneyClock, machine_now};
-use crate::store::exports::{self, Batch, Cut};
+use crate::store::exports::{self, Batch, Cut, Lines};
 use crate::store::folders::{self, Of};
 use crate::store::{Store, journeys, settings};
 use crate::time::{Timestamp, Zone};
@@ -232,7 +232,8 @@ impl Teller<'_> {
         if !batch.is_closed {
             exports::close(self.store, self.store.worker(), machine_now()).await?;
         }
-        let made = if batch.is_called() { self.tell(batch, stop).await? } else { self.write(batch).await? };
+        let made =
+            if batch.is_called() { self.tell(batch, stop).await? } else { self.write(batch, stop).await? };
         HALT.at("renamed").await;
         exports::finish(self.store, batch.id, machine_now()).await?;
         metrics::counter!("fahrplan_audience_batches_total").increment(1);
@@ -243,30 +244,18 @@ impl Teller<'_> {
     pub async fn again(&self, batch: &Batch, stop: &CancellationToken) -> Result<Made, Error> {
         match batch.is_called() {
             true => self.tell(&Batch { told: 0, ..batch.clone() }, stop).await,
-            false => self.write(batch).await,
+            false => self.write(batch, stop).await,
         }
     }
 
-    /// Writes the folder of a closed batch, beside one that is there and has other bytes.
-    pub async fn write(&self, batch: &Batch) -> Result<Made, Error> {
-        let [added, removed] = exports::lines(&mut self.store.read().await?, batch.id).await?;
-        let mut made = Made::nothing_yet(batch, added.len(), removed.len());
-        let folder = self.outlet.others.audiences.folder.clone();
-        let Some(folder) = folder.filter(|_| !matches!(self.outlet.way, Way::Rehearse)) else {
-            return Ok(made);
-        };
-        let name = batch.name.clone();
-        let put = move || {
-            let mut put = Put::begin(&folder, &name)?.closed();
-            let target = put.target().to_owned();
-            put.add("add.csv", file(&added).as_bytes())?;
-            put.add("remove.csv", file(&removed).as_bytes())?;
-            Ok((target, put.end()?))
-        };
-        let broke = |error| Error::File(PathBuf::from(&batch.name), std::io::Error::other(error));
-        let put = tokio::task::spawn_blocking(put).await.map_err(broke)?;
-        let (target, was_there) = put.map_err(|(path, error)| Error::File(path, error))?;
-        (made.folder, made.was_there) = (Some(target), was_there);
-        Ok(made)
+    /// The next lines, those who go and those who come: few are in memory, however large the audience.
+    async fn page(&self, lines: &mut Lines, most: usize) -> Result<[Vec<String>; 2], Error> {
+        let mut conn = self.store.read().await?;
+        let [mut remove, mut add] = [Vec::new(), Vec::new()];
+        while remove.len() + add.len() < most {
+            let Some(line) = lines.next(&mut conn).await? else { break };
+            if line.comes { &mut add } else { &mut remove }.push(line.text);
+        }
+        Ok([remove, add])
     }
 }

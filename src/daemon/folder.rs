@@ -2,7 +2,7 @@
 //! is whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Error, Write as _};
+use std::io::{BufRead as _, BufReader, Error, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -50,12 +50,17 @@ impl Put {
 
     /// Puts a file in.
     pub(super) fn add(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.open(name)?.write(bytes)
+    }
+
+    /// Puts a file in that is written piece by piece.
+    pub(super) fn open(&mut self, name: &str) -> Result<Open> {
         let path = self.place.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(self.mode);
-        at(&path, options.open(&path).and_then(|mut file| file.write_all(bytes)))?;
-        self.files.push(path);
-        Ok(())
+        let file = at(&path, options.open(&path))?;
+        self.files.push(path.clone());
+        Ok(Open { path, file })
     }
 
     /// Makes it durable and gives it its name; whether it was there already, with the same bytes. Another one of that name is kept
@@ -85,6 +90,18 @@ impl Put {
     }
 }
 
+/// A file of a folder, to which more comes.
+pub(super) struct Open {
+    path: PathBuf,
+    file: File,
+}
+
+impl Open {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        at(&self.path, self.file.write_all(bytes))
+    }
+}
+
 fn with_suffix(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".other-{number}"));
@@ -106,9 +123,26 @@ fn is_same(one: &Path, other: &Path) -> std::io::Result<bool> {
         return Ok(false);
     }
     for name in files {
-        if fs::read(one.join(&name))? != fs::read(other.join(&name))? {
+        if !is_equal(&one.join(&name), &other.join(&name))? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether two files hold the same bytes, of which few are in memory.
+fn is_equal(one: &Path, other: &Path) -> std::io::Result<bool> {
+    let [mut one, mut other] = [BufReader::new(File::open(one)?), BufReader::new(File::open(other)?)];
+    loop {
+        let (first, second) = (one.fill_buf()?, other.fill_buf()?);
+        let both = first.len().min(second.len());
+        if both == 0 {
+            return Ok(first.len() == second.len());
+        }
+        if first[..both] != second[..both] {
+            return Ok(false);
+        }
+        one.consume(both);
+        other.consume(both);
+    }
 }

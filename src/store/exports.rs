@@ -14,7 +14,7 @@ mod lines;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::lines::{Line, Lines, Measure, lines, measure};
+pub use self::lines::{Line, Lines, Measure, measure};
 use super::folders::batches;
 use super::sql::args;
 use super::{Conn, Result, Row, Rows, Store, fields, journeys, names, permissions};

@@ -17,7 +17,7 @@ from _shop import HOUR, Shop, rfc3339
 
 START = "2026-05-04T10:00:00Z"
 # Where the daemon halts, so that it can be killed there.
-STEPS = ("cut", "closed", "renamed", "taken", "noted")
+STEPS = ("cut", "closed", "written", "renamed", "taken", "noted")
 SCHEMA = """
 event eyed { sku: text }
 event bought_it
@@ -211,4 +211,4 @@ def play(shop, network, chance, count, rounds, database):
 
 if __name__ == "__main__":
     for database in databases(4, "sqlite"):
-        run(sys.argv[1], argument(2, 60), argument(3, 10), database)
+        run(sys.argv[1], argument(2, 60), argument(3, 12), database)

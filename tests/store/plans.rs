@@ -163,7 +163,7 @@ async fn hand_over(store: &Store, at: Timestamp) {
     let mut conn = store.read().await.expect("a connection");
     let batch = exports::newest(&mut conn, 1).await.expect("read").pop().expect("somebody was inside");
     assert!(batch.added > 0);
-    exports::lines(&mut conn, batch.id).await.expect("read");
+    exports::measure(&mut conn, batch.id, 0).await.expect("read");
     drop(conn);
     exports::close(store, 1, machine_now()).await.expect("closed");
     exports::finish(store, batch.id, machine_now()).await.expect("finished");

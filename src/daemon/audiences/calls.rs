@@ -43,7 +43,8 @@ impl Teller<'_> {
             if batch.recorded_at.is_none() && !self.hold(batch).await? {
                 return Err(Error::Elsewhere);
             }
-            let part = self.part(&mut lines, number, of).await?;
+            let [remove, add] = self.page(&mut lines, PART).await?;
+            let part = Part { number, of, remove, add };
             let call = call(&url, (&batch.audience, &batch.name), &part);
             is_taken(others.guard.tell(call).await)?;
             HALT.at("taken").await;
@@ -52,17 +53,6 @@ impl Teller<'_> {
             HALT.at("noted").await;
         }
         Ok(made)
-    }
-
-    /// The next lines, as one call says them: few are in memory, however large the audience.
-    async fn part(&self, lines: &mut Lines, number: usize, of: usize) -> Result<Part, Error> {
-        let mut conn = self.store.read().await?;
-        let mut part = Part { number, of, remove: Vec::new(), add: Vec::new() };
-        while part.remove.len() + part.add.len() < PART {
-            let Some(line) = lines.next(&mut conn).await? else { break };
-            if line.comes { &mut part.add } else { &mut part.remove }.push(line.text);
-        }
-        Ok(part)
     }
 
     /// Notes that a batch is tried again, and when.

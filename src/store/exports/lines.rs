@@ -79,16 +79,6 @@ pub async fn measure(conn: &mut Conn, batch: i64, told: usize) -> Result<Measure
     Ok(measure)
 }
 
-/// All lines that a batch adds, and all that it removes.
-pub async fn lines(conn: &mut Conn, batch: i64) -> Result<[Vec<String>; 2]> {
-    let mut lines = Lines::of(conn, batch, None);
-    let [mut added, mut removed] = [Vec::new(), Vec::new()];
-    while let Some(Line { comes, text }) = lines.next(conn).await? {
-        if comes { &mut added } else { &mut removed }.push(text);
-    }
-    Ok([added, removed])
-}
-
 /// Those who go, or those who come, of all buckets.
 struct List {
     /// The batch, and which of the two.
