@@ -11,9 +11,9 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Postgres};
 
-use super::lite::{Bound, Lite, Statements as _};
-use super::sql::{Arg, Held, Piece, Rows, postgres_columns};
-use super::{Error, Options, Result, reach, room};
+use super::lite::{Bound, Lite};
+use super::sql::{Arg, Held, Piece, Rows};
+use super::{Error, Options, Result, postgres, reach, room};
 
 /// The two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +57,16 @@ impl Pools {
     /// A connection for reading; what it sees may be a moment old.
     pub(super) async fn read(&self) -> Result<Held> {
         Ok(match self {
-            Pools::Sqlite { lite, .. } => Held::ReadSqlite(lite.read().await?),
-            Pools::Postgres(pool) => Held::ReadPostgres(pool.acquire().await?),
+            Pools::Sqlite { lite, .. } => Held::Sqlite(lite.read().await?),
+            Pools::Postgres(pool) => Held::Postgres(postgres::Session::Reading(pool.acquire().await?)),
         })
     }
 
     /// A transaction.
     pub(super) async fn write(&self) -> Result<Held> {
         Ok(match self {
-            Pools::Sqlite { lite, .. } => Held::WriteSqlite(lite.write().await?),
-            Pools::Postgres(pool) => Held::WritePostgres(pool.begin().await?),
+            Pools::Sqlite { lite, .. } => Held::Sqlite(lite.write().await?),
+            Pools::Postgres(pool) => Held::Postgres(postgres::Session::Writing(pool.begin().await?)),
         })
     }
 
@@ -92,7 +92,7 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pools> {
     let log = if options.boundary.is_some() { room::MOST } else { room::FIRST };
     let lite = Lite::open(path, options.synchronous, options.patience, log).await?;
     let lite = Arc::new(lite);
-    let version = lite.read().await?.conn().query("SELECT sqlite_version()", &Bound::default())?;
+    let version = lite.read().await?.query("SELECT sqlite_version()", &Bound::default()).await?;
     let version = version
         .rows()
         .next()
@@ -279,7 +279,7 @@ impl Iterator for Pieces<'_> {
         match self.texts.dialect {
             Dialect::Postgres => {
                 self.left = 0;
-                let args = postgres_columns(self.cells.by_ref(), self.columns.as_bytes(), self.fixed);
+                let args = postgres::columns(self.cells.by_ref(), self.columns.as_bytes(), self.fixed);
                 Some((self.texts.text(self.sql, 1), Piece::Postgres(args)))
             }
             Dialect::Sqlite => {

@@ -14,6 +14,8 @@
 //!
 //! Nobody waits inside SQLite: where another process has the lock, the task sleeps and asks again.
 
+mod statements;
+
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -21,14 +23,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
+pub(super) use self::statements::{Bound, LiteRow, Statements, Table};
 use super::room::log_of;
-use super::sql::Arg;
 use super::{Error, Result, Synchronous};
 
 /// Connections that only read.
@@ -38,8 +39,6 @@ const STATEMENTS: usize = 600;
 /// How long somebody waits for a lock that another process has, and how long at most between two looks.
 const LOCKED: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(25);
-/// A batch with more cells than this may take long.
-const MANY: usize = 100_000;
 
 /// The connections to one file.
 #[derive(Debug)]
@@ -126,7 +125,7 @@ impl Lite {
     }
 
     /// A connection for reading; what it sees may be a moment old.
-    pub(super) async fn read(self: &Arc<Lite>) -> Result<Reader> {
+    pub(super) async fn read(self: &Arc<Lite>) -> Result<Session> {
         let place = timeout(self.patience, self.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| Error::NoConnection)?.map_err(|_| Error::Closed)?;
         let free = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -134,11 +133,11 @@ impl Lite {
             Some(conn) => conn,
             None => patiently(|| self.connect(false)).await?,
         };
-        Ok(Reader { conn: Some(conn), lite: self.clone(), _place: place })
+        Ok(Session::Reading(Reader { conn: Some(conn), lite: self.clone(), _place: place }))
     }
 
     /// A transaction. It takes the write lock at once, so that it cannot fail half-way for having read first.
-    pub(super) async fn write(self: &Arc<Lite>) -> Result<Writer> {
+    pub(super) async fn write(self: &Arc<Lite>) -> Result<Session> {
         let taken = timeout(self.patience, self.writer.clone().lock_owned()).await;
         let mut writer = Writer { taken: taken.map_err(|_| Error::NoConnection)?, lite: self.clone() };
         if self.unsynced.load(Ordering::Relaxed) {
@@ -151,7 +150,7 @@ impl Lite {
             *writer.taken = Some(patiently(|| self.connect(true)).await?);
         }
         patiently(|| writer.conn().run("BEGIN IMMEDIATE", &Bound::default())).await?;
-        Ok(writer)
+        Ok(Session::Writing(writer))
     }
 
     /// From now on a commit folds the log into the database when it has so many pages; how many it was before.
@@ -183,7 +182,56 @@ fn limit_log(conn: &Connection, pages: i64) -> Result<()> {
     Ok(conn.execute_batch(&format!("PRAGMA wal_autocheckpoint = {pages}"))?)
 }
 
-/// A connection that only reads, for a while.
+/// A connection that somebody has for a while.
+#[derive(Debug)]
+pub(super) enum Session {
+    Reading(Reader),
+    Writing(Writer),
+}
+
+impl Session {
+    /// The connection, as long as its transaction stands.
+    fn conn(&mut self) -> Result<&Connection> {
+        match self {
+            Session::Reading(reader) => Ok(reader.conn()),
+            Session::Writing(writer) => writer.within(),
+        }
+    }
+
+    /// Runs a statement; the number of rows it changed.
+    pub(super) fn run(&mut self, sql: &str, bound: &Bound) -> Result<u64> {
+        self.conn()?.run(sql, bound)
+    }
+
+    /// Runs a statement that returns rows.
+    pub(super) async fn query(&mut self, sql: &str, bound: &Bound) -> Result<Arc<Table>> {
+        match self {
+            Session::Writing(writer) => writer.within()?.query(sql, bound),
+            Session::Reading(reader) => {
+                let found = patiently(|| reader.conn().query(sql, bound)).await?;
+                // A batch asks a dozen questions one after another; whoever else has something to do goes first.
+                tokio::task::consume_budget().await;
+                Ok(found)
+            }
+        }
+    }
+
+    /// Runs several statements, without values.
+    pub(super) fn script(&mut self, sql: &str) -> Result<()> {
+        let conn = self.conn()?;
+        Ok(aside(|| conn.execute_batch(sql))?)
+    }
+
+    /// Ends the transaction: others see what it did, and begin theirs. Nothing to do after mere reading.
+    pub(super) fn commit(self) -> Result<Option<Committed>> {
+        match self {
+            Session::Reading(_) => Ok(None),
+            Session::Writing(writer) => writer.commit().map(Some),
+        }
+    }
+}
+
+/// A connection that only reads.
 #[derive(Debug)]
 pub(super) struct Reader {
     conn: Option<Alone>,
@@ -192,18 +240,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Runs a statement that changes nothing in the database; the number of its rows.
-    pub(super) fn run(&mut self, sql: &str, bound: &Bound) -> Result<u64> {
-        self.conn().run(sql, bound)
-    }
-
-    /// Runs a statement that returns rows.
-    pub(super) fn query(&mut self, sql: &str, bound: &Bound) -> Result<Arc<Table>> {
-        let conn = self.conn();
-        if bound.is_long() { aside(|| conn.query(sql, bound)) } else { conn.query(sql, bound) }
-    }
-
-    pub(super) fn conn(&mut self) -> &Connection {
+    fn conn(&mut self) -> &Connection {
         self.conn.as_mut().expect("it is taken when this is dropped").conn()
     }
 }
@@ -227,20 +264,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn conn(&mut self) -> &Connection {
+    fn conn(&mut self) -> &Connection {
         self.taken.as_mut().expect("it was opened before the transaction began").conn()
-    }
-
-    /// Runs a statement; the number of rows it changed.
-    pub(super) fn run(&mut self, sql: &str, bound: &Bound) -> Result<u64> {
-        let conn = self.within()?;
-        if bound.is_long() { aside(|| conn.run(sql, bound)) } else { conn.run(sql, bound) }
-    }
-
-    /// Runs a statement that returns rows.
-    pub(super) fn query(&mut self, sql: &str, bound: &Bound) -> Result<Arc<Table>> {
-        let conn = self.within()?;
-        if bound.is_long() { aside(|| conn.query(sql, bound)) } else { conn.query(sql, bound) }
     }
 
     /// The connection, as long as the transaction stands: a full disk makes SQLite roll back by itself, and what came after would be
@@ -250,11 +275,23 @@ impl Writer {
         if conn.is_autocommit() { Err(Error::RolledBack) } else { Ok(conn) }
     }
 
-    /// Ends the transaction: others see what it did, and begin theirs.
-    pub(super) fn commit(mut self) -> Result<Committed> {
+    fn commit(mut self) -> Result<Committed> {
         self.within()?.run("COMMIT", &Bound::default())?;
         let number = self.lite.committed.fetch_add(1, Ordering::SeqCst) + 1;
         Ok(Committed { lite: self.lite.clone(), number })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(conn) = self.taken.as_mut().map(Alone::conn) else { return };
+        if !conn.is_autocommit()
+            && let Err(error) = conn.run("ROLLBACK", &Bound::default())
+            && !conn.is_autocommit()
+        {
+            tracing::warn!(%error, "a transaction cannot be rolled back; its connection is replaced");
+            self.taken.take();
+        }
     }
 }
 
@@ -302,19 +339,6 @@ impl Committed {
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let Some(conn) = self.taken.as_mut().map(Alone::conn) else { return };
-        if !conn.is_autocommit()
-            && let Err(error) = conn.run("ROLLBACK", &Bound::default())
-            && !conn.is_autocommit()
-        {
-            tracing::warn!(%error, "a transaction cannot be rolled back; its connection is replaced");
-            self.taken.take();
-        }
-    }
-}
-
 /// Does something that may take long; the other tasks of this thread go on elsewhere meanwhile, if there are other threads.
 pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
@@ -346,200 +370,6 @@ pub(super) fn kind(error: &rusqlite::Error) -> Option<i32> {
     error.sqlite_error().map(|error| error.extended_code & 0xff)
 }
 
-/// The values of a statement: those that stay, which are its first, then rows, so many cells of which are bound for one run.
-#[derive(Debug, Default)]
-pub(super) struct Bound {
-    pub(super) fixed: Vec<Arg>,
-    pub(super) cells: Vec<Arg>,
-    pub(super) together: usize,
-    /// Whether it takes long whatever it binds.
-    pub(super) long: bool,
-}
-
-impl Bound {
-    /// For a statement without rows.
-    pub(super) fn once(fixed: Vec<Arg>) -> Bound {
-        Bound { fixed, ..Bound::default() }
-    }
-
-    /// Whether it may take long.
-    pub(super) fn is_long(&self) -> bool {
-        self.long || self.cells.len() > MANY
-    }
-
-    /// The values of each run.
-    fn runs(&self) -> impl Iterator<Item = &[Arg]> {
-        let none: &[Arg] = &[];
-        self.cells.is_empty().then_some(none).into_iter().chain(self.cells.chunks(self.together.max(1)))
-    }
-}
-
-/// Statements on a connection.
-pub(super) trait Statements {
-    /// Runs a statement; the number of rows it changed.
-    fn run(&self, sql: &str, bound: &Bound) -> Result<u64>;
-
-    /// Runs a statement that returns rows.
-    fn query(&self, sql: &str, bound: &Bound) -> Result<Arc<Table>>;
-}
-
-impl Statements for Connection {
-    fn run(&self, sql: &str, bound: &Bound) -> Result<u64> {
-        let mut statement = self.prepare_cached(sql)?;
-        bind(&mut statement, &bound.fixed, 0)?;
-        let mut changed = 0;
-        for cells in bound.runs() {
-            bind(&mut statement, cells, bound.fixed.len())?;
-            if statement.column_count() == 0 {
-                changed += statement.raw_execute()? as u64;
-            } else {
-                let mut rows = statement.raw_query();
-                while rows.next()?.is_some() {
-                    changed += 1;
-                }
-            }
-        }
-        Ok(changed)
-    }
-
-    fn query(&self, sql: &str, bound: &Bound) -> Result<Arc<Table>> {
-        let mut statement = self.prepare_cached(sql)?;
-        let mut table = Table { width: statement.column_count(), ..Table::default() };
-        bind(&mut statement, &bound.fixed, 0)?;
-        for cells in bound.runs() {
-            bind(&mut statement, cells, bound.fixed.len())?;
-            let mut rows = statement.raw_query();
-            while let Some(row) = rows.next()? {
-                for place in 0..table.width {
-                    table.add(row.get_ref(place)?)?;
-                }
-                table.rows += 1;
-            }
-        }
-        Ok(Arc::new(table))
-    }
-}
-
-fn bind(statement: &mut CachedStatement<'_>, values: &[Arg], before: usize) -> Result<()> {
-    for (place, value) in values.iter().enumerate() {
-        statement.raw_bind_parameter(before + place + 1, value)?;
-    }
-    Ok(())
-}
-
-impl ToSql for Arg {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Arg::I64(n) => ValueRef::Integer(*n),
-            Arg::Text(text) => ValueRef::Text(text.as_bytes()),
-            Arg::Word(text) => ValueRef::Text(text.as_bytes()),
-            Arg::Blob(bytes) => ValueRef::Blob(bytes),
-            Arg::NoI64 | Arg::NoText | Arg::NoBlob => ValueRef::Null,
-        }))
-    }
-}
-
-/// A result.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    width: usize,
-    rows: usize,
-    cells: Vec<Cell>,
-    /// The texts and bytes of all cells.
-    bytes: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Cell {
-    Null,
-    Integer(i64),
-    Text { from: u32, to: u32 },
-    Blob { from: u32, to: u32 },
-}
-
-impl Table {
-    fn add(&mut self, value: ValueRef<'_>) -> Result<()> {
-        let cell = match value {
-            ValueRef::Null => Cell::Null,
-            ValueRef::Integer(n) => Cell::Integer(n),
-            // Nothing that we store has a fraction; what a statement works out is wanted whole.
-            #[expect(clippy::cast_possible_truncation, reason = "rounded towards zero, as SQLite casts")]
-            ValueRef::Real(x) => Cell::Integer(x as i64),
-            ValueRef::Text(bytes) => {
-                let (from, to) = self.keep(bytes)?;
-                Cell::Text { from, to }
-            }
-            ValueRef::Blob(bytes) => {
-                let (from, to) = self.keep(bytes)?;
-                Cell::Blob { from, to }
-            }
-        };
-        self.cells.push(cell);
-        Ok(())
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> Result<(u32, u32)> {
-        let from = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        let place = |at: usize| u32::try_from(at).map_err(|_| unreadable("a result has more than 4 GiB"));
-        Ok((place(from)?, place(self.bytes.len())?))
-    }
-
-    /// Its rows.
-    pub(super) fn rows(self: Arc<Table>) -> impl Iterator<Item = LiteRow> {
-        (0..self.rows).map(move |row| LiteRow { table: self.clone(), at: row * self.width })
-    }
-}
-
-/// One row of a result.
-#[derive(Clone, Debug)]
-pub struct LiteRow {
-    table: Arc<Table>,
-    /// Its first cell.
-    at: usize,
-}
-
-impl LiteRow {
-    fn cell(&self, column: usize) -> Result<Cell> {
-        let cell = (column < self.table.width).then(|| self.table.cells[self.at + column]);
-        cell.ok_or_else(|| unreadable("a row has fewer columns"))
-    }
-
-    fn slice(&self, from: u32, to: u32) -> &[u8] {
-        &self.table.bytes[from as usize..to as usize]
-    }
-
-    pub(super) fn integer(&self, column: usize) -> Result<Option<i64>> {
-        match self.cell(column)? {
-            Cell::Null => Ok(None),
-            Cell::Integer(n) => Ok(Some(n)),
-            _ => Err(unreadable("a number was expected")),
-        }
-    }
-
-    pub(super) fn text(&self, column: usize) -> Result<Option<&str>> {
-        match self.cell(column)? {
-            Cell::Null => Ok(None),
-            Cell::Text { from, to } => std::str::from_utf8(self.slice(from, to))
-                .map(Some)
-                .map_err(|_| unreadable("a text is no UTF-8")),
-            _ => Err(unreadable("a text was expected")),
-        }
-    }
-
-    pub(super) fn bytes(&self, column: usize) -> Result<Option<&[u8]>> {
-        match self.cell(column)? {
-            Cell::Null => Ok(None),
-            Cell::Blob { from, to } => Ok(Some(self.slice(from, to))),
-            _ => Err(unreadable("bytes were expected")),
-        }
-    }
-}
-
-fn unreadable(why: &str) -> Error {
-    Error::Unreadable { what: "value", why: why.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -551,8 +381,20 @@ mod tests {
         Arc::new(Lite::open(&path, Synchronous::Normal, PATIENCE, 1_000).await.expect("it opens"))
     }
 
-    fn once(fixed: Vec<Arg>) -> Bound {
-        Bound::once(fixed)
+    async fn read(lite: &Arc<Lite>) -> Session {
+        lite.read().await.expect("free")
+    }
+
+    async fn write(lite: &Arc<Lite>) -> Session {
+        lite.write().await.expect("free")
+    }
+
+    fn run(session: &mut Session, sql: &str) -> Result<u64> {
+        session.run(sql, &Bound::default())
+    }
+
+    fn commit(session: Session) -> Committed {
+        session.commit().expect("it ends").expect("it wrote")
     }
 
     #[tokio::test]
@@ -562,82 +404,39 @@ mod tests {
         let other = Connection::open(folder.path().join("lite.db")).expect("it opens");
         other.execute_batch("BEGIN IMMEDIATE; CREATE TABLE t (a)").expect("the lock is free");
         // On one thread: whoever waited inside SQLite would wait for ever.
-        let (mut writer, ()) = tokio::join!(async { lite.write().await.expect("its turn comes") }, async {
+        let (mut writer, ()) = tokio::join!(write(&lite), async {
             tokio::task::yield_now().await;
             other.execute_batch("COMMIT").expect("it ends");
         });
-        writer.run("INSERT INTO t VALUES (1)", &once(Vec::new())).expect("the table is there");
-        writer.commit().expect("it ends").durable().await.expect("on the disk");
-        assert_eq!(
-            lite.read().await.expect("free").run("SELECT a FROM t", &once(Vec::new())).expect("read"),
-            1
-        );
+        run(&mut writer, "INSERT INTO t VALUES (1)").expect("the table is there");
+        commit(writer).durable().await.expect("on the disk");
+        assert_eq!(run(&mut read(&lite).await, "SELECT a FROM t").expect("read"), 1);
     }
 
     #[tokio::test]
-    async fn values_come_back_as_they_went_in() {
+    async fn a_transaction_that_is_dropped_never_was() {
         let folder = tempfile::tempdir().expect("a folder");
         let lite = open(&folder).await;
-        let mut writer = lite.write().await.expect("free");
-        writer.run("CREATE TABLE t (a BIGINT, b TEXT, c BLOB)", &once(Vec::new())).expect("made");
-        let rows = vec![
-            Arg::I64(i64::MIN),
-            Arg::from("Zoë\0\u{1f600}"),
-            Arg::Blob(vec![0, 255]),
-            Arg::NoI64,
-            Arg::from(""),
-            Arg::NoBlob,
-        ];
-        let bound = Bound { cells: rows, together: 3, ..Bound::default() };
-        assert_eq!(writer.run("INSERT INTO t VALUES (?1, ?2, ?3)", &bound).expect("both"), 2);
-        let rows: Vec<LiteRow> = writer
-            .query("SELECT a, b, c FROM t ORDER BY a", &once(Vec::new()))
-            .expect("read")
-            .rows()
-            .collect();
-        assert_eq!(
-            (rows[0].integer(0).expect("nothing"), rows[1].integer(0).expect("a number")),
-            (None, Some(i64::MIN))
-        );
-        assert_eq!(
-            (rows[0].text(1).expect("a text"), rows[1].text(1).expect("a text")),
-            (Some(""), Some("Zoë\0\u{1f600}"))
-        );
-        assert_eq!(
-            (rows[0].bytes(2).expect("nothing"), rows[1].bytes(2).expect("bytes")),
-            (None, Some(&[0, 255][..]))
-        );
-        assert!(
-            rows[0].text(0).is_ok_and(|text| text.is_none())
-                && rows[1].text(0).is_err()
-                && rows[1].integer(3).is_err()
-        );
-        // Dropped without a commit.
+        let mut writer = write(&lite).await;
+        run(&mut writer, "CREATE TABLE t (a)").expect("made");
         drop(writer);
-        let mut reader = lite.read().await.expect("free");
-        assert!(reader.query("SELECT a FROM t", &once(Vec::new())).is_err(), "the table was never there");
+        run(&mut read(&lite).await, "SELECT a FROM t").expect_err("the table was never there");
+        run(&mut write(&lite).await, "CREATE TABLE t (a)").expect("it can be made");
     }
 
     #[tokio::test]
     async fn a_transaction_that_sqlite_ended_takes_nothing_more() {
         let folder = tempfile::tempdir().expect("a folder");
         let lite = open(&folder).await;
-        let mut writer = lite.write().await.expect("free");
-        writer.run("CREATE TABLE t (a UNIQUE)", &once(Vec::new())).expect("made");
-        writer.run("INSERT INTO t VALUES (1)", &once(Vec::new())).expect("the first");
+        let mut writer = write(&lite).await;
+        run(&mut writer, "CREATE TABLE t (a UNIQUE)").expect("made");
+        run(&mut writer, "INSERT INTO t VALUES (1)").expect("the first");
         // As a full disk does.
-        writer.run("INSERT OR ROLLBACK INTO t VALUES (1)", &once(Vec::new())).expect_err("there already");
-        let after = writer.run("CREATE TABLE u (a)", &once(Vec::new()));
+        run(&mut writer, "INSERT OR ROLLBACK INTO t VALUES (1)").expect_err("there already");
+        let after = run(&mut writer, "CREATE TABLE u (a)");
         assert!(matches!(after, Err(Error::RolledBack)), "{after:?}");
         assert!(matches!(writer.commit(), Err(Error::RolledBack)));
-        lite.write()
-            .await
-            .expect("the next one begins")
-            .commit()
-            .expect("it ends")
-            .durable()
-            .await
-            .expect("on the disk");
+        commit(write(&lite).await).durable().await.expect("on the disk");
     }
 
     #[tokio::test]
@@ -648,8 +447,8 @@ mod tests {
         let mut ended = Vec::new();
         for n in 0..3 {
             let mut writer = lite.write().await.expect("nobody waits for a sync with the lock in his hands");
-            writer.run(&format!("CREATE TABLE t{n} (a)"), &once(Vec::new())).expect("made");
-            ended.push(writer.commit().expect("it ends"));
+            run(&mut writer, &format!("CREATE TABLE t{n} (a)")).expect("made");
+            ended.push(commit(writer));
         }
         ended.remove(0).durable().await.expect("on the disk");
         assert_eq!((*lite.synced.lock().await, lite.committed.load(Ordering::SeqCst)), (3, 3));

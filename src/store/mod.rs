@@ -4,7 +4,7 @@
 //! they change, one for each query, and take a [`Conn`]: from [`Store::read`] to look, from [`Store::write`] for a transaction.
 //! Everything that belongs to a contact carries its bucket, which leads every key, so a hot statement names exactly one.
 //!
-//! - `sql`, `dialect`, `lite`: values in, rows out; all in which the two databases differ; the driver of SQLite
+//! - `sql`, `dialect`: values in, rows out; all in which the two databases differ; `lite`, `postgres`: their drivers
 //! - `reach`, `migrate`, `room`: whether the database is there; its schema, brought up to date at opening; whether its disk has room
 //! - `checkup`: whether all of it is as it should be
 //! - `copy`, `home`: a copy while it is in use; whether this is one
@@ -64,6 +64,7 @@ pub mod names;
 mod outbox;
 pub mod permissions;
 pub mod pools;
+mod postgres;
 pub mod rates;
 mod reach;
 pub mod receipts;

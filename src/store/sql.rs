@@ -4,156 +4,24 @@
 //! goes; the letters are the types of its columns: `I` for integers, `T` for text, `B` for bytes. [`Dialect`] fills the hole.
 //! No value ever becomes part of a text.
 
+mod values;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Transaction};
+use sqlx::postgres::PgArguments;
 
+pub(crate) use self::values::args;
+pub use self::values::{Arg, Row, Rows};
 use super::boundary::Point;
 use super::dialect::{Dialect, hole};
 use super::hold::Reach;
-use super::lite::{Bound, Committed, LiteRow, Reader, Writer, aside, patiently};
-use super::{Core, Error, Result};
-use crate::id::{ContactId, DeliveryId, EnrollmentId, TaskId};
-use crate::time::Timestamp;
+use super::lite::{self, Bound, Committed};
+use super::{Core, Error, Result, postgres};
 
-/// One value for a statement. Missing values are typed, since PostgreSQL wants to know.
-#[derive(Clone, Debug)]
-pub enum Arg {
-    I64(i64),
-    NoI64,
-    Text(String),
-    Word(Arc<str>),
-    NoText,
-    Blob(Vec<u8>),
-    NoBlob,
-}
-
-macro_rules! into_arg {
-    ($($from:ty, $some:expr, $none:ident;)*) => {$(
-        impl From<$from> for Arg {
-            fn from(value: $from) -> Arg {
-                $some(value)
-            }
-        }
-        impl From<Option<$from>> for Arg {
-            fn from(value: Option<$from>) -> Arg {
-                value.map_or(Arg::$none, $some)
-            }
-        }
-    )*};
-}
-
-into_arg! {
-    i64, Arg::I64, NoI64;
-    u32, |n: u32| Arg::I64(i64::from(n)), NoI64;
-    Timestamp, |at: Timestamp| Arg::I64(at.0), NoI64;
-    ContactId, |id: ContactId| Arg::I64(id.0), NoI64;
-    EnrollmentId, |id: EnrollmentId| Arg::I64(id.0), NoI64;
-    DeliveryId, |id: DeliveryId| Arg::I64(id.0), NoI64;
-    TaskId, |id: TaskId| Arg::I64(id.0), NoI64;
-    String, Arg::Text, NoText;
-    &str, |text: &str| Arg::Text(text.to_owned()), NoText;
-    Arc<str>, Arg::Word, NoText;
-    &Arc<str>, |text: &Arc<str>| Arg::Word(text.clone()), NoText;
-    Vec<u8>, Arg::Blob, NoBlob;
-}
-
-/// The arguments of a statement: `args![bucket, now]`.
-macro_rules! args {
-    ($($value:expr),* $(,)?) => { vec![$($crate::store::sql::Arg::from($value)),*] };
-}
-pub(crate) use args;
-
-/// The rows of a batch statement, cell after cell.
-#[derive(Clone, Debug, Default)]
-pub struct Rows {
-    pub(super) cells: Vec<Arg>,
-}
-
-impl Rows {
-    /// No rows, with room for so many cells.
-    pub fn with_capacity(cells: usize) -> Rows {
-        Rows { cells: Vec::with_capacity(cells) }
-    }
-
-    /// Adds one row.
-    pub fn push<const N: usize>(&mut self, row: [Arg; N]) {
-        self.cells.extend(row);
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
-    }
-}
-
-/// One row of a result; columns are counted from 0.
-#[derive(Debug)]
-pub enum Row {
-    Sqlite(LiteRow),
-    Postgres(PgRow),
-}
-
-/// What must be there.
-fn there<T>(value: Option<T>) -> Result<T> {
-    value.ok_or_else(|| Error::Unreadable { what: "value", why: "it is missing".to_owned() })
-}
-
-impl Row {
-    /// An integer.
-    pub fn i64(&self, i: usize) -> Result<i64> {
-        match self {
-            Row::Sqlite(row) => there(row.integer(i)?),
-            Row::Postgres(row) => Ok(row.try_get(i)?),
-        }
-    }
-
-    /// An integer or nothing.
-    pub fn opt_i64(&self, i: usize) -> Result<Option<i64>> {
-        match self {
-            Row::Sqlite(row) => row.integer(i),
-            Row::Postgres(row) => Ok(row.try_get(i)?),
-        }
-    }
-
-    /// An instant.
-    pub fn at(&self, i: usize) -> Result<Timestamp> {
-        self.i64(i).map(Timestamp)
-    }
-
-    /// An instant or nothing.
-    pub fn opt_at(&self, i: usize) -> Result<Option<Timestamp>> {
-        Ok(self.opt_i64(i)?.map(Timestamp))
-    }
-
-    /// A text.
-    pub fn text(&self, i: usize) -> Result<&str> {
-        match self {
-            Row::Sqlite(row) => there(row.text(i)?),
-            Row::Postgres(row) => Ok(row.try_get(i)?),
-        }
-    }
-
-    /// A text or nothing.
-    pub fn opt_text(&self, i: usize) -> Result<Option<&str>> {
-        match self {
-            Row::Sqlite(row) => row.text(i),
-            Row::Postgres(row) => Ok(row.try_get(i)?),
-        }
-    }
-
-    /// Bytes.
-    pub fn blob(&self, i: usize) -> Result<&[u8]> {
-        match self {
-            Row::Sqlite(row) => there(row.bytes(i)?),
-            Row::Postgres(row) => Ok(row.try_get(i)?),
-        }
-    }
-}
+/// Rows for which a stream is not worth its round trips.
+pub(super) const FEW: usize = 500;
 
 /// A connection that was taken for a while: to read, or inside a transaction. Dropping it without [`Conn::commit`] rolls back.
 pub struct Conn {
@@ -169,11 +37,32 @@ pub struct Conn {
     noted: Option<Vec<(Arc<str>, Piece)>>,
 }
 
+/// What was taken, of the one database or the other.
 pub(super) enum Held {
-    ReadSqlite(Reader),
-    ReadPostgres(PoolConnection<Postgres>),
-    WriteSqlite(Writer),
-    WritePostgres(Transaction<'static, Postgres>),
+    Sqlite(lite::Session),
+    Postgres(postgres::Session),
+}
+
+/// The bound values of a statement, or of one piece of a batch.
+pub(super) enum Piece {
+    Sqlite(Bound),
+    Postgres(PgArguments),
+}
+
+/// A connection beside the values that were made for it.
+enum Ready<'a> {
+    Sqlite(&'a mut lite::Session, Bound),
+    Postgres(&'a mut postgres::Session, PgArguments),
+}
+
+impl Held {
+    fn with(&mut self, piece: Piece) -> Ready<'_> {
+        match (self, piece) {
+            (Held::Sqlite(session), Piece::Sqlite(bound)) => Ready::Sqlite(session, bound),
+            (Held::Postgres(session), Piece::Postgres(args)) => Ready::Postgres(session, args),
+            _ => unreachable!("pieces are made for the dialect of the connection"),
+        }
+    }
 }
 
 impl Conn {
@@ -202,8 +91,8 @@ impl Conn {
     /// Which database this is.
     pub fn dialect(&self) -> Dialect {
         match self.held {
-            Held::ReadSqlite(_) | Held::WriteSqlite(_) => Dialect::Sqlite,
-            Held::ReadPostgres(_) | Held::WritePostgres(_) => Dialect::Postgres,
+            Held::Sqlite(_) => Dialect::Sqlite,
+            Held::Postgres(_) => Dialect::Postgres,
         }
     }
 
@@ -231,9 +120,8 @@ impl Conn {
         }
         let announced = reach.map(|reach| core.commits.announce(reach));
         let committed = match self.held {
-            Held::ReadSqlite(_) | Held::ReadPostgres(_) => Ok(None),
-            Held::WriteSqlite(tx) => tx.commit().map(Some),
-            Held::WritePostgres(tx) => tx.commit().await.map(|()| None).map_err(Error::from),
+            Held::Sqlite(session) => session.commit(),
+            Held::Postgres(session) => session.commit().await.map(|()| None),
         };
         drop(announced);
         core.note_room(&committed);
@@ -323,31 +211,13 @@ impl Conn {
     /// Adds rows that are new to their table, in the form of a batch statement. PostgreSQL takes them as a stream, which costs it a
     /// fraction; a row that is there already fails there as it does in the statement.
     pub(super) async fn copy(&mut self, copy: &'static str, insert: &'static str, rows: Rows) -> Result<()> {
-        let Held::WritePostgres(tx) = &mut self.held else {
-            self.exec_rows(insert, rows, &[]).await?;
-            return Ok(());
-        };
         let width = hole(insert).expect("a batch statement has a hole for its rows").1.len();
-        if rows.cells.len() < width * FEW {
-            self.exec_rows(insert, rows, &[]).await?;
-            return Ok(());
-        }
-        let mut into = tx.copy_in_raw(copy).await?;
-        let mut text = String::with_capacity(PIECE + PIECE / 4);
-        for row in rows.cells.chunks(width) {
-            for (place, cell) in row.iter().enumerate() {
-                text.push_str(if place == 0 { "" } else { "\t" });
-                write_cell(&mut text, cell);
+        match &mut self.held {
+            Held::Postgres(session) if rows.cells.len() >= width * FEW => {
+                session.copy(copy, &rows, width).await
             }
-            text.push('\n');
-            if text.len() >= PIECE {
-                into.send(text.as_bytes()).await?;
-                text.clear();
-            }
+            _ => self.exec_rows(insert, rows, &[]).await.map(|_| ()),
         }
-        into.send(text.as_bytes()).await?;
-        into.finish().await?;
-        Ok(())
     }
 
     /// Runs a batch statement that returns rows. Their order is that of the pieces, not of the batch.
@@ -386,12 +256,9 @@ impl Conn {
     /// Runs several statements of a migration, without arguments.
     pub(super) async fn script(&mut self, sql: &'static str) -> Result<()> {
         match &mut self.held {
-            Held::ReadSqlite(reader) => aside(|| reader.conn().execute_batch(sql))?,
-            Held::WriteSqlite(writer) => aside(|| writer.conn().execute_batch(sql))?,
-            Held::ReadPostgres(conn) => sqlx::raw_sql(sql).execute(&mut **conn).await.map(|_| ())?,
-            Held::WritePostgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())?,
+            Held::Sqlite(session) => session.script(sql),
+            Held::Postgres(session) => session.script(sql).await,
         }
-        Ok(())
     }
 
     /// Keeps others from changing the schema until this transaction ends; on SQLite no second one can write anyway.
@@ -432,12 +299,9 @@ impl Conn {
     }
 
     async fn run_piece(&mut self, sql: Arc<str>, piece: Piece) -> Result<u64> {
-        let done = match (&mut self.held, piece) {
-            (Held::WriteSqlite(writer), Piece::Sqlite(bound)) => writer.run(&sql, &bound),
-            (Held::ReadSqlite(reader), Piece::Sqlite(bound)) => reader.run(&sql, &bound),
-            (Held::ReadPostgres(conn), Piece::Postgres(args)) => run_postgres(conn, sql, args).await,
-            (Held::WritePostgres(tx), Piece::Postgres(args)) => run_postgres(tx, sql, args).await,
-            _ => unreachable!("pieces are made for the dialect of the connection"),
+        let done = match self.held.with(piece) {
+            Ready::Sqlite(session, bound) => session.run(&sql, &bound),
+            Ready::Postgres(session, args) => session.run(sql, args).await,
         };
         if done.is_err() {
             self.core.note_room(&done);
@@ -449,27 +313,18 @@ impl Conn {
         if self.noted.is_some() {
             return Err(Error::Moved);
         }
-        let table = match (&mut self.held, piece) {
-            (Held::WriteSqlite(writer), Piece::Sqlite(bound)) => writer.query(&sql, &bound)?,
-            (Held::ReadSqlite(reader), Piece::Sqlite(bound)) => {
-                let found = patiently(|| reader.query(&sql, &bound)).await?;
-                // A batch asks a dozen questions one after another; whoever else has something to do goes first.
-                tokio::task::consume_budget().await;
-                found
+        match self.held.with(piece) {
+            Ready::Sqlite(session, bound) => {
+                Ok(session.query(&sql, &bound).await?.rows().map(Row::Sqlite).collect())
             }
-            (Held::ReadPostgres(conn), Piece::Postgres(args)) => {
-                return query_postgres(conn, sql, args).await;
-            }
-            (Held::WritePostgres(tx), Piece::Postgres(args)) => return query_postgres(tx, sql, args).await,
-            _ => unreachable!("pieces are made for the dialect of the connection"),
-        };
-        Ok(table.rows().map(Row::Sqlite).collect())
+            Ready::Postgres(session, args) => session.query(sql, args).await,
+        }
     }
 
     fn piece(&self, args: Vec<Arg>) -> Piece {
         match self.dialect() {
             Dialect::Sqlite => Piece::Sqlite(Bound::once(args)),
-            Dialect::Postgres => Piece::Postgres(postgres_arguments(args)),
+            Dialect::Postgres => Piece::Postgres(postgres::arguments(args)),
         }
     }
 }
@@ -500,120 +355,5 @@ impl Ended {
             tokio::spawn(async move { core.note_room(&committed.durable().await) });
         }
         self.core.pass(Point::Committed).await
-    }
-}
-
-/// Rows for which a stream is not worth its round trips.
-pub(super) const FEW: usize = 500;
-/// Bytes of a stream that are sent together.
-const PIECE: usize = 256 * 1_024;
-
-/// One cell in the text form of COPY.
-fn write_cell(text: &mut String, cell: &Arg) {
-    use std::fmt::Write as _;
-    match cell {
-        Arg::I64(n) => _ = write!(text, "{n}"),
-        Arg::Text(value) => escape(text, value),
-        Arg::Word(value) => escape(text, value),
-        Arg::Blob(bytes) => {
-            text.push_str("\\\\x");
-            bytes.iter().for_each(|byte| _ = write!(text, "{byte:02x}"));
-        }
-        Arg::NoI64 | Arg::NoText | Arg::NoBlob => text.push_str("\\N"),
-    }
-}
-
-fn escape(text: &mut String, value: &str) {
-    for c in value.chars() {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '\t' => text.push_str("\\t"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            c => text.push(c),
-        }
-    }
-}
-
-/// The bound values of a statement, or of one piece of a batch.
-pub(super) enum Piece {
-    Sqlite(Bound),
-    Postgres(PgArguments),
-}
-
-// The texts are asserted safe because `Texts` makes them from constants and numbers of placeholders alone.
-
-async fn run_postgres(conn: &mut PgConnection, sql: Arc<str>, args: PgArguments) -> Result<u64> {
-    let done = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), args).execute(conn).await?;
-    Ok(done.rows_affected())
-}
-
-async fn query_postgres(conn: &mut PgConnection, sql: Arc<str>, args: PgArguments) -> Result<Vec<Row>> {
-    let rows = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), args).fetch_all(conn).await?;
-    Ok(rows.into_iter().map(Row::Postgres).collect())
-}
-
-/// Adds one value to the arguments of PostgreSQL.
-macro_rules! add {
-    ($args:expr, $arg:expr) => {
-        match $arg {
-            Arg::I64(n) => $args.add(n),
-            Arg::NoI64 => $args.add(None::<i64>),
-            Arg::Text(text) => $args.add(text),
-            Arg::Word(text) => $args.add(text),
-            Arg::NoText => $args.add(None::<String>),
-            Arg::Blob(bytes) => $args.add(bytes),
-            Arg::NoBlob => $args.add(None::<Vec<u8>>),
-        }
-        .expect("integers, texts and bytes below the size limits of requests can be encoded")
-    };
-}
-
-fn postgres_arguments(values: Vec<Arg>) -> PgArguments {
-    let mut args = PgArguments::default();
-    for value in values {
-        add!(args, value);
-    }
-    args
-}
-
-/// The rows of a batch as one array a column, then the fixed values.
-pub(super) fn postgres_columns(
-    cells: impl Iterator<Item = Arg>,
-    columns: &[u8],
-    fixed: &[Arg],
-) -> PgArguments {
-    let mut lists: Vec<Vec<Arg>> = columns.iter().map(|_| Vec::new()).collect();
-    for (i, cell) in cells.enumerate() {
-        lists[i % columns.len()].push(cell);
-    }
-    let mut args = PgArguments::default();
-    for (kind, list) in columns.iter().zip(lists) {
-        match kind {
-            b'I' => args.add(list.into_iter().map(integer).collect::<Vec<_>>()),
-            b'B' => args.add(list.into_iter().map(bytes).collect::<Vec<_>>()),
-            _ => args.add(list.into_iter().map(text).collect::<Vec<_>>()),
-        }
-        .expect("lists of integers, texts and bytes below the size limits of requests can be encoded");
-    }
-    for value in fixed {
-        add!(args, value.clone());
-    }
-    args
-}
-
-fn integer(arg: Arg) -> Option<i64> {
-    if let Arg::I64(n) = arg { Some(n) } else { None }
-}
-
-fn bytes(arg: Arg) -> Option<Vec<u8>> {
-    if let Arg::Blob(bytes) = arg { Some(bytes) } else { None }
-}
-
-fn text(arg: Arg) -> Option<String> {
-    match arg {
-        Arg::Text(text) => Some(text),
-        Arg::Word(text) => Some(text.to_string()),
-        _ => None,
     }
 }
