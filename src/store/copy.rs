@@ -17,6 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
 
+use super::dialect::{Dialect, Texts};
 use super::lite::{Bound, Statements as _, aside};
 use super::sql::args;
 use super::{Access, Error, home, reach, settings};
@@ -184,7 +185,8 @@ fn copy_sqlite(from: &Path, to: &Path, now: Timestamp) -> Result<(), NoCopy> {
 
 /// Marks the copy, and looks whether it is whole.
 fn look_through(conn: &Connection, now: Timestamp) -> Result<(), NoCopy> {
-    conn.run(&settings::SET.replace('$', "?"), &Bound::once(args![home::KEY, home::copied_at(now)]))?;
+    let set = Texts::new(Dialect::Sqlite).single(settings::SET);
+    conn.run(&set, &Bound::once(args![home::KEY, home::copied_at(now)]))?;
     let found = conn.query("PRAGMA quick_check(5)", &Bound::default())?;
     for row in found.rows() {
         match row.text(0)? {
