@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use self::lines::{Line, Lines, Measure, measure};
 use super::folders::batches;
 use super::sql::args;
-use super::{Conn, Result, Row, Rows, Store, fields, journeys, names, permissions};
+use super::{Conn, Result, Row, Rows, Store, fields, journeys, members, names, permissions};
 use crate::engine::audiences::keeps_out;
 use crate::engine::program::{Audience, Catalog, Word};
 use crate::engine::world::Fields;
@@ -275,12 +275,7 @@ pub async fn all_lines(conn: &mut Conn, audience: &str) -> Result<Vec<String>> {
 pub async fn told_of(conn: &mut Conn, audience: &str) -> Result<i64> {
     const COUNT: &str =
         "SELECT COUNT(DISTINCT contact) FROM audience_told WHERE bucket = $1 AND audience = $2";
-    let Some(audience) = names::find(conn, audience).await? else { return Ok(0) };
-    let mut count = 0;
-    for bucket in 0..conn.core.settings().buckets {
-        count += conn.fetch_number(COUNT, args![bucket, audience]).await?;
-    }
-    Ok(count)
+    members::people(conn, COUNT, audience).await
 }
 
 /// Where else people of an audience were told of than there, and how many lines of them stay in that place, as far as its batches are kept.

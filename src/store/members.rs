@@ -95,10 +95,15 @@ pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Membe
 pub async fn count(conn: &mut Conn, audience: &str) -> Result<i64> {
     const COUNT: &str =
         "SELECT COUNT(DISTINCT contact) FROM audience_members WHERE bucket = $1 AND audience = $2";
+    people(conn, COUNT, audience).await
+}
+
+/// How many people of an audience a statement counts, over all buckets.
+pub(super) async fn people(conn: &mut Conn, count: &'static str, audience: &str) -> Result<i64> {
     let Some(audience) = names::find(conn, audience).await? else { return Ok(0) };
-    let mut count = 0;
+    let mut people = 0;
     for bucket in 0..conn.core.settings().buckets {
-        count += conn.fetch_number(COUNT, args![bucket, audience]).await?;
+        people += conn.fetch_number(count, args![bucket, audience]).await?;
     }
-    Ok(count)
+    Ok(people)
 }
