@@ -5,7 +5,7 @@ mod people;
 mod project;
 mod running;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::outbox::*;
 pub use self::people::*;
@@ -89,6 +89,16 @@ pub(super) enum Command {
 pub enum OutputFormat {
     Human,
     Json,
+}
+
+// Without a comment for documentation, which clap would take for the help of the command.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ListArgs {
+    /// How many of the newest
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+    #[arg(long, default_value = "human")]
+    pub format: OutputFormat,
 }
 
 #[cfg(test)]

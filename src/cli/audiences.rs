@@ -12,7 +12,8 @@ use super::batches::{failed, in_hand, not_done, outlet_of, paused, place, state,
 use super::check::counted;
 use super::load::Project;
 use super::{
-    AudiencesArgs, AudiencesCommand, Exit, Failure, Outcome, OutputFormat, block_on, open, print, world,
+    AudiencesArgs, AudiencesCommand, Exit, Failure, ListArgs, Outcome, OutputFormat, block_on, open, print,
+    world,
 };
 use crate::channels::audience::file;
 use crate::clock::JourneyClock;
@@ -29,7 +30,7 @@ pub fn run(args: &AudiencesArgs) -> Outcome {
         let project = Project::of(&[])?;
         let store = open(&project, Access::Existing).await?;
         let outcome = match &args.command {
-            AudiencesCommand::List { limit, format } => list(&store, *limit, *format).await,
+            AudiencesCommand::List(args) => list(&store, *args).await,
             AudiencesCommand::Cut => cut(&project, &store).await,
             AudiencesCommand::Again { batch } => again(&project, &store, batch).await,
             AudiencesCommand::Export { audience, to } => export(&store, audience, to.as_deref()).await,
@@ -80,7 +81,7 @@ struct BatchLine {
     again_at: Option<String>,
 }
 
-async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
+async fn list(store: &Store, args: ListArgs) -> Outcome {
     let mut conn = store.read().await.map_err(world)?;
     let catalog = journeys::deployed(&mut conn).await.map_err(world)?.catalog.clone();
     let mut audiences = Vec::new();
@@ -91,7 +92,7 @@ async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
         let left_behind = left_behind.map(|(sends, lines)| LeftBehind { sends, lines });
         audiences.push(Line { name: name.to_string(), members, told, left_behind });
     }
-    let batches = exports::newest(&mut conn, limit).await.map_err(world)?;
+    let batches = exports::newest(&mut conn, args.limit).await.map_err(world)?;
     drop(conn);
     let line = |batch: &Batch| BatchLine {
         name: batch.name.clone(),
@@ -110,7 +111,7 @@ async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
         again_at: batch.again_at.map(|at| at.to_string()),
     };
     let listed = Listed { audiences, batches: batches.iter().map(line).collect() };
-    print(&match format {
+    print(&match args.format {
         OutputFormat::Human => in_words(&listed),
         OutputFormat::Json => serde_json::to_string_pretty(&listed).map_err(world)? + "\n",
     })?;

@@ -4,7 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::check::counted;
 use super::load::Project;
-use super::{EventsArgs, EventsCommand, Exit, Failure, Outcome, OutputFormat, block_on, open, print, world};
+use super::{
+    EventsArgs, EventsCommand, Exit, Failure, ListArgs, Outcome, OutputFormat, block_on, open, print, world,
+};
 use crate::clock::machine_now;
 use crate::engine::program::Catalog;
 use crate::engine::world::Fields;
@@ -21,7 +23,7 @@ const TOGETHER: u32 = 500;
 
 /// Runs the command.
 pub fn run(args: &EventsArgs) -> Outcome {
-    let EventsCommand::Rejected { format, limit, retry } = &args.command;
+    let EventsCommand::Rejected { list: ListArgs { limit, format }, retry } = &args.command;
     block_on(async {
         let access = if *retry { Access::Existing } else { Access::Look };
         let store = open(&Project::of(&[])?, access).await?;

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::batches::{failed, in_hand, not_done, outlet_of, paused, place, state, unknown};
 use super::check::counted;
 use super::load::Project;
-use super::{Exit, LettersArgs, LettersCommand, Outcome, OutputFormat, block_on, open, print, world};
+use super::{
+    Exit, LettersArgs, LettersCommand, ListArgs, Outcome, OutputFormat, block_on, open, print, world,
+};
 use crate::clock::JourneyClock;
 use crate::daemon::letters::{Made, Press};
 use crate::store::letters::{self, Batch};
@@ -23,7 +25,7 @@ pub fn run(args: &LettersArgs) -> Outcome {
         let project = Project::of(&[])?;
         let store = open(&project, Access::Existing).await?;
         let outcome = match &args.command {
-            LettersCommand::List { limit, format } => list(&store, *limit, *format).await,
+            LettersCommand::List(args) => list(&store, *args).await,
             LettersCommand::Cut => cut(&project, &store).await,
             LettersCommand::Again { batch } => again(&project, &store, batch).await,
         };
@@ -48,9 +50,9 @@ struct Line<'a> {
     state: &'static str,
 }
 
-async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
+async fn list(store: &Store, args: ListArgs) -> Outcome {
     let mut conn = store.read().await.map_err(world)?;
-    let batches = letters::newest(&mut conn, limit).await.map_err(world)?;
+    let batches = letters::newest(&mut conn, args.limit).await.map_err(world)?;
     let waiting = letters::waiting(&mut conn).await.map_err(world)?;
     drop(conn);
     let line = |batch| {
@@ -64,7 +66,7 @@ async fn list(store: &Store, limit: u32, format: OutputFormat) -> Outcome {
         }
     };
     let listed = Listed { waiting, batches: batches.iter().map(line).collect() };
-    print(&match format {
+    print(&match args.format {
         OutputFormat::Human => in_words(&listed),
         OutputFormat::Json => serde_json::to_string_pretty(&listed).map_err(world)? + "\n",
     })?;

@@ -49,9 +49,9 @@ pub use self::args::{
     AudiencesArgs, AudiencesCommand, BackupArgs, BenchArgs, BrakeArgs, BrakeWhat, CheckArgs, CheckFormat,
     Cli, CompletionsArgs, ContactArgs, ContactCommand, DeliveriesArgs, DeliveriesCommand, DemoArgs, Deny,
     DeployArgs, DoctorArgs, EnrollArgs, EventsArgs, EventsCommand, ExitArgs, Expiry, ExplainArgs, FmtArgs,
-    ImportArgs, ImportWhat, InitArgs, KeyArgs, KeyCommand, LettersArgs, LettersCommand, ListedState,
-    MigrateArgs, OutputFormat, RepliesArgs, RepliesCommand, RetireArgs, Scope, SendTestArgs, ServeArgs,
-    StatusArgs, TestArgs, TestFormat, WhichArgs, WhyArgs,
+    ImportArgs, ImportWhat, InitArgs, KeyArgs, KeyCommand, LettersArgs, LettersCommand, ListArgs,
+    ListedState, MigrateArgs, OutputFormat, RepliesArgs, RepliesCommand, RetireArgs, Scope, SendTestArgs,
+    ServeArgs, StatusArgs, TestArgs, TestFormat, WhichArgs, WhyArgs,
 };
 
 /// How a command ended; the number is an interface.

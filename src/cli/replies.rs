@@ -3,14 +3,16 @@
 use serde_json::{Value as Json, json};
 
 use super::load::Project;
-use super::{Exit, Outcome, OutputFormat, RepliesArgs, RepliesCommand, block_on, open, print, world};
+use super::{
+    Exit, ListArgs, Outcome, OutputFormat, RepliesArgs, RepliesCommand, block_on, open, print, world,
+};
 use crate::clock::machine_now;
 use crate::store::Access;
 use crate::store::replies::{self, Apart};
 
 /// Runs the command.
 pub fn run(args: &RepliesArgs) -> Outcome {
-    let RepliesCommand::List { format, limit, retry } = &args.command;
+    let RepliesCommand::List { list: ListArgs { limit, format }, retry } = &args.command;
     block_on(async {
         let access = if *retry { Access::Existing } else { Access::Look };
         let store = open(&Project::of(&[])?, access).await?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::OutputFormat;
+use super::{ListArgs, OutputFormat};
 
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -89,13 +89,7 @@ pub struct LettersArgs {
 #[derive(Debug, Subcommand)]
 pub enum LettersCommand {
     /// The newest batches, and how many letters wait for the next one
-    List {
-        /// How many
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: u32,
-        #[arg(long, default_value = "human")]
-        format: OutputFormat,
-    },
+    List(ListArgs),
     /// Cut a batch of what waits now, and write its folder; and finish what was left unfinished
     Cut,
     /// Write the folder of a batch again, with the same bytes; for thirty days after it was made
@@ -114,13 +108,7 @@ pub struct AudiencesArgs {
 #[derive(Debug, Subcommand)]
 pub enum AudiencesCommand {
     /// How many are in each, and the newest batches
-    List {
-        /// How many batches
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: u32,
-        #[arg(long, default_value = "human")]
-        format: OutputFormat,
-    },
+    List(ListArgs),
     /// Cut a batch of what has changed until now, and write its folder; and finish what was left unfinished
     Cut,
     /// Write the folder of a batch again, with the same bytes; for thirty days after it was made

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::OutputFormat;
+use super::{ListArgs, OutputFormat};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -80,11 +80,8 @@ pub struct EventsArgs {
 pub enum EventsCommand {
     /// Items that could not be read, or of which a part could not, newest first, with the reason
     Rejected {
-        #[arg(long, default_value = "human")]
-        format: OutputFormat,
-        /// How many
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: u32,
+        #[command(flatten)]
+        list: ListArgs,
         /// Try all of them again, as the schema is now; what is taken is no longer listed
         #[arg(long)]
         retry: bool,
@@ -101,11 +98,8 @@ pub struct RepliesArgs {
 pub enum RepliesCommand {
     /// List them, newest first: mails and texts from people whom nobody knows, or that answer none of our messages
     List {
-        #[arg(long, default_value = "human")]
-        format: OutputFormat,
-        /// How many
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: u32,
+        #[command(flatten)]
+        list: ListArgs,
         /// Try all of them again; what is taken is no longer listed
         #[arg(long)]
         retry: bool,
