@@ -15,7 +15,7 @@ use crate::channels::template;
 use crate::clock::machine_now;
 use crate::config::Secret;
 use crate::diagnostic::Severity;
-use crate::engine::program::{Program, StepKind, Word};
+use crate::engine::program::{Program, StepKind, Word, secret_of};
 use crate::lang::Compilation;
 use crate::store::audience;
 use crate::store::exports;
@@ -80,8 +80,7 @@ async fn moved(store: &Store, compiled: &Compilation, deployed: &Deployed) -> Re
         };
         let people = exports::told_of(&mut store.read().await.map_err(world)?, name).await.map_err(world)?;
         if people > 0 {
-            let keep =
-                if before.sends.starts_with("secret:") { " (keep that secret until then)" } else { "" };
+            let keep = if secret_of(&before.sends).is_some() { " (keep that secret until then)" } else { "" };
             let (now, before) = (way(&audience.sends), way(&before.sends));
             text.push_str(&format!(
                 "warning: `{name}` would be told {now} and no more {before}, and {people} of its people would stay where it was told so far, also \
@@ -137,7 +136,7 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
         |name: &Word| programs.iter().flat_map(|program| &program.steps).any(|step| sends(&step.kind, name));
     let secrets = project.secrets();
     let had = |text: &str| {
-        let Some(name) = text.strip_prefix("secret:") else { return Ok(Secret::new(text)) };
+        let Some(name) = secret_of(text) else { return Ok(Secret::new(text)) };
         let found = secrets.get(name).map_err(|why| why.to_string());
         let found = found.and_then(|secret| match secret.reveal().is_empty() {
             true => Err("it is empty".to_owned()),
@@ -152,7 +151,7 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
     };
     for (name, channel) in catalog.channels.iter().filter(|(name, _)| used(name)) {
         let is_gateway = channel.is_by_gateway();
-        if !is_gateway && !catalog.is_letter(name) && &*channel.sends != "smtp" {
+        if !is_gateway && !catalog.is_letter(name) && !channel.is_by_mail() {
             let message = "nothing was deployed: a journey sends on a channel on which nothing leaves:";
             return Err(Failure::findings(format!("{message} `{name}`")).help(
                 "channels send by `\"smtp\"`, or by a gateway: `sends \"secret:NAME\"`; those of class `letter` are printed",
@@ -167,7 +166,7 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
         }
     }
     for (name, audience) in
-        catalog.audiences.iter().filter(|(_, audience)| audience.sends.starts_with("secret:"))
+        catalog.audiences.iter().filter(|(_, audience)| secret_of(&audience.sends).is_some())
     {
         if let Err(why) = network(had(&audience.sends)?.reveal()) {
             let message = "nothing was deployed: the secret that names the network of";
@@ -177,7 +176,7 @@ fn must_leave(project: &Project, compiled: &Compilation) -> Result<(), Failure> 
     }
     for (name, endpoint) in catalog.endpoints_outside() {
         let url = had(&endpoint.url)?;
-        if endpoint.url.starts_with("secret:")
+        if secret_of(&endpoint.url).is_some()
             && inside(url.reveal(), &super::outside::allowed(project)).is_some()
         {
             print(&format!(

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Config, PREFIX};
+use crate::engine::program::secret_of;
 
 /// A secret. It cannot be printed by accident: there is no `Debug` and no `Display`.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ impl Secrets {
 
     /// A URL or text of the schema: `secret:name` is looked up, everything else is taken as it stands.
     pub fn resolve(&self, text: &str) -> Result<Secret, NoSecret> {
-        match text.strip_prefix("secret:") {
+        match secret_of(text) {
             Some(name) => self.get(name),
             None => Ok(Secret::new(text)),
         }

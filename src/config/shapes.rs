@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::PREFIX;
+use crate::engine::program::secret_of;
 use crate::time::{TimeOfDay, Zone};
 
 pub(super) fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -97,7 +98,7 @@ pub(super) fn connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    match text.strip_prefix("secret:").is_some_and(|name| !name.is_empty()) {
+    match secret_of(&text).is_some_and(|name| !name.is_empty()) {
         true => Ok(text),
         // The message does not repeat the text: it may be the secret.
         false => Err(D::Error::custom("secrets stand in no file of the project; write \"secret:NAME\"")),

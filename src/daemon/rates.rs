@@ -135,7 +135,7 @@ impl Rates {
             }
         }
         // What cannot leave anyway is not looked for behind a long queue of what may not.
-        let leaves = |channel: &Channel| &*channel.sends == "smtp" || channel.sends.starts_with("secret:");
+        let leaves = |channel: &Channel| channel.is_by_mail() || channel.is_by_gateway();
         let leave = |(name, channel): (&Word, &Channel)| !leaves(channel) || wide.contains(name);
         if !wide.is_empty() && catalog.channels.iter().all(leave) {
             let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);

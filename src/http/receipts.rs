@@ -170,7 +170,7 @@ async fn take(doors: &Doors, item: &Item) -> Result<Told, Problem> {
 
 /// Channels that leave by gateways.
 fn by_gateway(catalog: &Catalog) -> Vec<Word> {
-    let channels = catalog.channels.iter().filter(|(_, channel)| channel.sends.starts_with("secret:"));
+    let channels = catalog.channels.iter().filter(|(_, channel)| channel.is_by_gateway());
     channels.map(|(name, _)| name.clone()).collect()
 }
 

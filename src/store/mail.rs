@@ -139,7 +139,7 @@ fn subject_of(subject: &str) -> &str {
 /// Channels that leave as mail.
 async fn by_mail(conn: &mut Conn) -> Result<Vec<Word>> {
     let deployed = journeys::deployed(conn).await?;
-    let channels = deployed.catalog.channels.iter().filter(|(_, channel)| &*channel.sends == "smtp");
+    let channels = deployed.catalog.channels.iter().filter(|(_, channel)| channel.is_by_mail());
     Ok(channels.map(|(name, _)| name.clone()).collect())
 }
 

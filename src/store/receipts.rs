@@ -6,7 +6,7 @@
 use super::deliveries::{self, Receipt};
 use super::inbox::{Incoming, To};
 use super::{Conn, Result, Store, identities, journeys, replies, suppressions, surveys};
-use crate::engine::program::Word;
+use crate::engine::program::{Channel, Word};
 use crate::engine::world::{ConsentChange, Fields, Input, Outcome, Suppression};
 use crate::id::DeliveryId;
 use crate::intake::answers;
@@ -156,7 +156,7 @@ pub(super) async fn reply_of(
     let asked = surveys::open(&mut conn, &receipt, now).await?.filter(|_| !is_stop(reply.text));
     let catalog = &journeys::deployed(&mut conn).await?.catalog;
     let zone = catalog.zone.clone();
-    let by_mail = catalog.channels.get(&receipt.channel).is_some_and(|channel| &*channel.sends == "smtp");
+    let by_mail = catalog.channels.get(&receipt.channel).is_some_and(Channel::is_by_mail);
     drop(conn);
     if is_stop(reply.text) {
         let evidence = serde_json::json!({ "delivery": receipt.id.to_string(), "reply": reply.id });

@@ -10,6 +10,7 @@ use crate::channels::message::read_mailbox;
 use crate::channels::smtp::{Protection, Relay, SmtpConfig, SmtpSender};
 use crate::cli::load::Project;
 use crate::config::{self, Config};
+use crate::engine::program::secret_of;
 use crate::store::checkup::Finding;
 use crate::store::exports::FILE;
 
@@ -121,11 +122,11 @@ fn secrets(project: &Project, findings: &mut Vec<Finding>) {
         }
     }
     let catalog = project.compile().catalog;
-    let mut wanted: Vec<&str> = catalog.ways_out().filter_map(|text| text.strip_prefix("secret:")).collect();
+    let mut wanted: Vec<&str> = catalog.ways_out().filter_map(secret_of).collect();
     wanted.extend(project.config.secrets.keys().map(String::as_str));
-    wanted.extend(project.config.sources.values().filter_map(|source| source.secret.strip_prefix("secret:")));
+    wanted.extend(project.config.sources.values().filter_map(|source| secret_of(&source.secret)));
     let gateways = project.config.gateways.values().filter_map(|gateway| gateway.secret.as_deref());
-    wanted.extend(gateways.filter_map(|secret| secret.strip_prefix("secret:")));
+    wanted.extend(gateways.filter_map(secret_of));
     wanted.sort_unstable();
     wanted.dedup();
     for name in wanted {

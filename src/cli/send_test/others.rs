@@ -33,11 +33,10 @@ impl By {
         }
         let address = channel.address.as_ref().and_then(|name| catalog.attribute(name));
         let is_phone = address.is_some_and(|attribute| *attribute.ty.required() == Type::Phone);
-        match &*channel.sends {
-            "smtp" => Some(By::Mail),
-            _ if channel.is_by_gateway() => Some(By::Text(is_phone)),
-            _ => None,
+        if channel.is_by_mail() {
+            return Some(By::Mail);
         }
+        channel.is_by_gateway().then_some(By::Text(is_phone))
     }
 
     /// Whether that can be an address of it.

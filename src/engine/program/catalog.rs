@@ -65,6 +65,11 @@ pub struct Budget {
     pub then: Then,
 }
 
+/// The name in `secret:NAME`, which stands for an address or a key that is in no file of the project.
+pub fn secret_of(text: &str) -> Option<&str> {
+    text.strip_prefix("secret:")
+}
+
 /// A header of the requests to an endpoint: `Authorization: Bearer secret:crm`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -304,9 +309,14 @@ impl Channel {
         self.sends.strip_prefix(TEAM).filter(|_| &*self.class == "task")
     }
 
+    /// Whether what is sent on it leaves as mail.
+    pub fn is_by_mail(&self) -> bool {
+        &*self.sends == "smtp"
+    }
+
     /// Whether messages on it leave by a gateway, which a secret names.
     pub fn is_by_gateway(&self) -> bool {
-        &*self.class == "message" && self.sends.starts_with("secret:")
+        &*self.class == "message" && secret_of(&self.sends).is_some()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::findings::{finding, unknown};
 use super::properties::Props;
 use crate::diagnostic::Code;
-use crate::engine::program::{Audience, Word};
+use crate::engine::program::{Audience, Word, secret_of};
 use crate::lang::ast::{ExprKind, Name};
 use crate::lang::types;
 use crate::value::Type;
@@ -105,7 +105,7 @@ impl Props<'_, '_, '_, '_> {
         let is_name =
             |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if &*sends != "file"
-            && !sends.strip_prefix("secret:").is_some_and(is_name)
+            && !secret_of(&sends).is_some_and(is_name)
             && let Some(expr) = self.expr("sends")
         {
             // The text is not repeated: it may be the secret.

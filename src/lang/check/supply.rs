@@ -281,7 +281,7 @@ fn unsubscribe(journey: &mut Journey, stmt: &Stmt, send: &Send, channel: &str, v
         .catalog
         .channels
         .get(channel)
-        .is_some_and(|c| channel == "email" || &*c.sends == "smtp");
+        .is_some_and(|declared| channel == "email" || declared.is_by_mail());
     if !mail || variant.damaged || journey.schema.is_transactional(purpose) {
         return;
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{DAMAGED, Finding, Findings};
 use crate::clock::machine_now;
-use crate::engine::program::{StepKind, Word};
+use crate::engine::program::{Channel, StepKind, Word};
 use crate::store::backlog::{self, Backlog};
 use crate::store::dialect::Pools;
 use crate::store::sql::args;
@@ -370,7 +370,7 @@ async fn templates(store: &Store) -> Result<Vec<Finding>> {
     for step in deployed.current.values().chain(inside).flat_map(|program| &program.steps) {
         let StepKind::Send(send) = &step.kind else { continue };
         let mails =
-            |channel: &&Word| deployed.catalog.channels.get(*channel).is_some_and(|c| &*c.sends == "smtp");
+            |channel: &&Word| deployed.catalog.channels.get(*channel).is_some_and(Channel::is_by_mail);
         used.extend(
             send.channels.iter().filter(mails).map(|channel| (send.template.clone(), channel.clone())),
         );
