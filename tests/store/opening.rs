@@ -118,6 +118,22 @@ fn a_name_gets_one_number_for_ever_and_is_spelled_back() {
     });
 }
 
+/// How large the disk is, for the connection that writes.
+async fn set(store: &Store, pragma: &'static str) -> Result<(), Error> {
+    let mut tx = store.write().await?;
+    tx.exec(pragma, Vec::new()).await?;
+    tx.commit().await
+}
+
+/// Writes what takes a few pages.
+async fn fill(store: &Store, n: i64) -> Result<(), Error> {
+    const FILL: &str =
+        "INSERT INTO suppressions (address, channel, purpose, reason, at) VALUES ($1, $2, 0, $3, 0)";
+    let mut tx = store.write().await?;
+    tx.exec(FILL, vec![n.to_string().into(), n.into(), "x".repeat(9_000).into()]).await?;
+    tx.commit().await
+}
+
 #[test]
 fn a_full_disk_passes_by() {
     on_all(async |database| {
@@ -125,24 +141,15 @@ fn a_full_disk_passes_by() {
         if store.dialect() != fahrplan::store::Dialect::Sqlite {
             return;
         }
-        const FILL: &str =
-            "INSERT INTO suppressions (address, channel, purpose, reason, at) VALUES ($1, $2, 0, $3, 0)";
-        let write = async |sql: &'static str, args: Vec<Arg>| {
-            let mut tx = store.write().await?;
-            tx.exec(sql, args).await?;
-            tx.commit().await
-        };
-        write("PRAGMA max_page_count = 80", Vec::new()).await.expect("a small disk");
-        let fill =
-            async |n: i64| write(FILL, vec![n.to_string().into(), n.into(), "x".repeat(9_000).into()]).await;
+        set(&store, "PRAGMA max_page_count = 80").await.expect("a small disk");
         let mut full = None;
         for n in 0..200 {
-            full = full.or(fill(n).await.err());
+            full = full.or(fill(&store, n).await.err());
         }
         assert!(full.expect("the disk is full").is_passing());
         // A connection that was replaced has no limit any more; one that was not is given room.
-        _ = write("PRAGMA max_page_count = 1000000", Vec::new()).await;
-        fill(1_000).await.expect("there is room again");
+        _ = set(&store, "PRAGMA max_page_count = 1000000").await;
+        fill(&store, 1_000).await.expect("there is room again");
     });
 }
 
@@ -158,30 +165,18 @@ fn a_write_that_finds_no_room_has_the_log_folded() {
         reader.fetch("SELECT 1", Vec::new()).await.expect("read");
         let file = database.url().strip_prefix("sqlite:").expect("a file");
         let length = || std::fs::metadata(file).expect("there").len();
-        const FILL: &str =
-            "INSERT INTO suppressions (address, channel, purpose, reason, at) VALUES ($1, $2, 0, $3, 0)";
-        let write = async |sql: &'static str, args: Vec<Arg>| {
-            let mut tx = store.write().await?;
-            tx.exec(sql, args).await?;
-            tx.commit().await
-        };
-        let fill =
-            async |n: i64| write(FILL, vec![n.to_string().into(), n.into(), "x".repeat(9_000).into()]).await;
         let before = length();
         for n in 0..10 {
-            fill(n).await.expect("there is room");
+            fill(&store, n).await.expect("there is room");
         }
         assert_eq!(length(), before, "so little is in the log alone");
         // No more pages than there are.
-        write("PRAGMA max_page_count = 1", Vec::new()).await.expect("a full disk");
-        let full = async {
-            for n in 10.. {
-                if fill(n).await.is_err() {
-                    break;
-                }
+        set(&store, "PRAGMA max_page_count = 1").await.expect("a full disk");
+        for n in 10.. {
+            if fill(&store, n).await.is_err() {
+                break;
             }
-        };
-        full.await;
+        }
         assert!(store.refuses_writes().is_some());
         let pages =
             reader.fetch("PRAGMA page_count", Vec::new()).await.expect("read")[0].i64(0).expect("a number");
