@@ -226,6 +226,9 @@ fn a_page_a_text_and_a_call_land_in_one_table() {
         let task = &listed["tasks"][0];
         assert_eq!((&task["verb"], &task["outcomes"]), (&json!("ask"), &json!(["answered", "declined"])));
         assert_eq!(task["answers"][0]["text"], "Would you send a friend to us?");
+        let scale = &task["answers"][0];
+        assert_eq!((&scale["type"], &scale["from"], &scale["to"]), (&json!("number"), &json!(0), &json!(10)));
+        assert_eq!((&task["answers"][1]["from"], &task["answers"][1]["to"]), (&Json::Null, &Json::Null));
         let outcome = format!("/v1/tasks/{}/outcome", task["id"].as_str().expect("an id"));
         let (status, told) = doors.send(&outcome, &json!({ "outcome": "answered" })).await;
         assert_eq!((status, &told["code"]), (422, &json!("wrong-answer")), "{told}");

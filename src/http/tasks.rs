@@ -29,7 +29,7 @@ use crate::store::keys::Key;
 use crate::store::tasks::{self, Now, Refused, Report, Task};
 use crate::store::{self, Conn, events};
 use crate::time::Timestamp;
-use crate::value::{FieldType, Type};
+use crate::value::{FieldType, Type, Value};
 
 /// The most tasks that one answer lists, and how many it does unless told.
 const MOST: u32 = 500;
@@ -371,7 +371,14 @@ pub(super) fn asked<'c>(catalog: &'c Catalog, work: &NewTask, name: &str) -> Opt
 fn answer(field: &FieldType, text: Option<&str>) -> Json_ {
     let ty = field.ty.required();
     let values = if let Type::OneOf(values) = ty { Some(values) } else { None };
+    let (from, to) = match ty {
+        Type::Number(Some((low, high))) => (Some(Value::Number(*low)), Some(Value::Number(*high))),
+        Type::Decimal(Some((low, high))) => (Some(Value::Decimal(*low)), Some(Value::Decimal(*high))),
+        _ => (None, None),
+    };
+    let bound = |bound: Option<Value>| bound.map(|bound| bound.to_json());
     json!({
-        "name": field.name, "type": ty.to_string(), "optional": field.ty.is_optional(), "values": values, "text": text,
+        "name": field.name, "type": ty.to_string(), "from": bound(from), "to": bound(to),
+        "optional": field.ty.is_optional(), "values": values, "text": text,
     })
 }
