@@ -170,6 +170,8 @@ def contacts():
         row["consent_marketing_email"] = consent
         row["consent_marketing_email_at"] = iso(asked) if consent else ""
         by_phone = row["phone"] and consent == "yes" and Aside(number + 50_000).chance(0.6)
+        # Some want no mail, and like to be called.
+        by_phone = by_phone or (row["phone"] and consent == "no" and Aside(number + 70_000).chance(0.3))
         row["consent_marketing_phone"] = "yes" if by_phone else ""
         row["consent_marketing_phone_at"] = iso(asked) if by_phone else ""
         elsewhere = consent == "yes" and Aside(number + 60_000).chance(0.45)
@@ -185,12 +187,17 @@ class Stream:
     def __init__(self):
         self.calls = []
         self.carts = self.orders = 0
+        # How message ids begin: a story that is told aside has its own, and renames none of the others.
+        self.series = "shop"
 
     def track(self, moment, user_id, event, **properties):
-        self.calls.append((moment, {"type": "track", "userId": user_id, "event": event, "properties": properties}))
+        self.add(moment, {"type": "track", "userId": user_id, "event": event, "properties": properties})
 
     def identify(self, moment, user_id, traits):
-        self.calls.append((moment, {"type": "identify", "userId": user_id, "traits": traits}))
+        self.add(moment, {"type": "identify", "userId": user_id, "traits": traits})
+
+    def add(self, moment, call):
+        self.calls.append((moment, {"series": self.series, **call}))
 
     def sign_up(self, moment, row):
         traits = {name: row[name] for name in ATTRIBUTES if row[name] != ""}
@@ -237,10 +244,10 @@ class Stream:
         if draw.chance(0.06):
             self.complain(there + timedelta(hours=2 + draw.below(90)), user_id, properties["order_id"], draw)
 
-    def complain(self, moment, user_id, order, draw):
+    def complain(self, moment, user_id, order, draw, door=None):
         topic = draw.pick(["the bag was open", "the wrong coffee", "it came too late", "ground too coarse", "tastes of nothing"])
-        severity, door = draw.pick(["low", "low", "medium", "medium", "high"]), draw.pick(["web", "web", "cafe"])
-        self.track(moment, user_id, "Complaint Received", case_id=f"k-{order}", severity=severity, topic=topic, door=door)
+        severity, other = draw.pick(["low", "low", "medium", "medium", "high"]), draw.pick(["web", "web", "cafe"])
+        self.track(moment, user_id, "Complaint Received", case_id=f"k-{order}", severity=severity, topic=topic, door=door or other)
         if draw.chance(0.7):
             settled = moment + timedelta(hours=5 + draw.below(90))
             self.track(settled, user_id, "Complaint Resolved", case_id=f"k-{order}")
@@ -255,9 +262,11 @@ class Stream:
     def lines(self):
         end = DAY_0 + timedelta(days=PLAY_DAYS)
         calls = sorted((c for c in self.calls if c[0] < end), key=lambda call: call[0])
-        for number, (moment, call) in enumerate(calls, 1):
-            kind, user_id = call.pop("type"), call.pop("userId")
-            head = {"type": kind, "messageId": f"shop-{number:06}", "userId": user_id, "timestamp": iso(moment)}
+        numbers = {}
+        for moment, call in calls:
+            series, kind, user_id = call.pop("series"), call.pop("type"), call.pop("userId")
+            number = numbers[series] = numbers.get(series, 0) + 1
+            head = {"type": kind, "messageId": f"{series}-{number:06}", "userId": user_id, "timestamp": iso(moment)}
             yield json.dumps({**head, **call}, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
@@ -276,7 +285,7 @@ def events(known):
 
     for row in known[-RECENT:]:
         stream.sign_up(joined(row), row)
-    number = CONTACTS
+    number, later = CONTACTS, []
     for day in range(-HISTORY_DAYS, PLAY_DAYS):
         for _ in range(2 + below(5) if day >= 0 else 0):
             number += 1
@@ -285,6 +294,7 @@ def events(known):
                 row["email"] = ""
             stream.sign_up(moment, row)
             since[row["user_id"]] = moment
+            later.append((row, DAY_0 + timedelta(days=day + 1)))
             if chance(0.35):
                 stream.visit(moment + timedelta(minutes=3 + below(600)), row["user_id"])
         for _ in range(2 + below(5) if day >= 0 else 1 + below(4)):
@@ -299,7 +309,30 @@ def events(known):
             reason = pick(["too many accounts", "moving away", "only wanted to look"])
             stream.track(moment, gone, "account_closed", reason=reason)
     invite(stream, since)
+    without_mail(stream, [(row, DAY_0) for row in known] + later)
     return stream
+
+
+def without_mail(stream, people):
+    """Who has a telephone and gets no mail. Those without an address for it complain in the café, and hear from the shop by text
+    message. Those who have agreed to be called order there, twice, and have it brought: they are asked by telephone how it was."""
+    stream.series = "phone"
+    by_phone = [(row, day) for row, day in people if row["phone"] and not (row["email"] and wants_mail(row))]
+    for number, (row, day) in enumerate(by_phone):
+        draw, user_id = Aside(910_000 + number), row["user_id"]
+        if not row.get("consent_marketing_phone"):
+            if row["email"]:
+                continue
+            stream.complain(day + timedelta(hours=8 + draw.below(2)), user_id, f"w{number:02}", draw, door="cafe")
+            continue
+        for parcel in range(2):
+            order, ordered = f"w{number:02}{parcel}", day + timedelta(hours=8 + 2 * parcel)
+            stream.track(ordered, user_id, "order_completed", order_id=order, value=11.9)
+            stream.track(ordered + timedelta(days=1), user_id, "Order Delivered", order_id=order)
+
+
+def wants_mail(row):
+    return row.get("consent_marketing_email") != "no"
 
 
 def invite(stream, since):

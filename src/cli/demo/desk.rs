@@ -16,6 +16,8 @@ const PAUSE: i64 = 45 * MINUTE;
 const TOGETHER: usize = 25;
 /// Who works is ill now and then: so many tasks in a thousand are left to expire.
 const LEFT: u64 = 40;
+/// Of so many people who are asked in person one does not want to answer.
+const DECLINED: u64 = 6;
 
 /// A team at work, and what it has told by task and outcome.
 #[derive(Default)]
@@ -62,7 +64,9 @@ impl Desk {
 fn draw(stage: &Stage, task: &Value, what: &str) -> u64 {
     let part = |name: &str| task[name].as_str().unwrap_or_default();
     let person = task["contact"]["name"].as_str().or(task["contact"]["phone"].as_str()).unwrap_or_default();
-    chance(stage.seed, &[person, part("journey"), part("step"), part("due_at"), what])
+    // Who is asked a survey is asked once; other work comes again on another day.
+    let day = if part("verb") == "ask" { "" } else { part("due_at") };
+    chance(stage.seed, &[person, part("journey"), part("step"), day, what])
 }
 
 fn report(stage: &Stage, task: &Value) -> (String, Map<String, Value>) {
@@ -72,6 +76,7 @@ fn report(stage: &Stage, task: &Value) -> (String, Map<String, Value>) {
     let outcome = match outcomes.as_slice() {
         [] => "",
         [only] => only,
+        [first, ..] if task["verb"] == "ask" && !n.is_multiple_of(DECLINED) => first,
         // The first of them as often as all the others.
         [first, ..] if n.is_multiple_of(2) => first,
         [_, others @ ..] => others[usize::try_from(n / 2).unwrap_or(0) % others.len()],
@@ -93,13 +98,12 @@ pub(super) fn answer(field: &Value, n: u64) -> Option<Value> {
     if let Some(values) = field["values"].as_array().filter(|values| !values.is_empty()) {
         return values.get(usize::try_from(n).unwrap_or(0) % values.len()).cloned();
     }
-    let range = ty.split_once(" from ").and_then(|(_, range)| range.split_once(" to "));
-    let (low, high) =
-        range.and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?))).unwrap_or((1, 9));
+    let bound = |name: &str, unless: u64| field[name].as_u64().unwrap_or(unless);
     match ty.split(' ').next()? {
-        // Two draws, the better one: people are rather content.
+        // Two draws, the better one: people are rather content. Bounds of decimals come as text: a small amount will do.
         "number" | "decimal" => {
-            let width: u64 = high - low + 1;
+            let (low, high) = (bound("from", 1), bound("to", 9));
+            let width = high.saturating_sub(low) + 1;
             Some(json!(low + (n % width).max(n / width % width)))
         }
         "yesno" => Some(json!(n % 4 != 0)),

@@ -1,15 +1,18 @@
 //! `fahrplan demo`: the main job on real input with nothing else installed.
 //!
-//! A fresh SQLite database in a temporary folder, the shop of `journeys/` compiled in, real SMTP into a built-in loopback mailbox, the
-//! pages on 127.0.0.1. History before day 0 is imported quietly; the rest of the script is posted at its time over the public doors,
-//! and the built-in people answer their mail and do the work of the teams over the same doors. Ends by itself with a summary that equals `fahrplan status`.
+//! A fresh SQLite database in a temporary folder, the shop of `journeys/` compiled in, real SMTP into a built-in loopback mailbox, text
+//! messages to a built-in gateway, the pages on 127.0.0.1. History before day 0 is imported quietly; the rest of the script is posted at
+//! its time over the public doors, and the built-in people answer their mail and their text messages and do the work of the teams over
+//! the same doors. Ends by itself with a summary that equals `fahrplan status`.
 
+mod answers;
 mod desk;
 mod pages;
 mod people;
 mod script;
+mod texts;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +24,13 @@ use tokio_util::sync::CancellationToken;
 use self::desk::Desk;
 use self::people::Plans;
 use self::script::Script;
+use self::texts::Gateway;
 use super::load::Project;
 use super::{DemoArgs, Exit, Failure, Outcome, print, shop};
+use crate::channels::guard::{Allowed, Guard};
 use crate::channels::mailbox::{Mailbox, MailboxConfig};
 use crate::clock::{JourneyClock, machine_now};
+use crate::config::{Config, Secrets};
 use crate::daemon::{Daemon, Others};
 use crate::store::pools::{self, Code};
 use crate::store::status::{self, Status};
@@ -51,6 +57,7 @@ struct Stage {
     store: Store,
     clock: JourneyClock,
     mailbox: Arc<Mailbox>,
+    gateway: Arc<Gateway>,
     client: reqwest::Client,
     /// Where the doors are.
     url: String,
@@ -70,6 +77,7 @@ struct View {
     contacts: i64,
     inside: i64,
     mails: u64,
+    texts: usize,
     journeys: Vec<JourneyView>,
 }
 
@@ -113,6 +121,7 @@ async fn play(args: &DemoArgs) -> Outcome {
         store: store.clone(),
         clock: clock.clone(),
         mailbox: mailbox.clone(),
+        gateway: Arc::new(Gateway::new(secret_of(&key))),
         client: client(),
         url: format!("http://{address}"),
         key,
@@ -219,6 +228,7 @@ impl Stage {
             contacts: status.contacts,
             inside: journeys.iter().map(|journey| journey.inside).sum(),
             mails: *self.mailbox.arrivals().borrow(),
+            texts: self.gateway.count(),
             journeys,
         })
     }
@@ -276,10 +286,11 @@ impl JourneyView {
 /// What came of it, as `fahrplan status` shows it too.
 async fn summary(stage: &Stage, desk: &Desk, folder: &std::path::Path, url: &str) -> Result<(), Failure> {
     let status = status::read(&stage.store, machine_now()).await.map_err(super::world)?;
-    let mails = *stage.mailbox.arrivals().borrow();
+    let (mails, texts) = (*stage.mailbox.arrivals().borrow(), stage.gateway.count());
     print(&format!(
-        "\nThe demo is over. {mails} mails arrived in the mailbox.\n{}{}\n{}",
+        "\nThe demo is over. {mails} mails arrived in the mailbox, {texts} text messages at the gateway.\n{}{}{}\n{}",
         in_words(desk),
+        answered(stage).await?,
         audiences(stage).await?,
         super::status::in_words(&status)
     ))?;
@@ -300,6 +311,12 @@ fn in_words(desk: &Desk) -> String {
         format!("{task}: {} done ({})\n", outcomes.values().sum::<u64>(), told.join(", "))
     };
     desk.told.iter().map(line).collect()
+}
+
+/// What people have answered, a line for each survey.
+async fn answered(stage: &Stage) -> Result<String, Failure> {
+    let all = answers::read(stage).await.map_err(super::world)?;
+    Ok(all.iter().map(|answered| format!("survey {}: {}\n", answered.survey, answered.in_words())).collect())
 }
 
 /// Who is in the audiences of networks, a line for each.
@@ -327,6 +344,12 @@ async fn listen(port: u16) -> Result<TcpListener, Failure> {
     }
 }
 
+/// The secret under which the gateway signs, made of the demo's key.
+fn secret_of(key: &str) -> String {
+    let bytes = blake3::derive_key("fahrplan demo: what people text back", key.as_bytes());
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn client() -> reqwest::Client {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -341,6 +364,18 @@ fn folder() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
+/// The gateway of the demo and no other: whatever secrets are at hand, a demo asks nobody and writes to nobody.
+fn others(stage: &Stage) -> Result<Others, Failure> {
+    let own = [
+        ("FAHRPLAN_SECRET_SMS_GATEWAY", format!("{}/demo/texts", stage.url)),
+        ("FAHRPLAN_SECRET_RECEIPTS", stage.gateway.secret.clone()),
+    ];
+    let own: BTreeMap<String, String> = own.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+    let here: Allowed = "127.0.0.1".parse().map_err(|_| Failure::world("127.0.0.1 is no address"))?;
+    let secrets = Secrets::new(&Config::default(), std::path::Path::new("."), &own);
+    Ok(Others::rehearsing(Guard::new(vec![here]), secrets))
+}
+
 fn daemon_for(stage: &Stage, project: &Project, listener: TcpListener) -> Result<Daemon, Failure> {
     let mut config = project.config.clone();
     config.smtp.url = stage.mailbox.url();
@@ -348,15 +383,8 @@ fn daemon_for(stage: &Stage, project: &Project, listener: TcpListener) -> Result
     config.brakes.file = project.switch();
     config.letters.folder = project.letters();
     config.audiences.folder = project.audiences();
-    // Whatever secrets are at hand: a demo asks nobody and writes to nobody.
-    let mut daemon = super::serve::daemon(
-        &stage.store,
-        &config,
-        Others::rehearsing(),
-        stage.clock.clone(),
-        listener,
-        false,
-    )?;
+    let mut daemon =
+        super::serve::daemon(&stage.store, &config, others(stage)?, stage.clock.clone(), listener, false)?;
     daemon.pages = Some(pages::router(stage.clone()));
     Ok(daemon)
 }

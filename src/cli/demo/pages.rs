@@ -1,19 +1,25 @@
-//! What one sees while the demo plays: where the people are, and the built-in mailbox.
+//! What one sees while the demo plays: where the people are, what they have answered, and the built-in mailbox and gateway.
 //!
-//! Rendered here; a few lines of script only fetch the two moving parts anew. Mails are shown in a sandboxed frame of their own.
+//! Rendered here; a few lines of script only fetch the moving parts anew. Mails are shown in a sandboxed frame of their own.
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use maud::{DOCTYPE, Markup, html};
+use serde_json::Value;
 
 use super::Stage;
+use super::answers::{self, Answered, door};
+use super::texts::{self, Text};
 use crate::channels::mailbox::{Stored, decoded_words};
+use crate::value::Value as Answer;
 
 /// The newest mails that the first page lists.
 const NEWEST: usize = 40;
+/// The newest answers to each survey.
+const ANSWERS: usize = 4;
 
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; \
                            img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -26,6 +32,8 @@ pub(super) fn router(stage: Stage) -> Router {
         .route("/", get(overview))
         .route("/demo/people", get(people_part))
         .route("/demo/mails", get(mails_part))
+        .route("/demo/answers", get(answers_part))
+        .route("/demo/texts", get(texts_page).post(take_text))
         .route("/demo/style.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/demo/app.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
         .route("/mailbox", get(mailbox))
@@ -38,7 +46,8 @@ async fn overview(State(stage): State<Stage>) -> Response {
     let body = html! {
         div.columns {
             section aria-label="Journeys" { div #people data-part="/demo/people" { (people(&stage).await) } }
-            section aria-label="Mailbox" {
+            section aria-label="What comes and goes" {
+                div #answers data-part="/demo/answers" { (answered(&stage).await) }
                 h2 { a href="/mailbox" { "Mailbox" } }
                 div #mails data-part="/demo/mails" { (mails(&stage, NEWEST)) }
             }
@@ -53,6 +62,28 @@ async fn people_part(State(stage): State<Stage>) -> Response {
 
 async fn mails_part(State(stage): State<Stage>) -> Response {
     part(mails(&stage, NEWEST))
+}
+
+async fn answers_part(State(stage): State<Stage>) -> Response {
+    part(answered(&stage).await)
+}
+
+/// The gateway's door.
+async fn take_text(State(stage): State<Stage>, Json(text): Json<Text>) -> Json<Value> {
+    Json(texts::taken(&stage.gateway.take(text)))
+}
+
+async fn texts_page(State(stage): State<Stage>) -> Response {
+    let all = stage.gateway.since(0);
+    let body = html! {
+        p { a href="/" { "← Journeys" } }
+        h2 { "Text messages" }
+        @if all.is_empty() { p.empty { "None has come to the gateway yet." } }
+        ol.answers {
+            @for text in all.iter().rev() { li { (text.text) " " span.to { (text.to) } } }
+        }
+    };
+    page("Text messages", &body, false)
 }
 
 async fn mailbox(State(stage): State<Stage>) -> Response {
@@ -102,6 +133,7 @@ async fn people(stage: &Stage) -> Markup {
             li { strong { (view.contacts) } " contacts" }
             li { strong { (view.inside) } " under way" }
             li { strong { (view.mails) } " mails" }
+            li { a href="/demo/texts" { strong { (view.texts) } " text messages" } }
         }
         @for journey in &view.journeys {
             article {
@@ -112,6 +144,39 @@ async fn people(stage: &Stage) -> Markup {
                 @if !journey.goals.is_empty() { (bars("goals", "reached", &journey.goals)) }
             }
         }
+    }
+}
+
+/// What people have answered, by whichever door, in one place.
+async fn answered(stage: &Stage) -> Markup {
+    let all = answers::read(stage).await.unwrap_or_default();
+    html! {
+        @if !all.is_empty() { h2 { "Answers" } }
+        @for answered in &all { (survey(answered)) }
+    }
+}
+
+fn survey(answered: &Answered) -> Markup {
+    html! {
+        article {
+            h2 { (answered.title) small { (answered.survey) } }
+            p.sums { (answered.in_words()) }
+            ol.answers {
+                @for line in answered.lines.iter().take(ANSWERS) {
+                    @let said: Vec<String> =
+                        line.fields.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
+                    li { (said.join(", ")) " " span.to { (door(line)) } }
+                }
+            }
+        }
+    }
+}
+
+/// An answer as it was given.
+fn shown(value: &Answer) -> String {
+    match value.to_json() {
+        Value::String(text) => format!("“{text}”"),
+        json => json.to_string(),
     }
 }
 
@@ -243,7 +308,7 @@ caption { text-align: left; font-size: .85rem; }
 th { text-align: left; font-weight: 400; width: 50%; overflow-wrap: anywhere; padding: .1rem .5rem .1rem 0; }
 td.number { width: 4rem; text-align: right; font-variant-numeric: tabular-nums; padding-right: .75rem; }
 meter { width: 100%; height: .8rem; }
-.mails { list-style: none; margin: 0; padding: 0; }
+.mails, .answers { list-style: none; margin: 0; padding: 0; } .answers li { padding: .15rem 0; overflow-wrap: anywhere; } .figures a { color: inherit; }
 .mails a { display: grid; grid-template-columns: 1fr auto; gap: 0 .75rem; padding: .5rem 0; border-bottom: 1px solid var(--line); color: inherit; text-decoration: none; }
 .mails a:hover .subject { text-decoration: underline; }
 .subject { grid-column: 1 / -1; font-weight: 600; } .subject, .to { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }

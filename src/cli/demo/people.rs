@@ -1,11 +1,12 @@
-//! The built-in people: they read their mail, confirm, click, buy and sometimes unsubscribe, over the same public doors as
-//! everybody else. What each does with a mail is decided by a hash of the seed, the person and the mail, so that a run can be repeated.
+//! The built-in people: they read their mail and their text messages, confirm, click, answer, buy and sometimes unsubscribe, over the
+//! same public doors as everybody else. What each does with a mail is decided by a hash of the seed, the person and the mail, so that a run can be repeated.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use serde_json::{Value, json};
 
+use super::texts::{self, Text};
 use super::{FRIENDS, Stage};
 use crate::channels::mailbox::Stored;
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
@@ -19,8 +20,9 @@ const UNSUBSCRIBE: u64 = 12;
 const COME: u64 = 650;
 const STAY: u64 = 850;
 const FRIEND: u64 = 550;
-/// Who answers a survey.
+/// Who answers a survey by mail, and by text message.
 const ANSWER: u64 = 480;
+const TEXT: u64 = 700;
 
 /// Something a person will do at a moment of journey time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +37,8 @@ enum Doing {
     Press { url: String, body: &'static str },
     /// Answers the questions of a page.
     Answer { url: String, form: String },
+    /// Texts back.
+    Reply { text: Text, said: String },
     /// Follows a link.
     Follow { url: String },
     /// Orders something in the shop.
@@ -48,16 +52,22 @@ enum Doing {
 pub(super) struct Plans {
     heap: BinaryHeap<Reverse<Deed>>,
     seen: u64,
+    /// How many text messages were read.
+    read: usize,
 }
 
 impl Plans {
-    /// Reads the mails that came in since and plans what their readers do.
+    /// Reads the mails and text messages that came in since and plans what their readers do.
     pub(super) fn read(&mut self, stage: &Stage, now: Timestamp) {
         for stored in stage.mailbox.messages() {
             if stored.number > self.seen {
                 self.seen = stored.number;
                 self.plan(stage.seed, &stage.people, &stored, now);
             }
+        }
+        for text in stage.gateway.since(self.read) {
+            self.read += 1;
+            self.plan_reply(stage.seed, text, now);
         }
     }
 
@@ -74,10 +84,7 @@ impl Plans {
         let reader = stored.to.as_str();
         let message = stored.letter.header("Message-ID").unwrap_or_default();
         let chance = |what: &str| chance(seed, &[reader, message, what]);
-        let after = |what: &str, least: i64, most: i64| {
-            let spread = u64::try_from((most - least).max(1)).unwrap_or(1);
-            now.plus_ms(least + i64::try_from(chance(what) % spread).unwrap_or(0))
-        };
+        let after = |what: &str, least: i64, most: i64| between(now, chance(what), least, most);
         let template =
             stored.letter.header("Feedback-ID").and_then(|id| id.split(':').next()).unwrap_or_default();
         if let Some(person) = people.get(reader) {
@@ -144,6 +151,20 @@ impl Plans {
         }
     }
 
+    /// Whoever is asked for a number by a text message may text one back, with a word or two.
+    fn plan_reply(&mut self, seed: u64, text: Text, now: Timestamp) {
+        let chance = |what: &str| chance(seed, &[&text.to, &text.text, what]);
+        let Some((low, high, words)) = texts::scale(&text.text) else { return };
+        if chance("answer") % 1_000 >= TEXT {
+            return;
+        }
+        let number = low + (mark(chance, "text") - 1) * (high - low) / 4;
+        let word = words[usize::try_from(chance("word")).unwrap_or(0) % words.len()];
+        let said = if word.is_empty() { number.to_string() } else { format!("{number}, {word}") };
+        let at = between(now, chance("answer when"), 5 * MINUTE, 20 * HOUR);
+        self.push(at, Doing::Reply { text, said });
+    }
+
     fn push(&mut self, at: Timestamp, what: Doing) {
         self.heap.push(Reverse(Deed { at, what }));
     }
@@ -161,6 +182,7 @@ impl Deed {
                 let page = stage.client.post(url).header("content-type", "application/x-www-form-urlencoded");
                 page.body(form).send().await.map(drop)
             }
+            Doing::Reply { text, said } => stage.gateway.reply(&stage.client, &text, &said).await,
             Doing::Follow { url } => stage.client.get(url).send().await.map(drop),
             Doing::Order { person, number, cents } => {
                 let order = order(&person, number, cents, self.at);
@@ -193,13 +215,20 @@ fn answers(survey: &str, chance: impl Fn(&str) -> u64) -> String {
         "fan_scan" => &["taste", "service", "fits_me", "would_miss"],
         _ => &["rating"],
     };
-    // Of ten people five are content, three so-so, two are not.
+    let field = |question: &&str| format!("a.{question}={}", mark(&chance, question));
+    questions.iter().map(field).collect::<Vec<_>>().join("&")
+}
+
+/// A mark from 1 to 5, near the mood: of ten people five are content, three so-so, two are not.
+fn mark(chance: impl Fn(&str) -> u64, question: &str) -> u64 {
     let mood = [5, 5, 5, 4, 4, 3, 3, 3, 2, 1][usize::try_from(chance("mood") % 10).unwrap_or(0)];
-    let mark = |question: &&str| {
-        let mark: u64 = (mood + chance(question) % 3).clamp(2, 6) - 1;
-        format!("a.{question}={mark}")
-    };
-    questions.iter().map(mark).collect::<Vec<_>>().join("&")
+    (mood + chance(question) % 3).clamp(2, 6) - 1
+}
+
+/// A moment after that one, by chance at least and at most so many milliseconds later.
+fn between(now: Timestamp, chance: u64, least: i64, most: i64) -> Timestamp {
+    let spread = u64::try_from((most - least).max(1)).unwrap_or(1);
+    now.plus_ms(least + i64::try_from(chance % spread).unwrap_or(0))
 }
 
 fn order(person: &str, number: u64, cents: u64, at: Timestamp) -> Value {

@@ -135,9 +135,8 @@ impl Desk {
             (Way::Channel(_), Kind::Request) if self.outlet.others.rehearse => {
                 Some(request::rehearsed(&self.catalog, claimed))
             }
-            (Way::Channel(_), Kind::Message) if self.outlet.others.rehearse && is_gateway => {
-                Some(Outcome::Accepted { reply: None })
-            }
+            // Where days are played in seconds a text message is hours late as soon as it leaves.
+            (Way::Channel(_), Kind::Message) if self.outlet.others.rehearse && is_gateway => None,
             (Way::Rehearse, Kind::Request) => Some(request::rehearsed(&self.catalog, claimed)),
             (Way::Rehearse, Kind::Message) => Some(Outcome::Accepted { reply: None }),
             (Way::Channel(_), Kind::Request) => None,

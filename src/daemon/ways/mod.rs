@@ -21,7 +21,7 @@ const ASIDE: usize = 64;
 pub struct Others {
     pub guard: Guard,
     pub secrets: Secrets,
-    /// Nobody is asked and nothing leaves but mail: for the demo, whose mailbox is its own.
+    /// No endpoint is asked and no network told: for the demo, whose mailbox and gateway are its own.
     pub(super) rehearse: bool,
     /// Where letters go.
     pub letters: Letters,
@@ -52,9 +52,10 @@ impl Others {
         }
     }
 
-    /// Stand-ins: requests are answered with samples, and messages count as accepted.
-    pub fn rehearsing() -> Others {
-        Others { rehearse: true, ..Others::default() }
+    /// Stand-ins: requests are answered with samples, and networks are told nothing. Messages leave for gateways as ever, so whoever
+    /// rehearses names its own.
+    pub fn rehearsing(guard: Guard, secrets: Secrets) -> Others {
+        Others { rehearse: true, ..Others::new(guard, secrets) }
     }
 
     /// The same, and letters go there.
