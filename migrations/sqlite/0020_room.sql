@@ -1,0 +1,1 @@
+-- What PostgreSQL has to be told about room on its pages: SQLite writes rows where they are.
