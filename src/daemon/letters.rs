@@ -144,7 +144,9 @@ impl Press<'_> {
         let (hour, next) = hours(now, &zone, self.outlet.others.letters.at);
         let rehearses = matches!(self.outlet.way, Way::Rehearse);
         // A rehearsal waits for no hour.
-        let waits = rehearses && letters::waiting(&mut self.store.read().await?).await? > 0;
+        let waits = rehearses
+            && catalog.channels.keys().any(|channel| catalog.is_letter(channel))
+            && letters::waiting(&mut self.store.read().await?).await? > 0;
         if waits || (!rehearses && self.is_time(handled, hour).await?) {
             self.cut().await?;
             if !rehearses {

@@ -1,7 +1,7 @@
 //! What is left to do at this moment, cheaply: for `/metrics`, readiness and rehearsals.
 
 use super::sql::args;
-use super::{Conn, Result, Rows, deliveries, inbox, timers};
+use super::{Conn, Result, deliveries, inbox, timers};
 use crate::time::Timestamp;
 
 /// How much waits where.
@@ -52,9 +52,6 @@ pub async fn is_idle(conn: &mut Conn, now: Timestamp) -> Result<bool> {
         OR EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bucket = n.bucket AND again_at IS NOT NULL) \
         OR EXISTS (SELECT 1 FROM tasks WHERE tasks.bucket = n.bucket AND state = 'open' AND due_at <= $3) \
         OR EXISTS (SELECT 1 FROM jobs WHERE jobs.bucket = n.bucket AND ended_at IS NULL) LIMIT 1";
-    let mut rows = Rows::default();
-    for bucket in 0..conn.core.settings().buckets {
-        rows.push([bucket.into()]);
-    }
+    let rows = conn.all_buckets();
     Ok(conn.fetch_rows(BUSY, rows, &args![now, now, now]).await?.is_empty())
 }

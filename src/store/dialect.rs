@@ -179,6 +179,13 @@ impl Texts {
         Pieces { texts: self, sql, columns, each, fixed, left, cells: rows.cells.into_iter() }
     }
 
+    /// The stream that takes the place of a batch statement which only inserts, where the database knows such a thing.
+    pub(super) fn stream(&self, sql: &'static str) -> Option<String> {
+        let (before, _, after) = hole(sql).filter(|_| self.dialect == Dialect::Postgres)?;
+        let into = before.strip_prefix("INSERT INTO ").filter(|_| after.is_empty())?;
+        Some(format!("COPY {into}FROM STDIN (FORMAT binary)"))
+    }
+
     /// All that were made so far, with our own sign for placeholders.
     pub(super) fn all(&self) -> Vec<Arc<str>> {
         let made = self.made.read().expect("nothing panics while holding it");
@@ -279,7 +286,7 @@ impl Iterator for Pieces<'_> {
         match self.texts.dialect {
             Dialect::Postgres => {
                 self.left = 0;
-                let args = postgres::columns(self.cells.by_ref(), self.columns.as_bytes(), self.fixed);
+                let args = postgres::columns(self.cells.as_slice(), self.columns.as_bytes(), self.fixed);
                 Some((self.texts.text(self.sql, 1), Piece::Postgres(args)))
             }
             Dialect::Sqlite => {
@@ -368,6 +375,11 @@ mod tests {
             "WITH n(a, b) AS (SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS TEXT[]))) \
              SELECT 1 FROM n WHERE a = $3 AND b = $4 FOR UPDATE SKIP LOCKED"
         );
+        let stream = |dialect, sql| Texts::new(dialect).stream(sql);
+        const INSERT: &str = "INSERT INTO t (a, b) {IT}";
+        let copy = Some("COPY t (a, b) FROM STDIN (FORMAT binary)".to_owned());
+        assert_eq!([stream(Dialect::Postgres, INSERT), stream(Dialect::Sqlite, INSERT)], [copy, None]);
+        assert_eq!(stream(Dialect::Postgres, "INSERT INTO t (a, b) {IT} ON CONFLICT DO NOTHING"), None);
     }
 
     #[test]

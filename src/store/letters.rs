@@ -282,10 +282,7 @@ pub async fn finish(store: &Store, batch: i64, now: Timestamp) -> Result<bool> {
         LIMIT 1";
     const FINISH: &str = "UPDATE letter_batches SET recorded_at = $1 WHERE id = $2 AND recorded_at IS NULL";
     let mut tx = store.write().await?;
-    let mut rows = Rows::default();
-    for bucket in 0..tx.core.settings().buckets {
-        rows.push([bucket.into()]);
-    }
+    let rows = tx.all_buckets();
     if !tx.fetch_rows(LEFT, rows, &args![batch]).await?.is_empty() {
         return Ok(false);
     }
@@ -296,11 +293,12 @@ pub async fn finish(store: &Store, batch: i64, now: Timestamp) -> Result<bool> {
 
 /// How many letters wait for their batch.
 pub async fn waiting(conn: &mut Conn) -> Result<i64> {
-    const WAITING: &str = "SELECT COUNT(*) FROM deliveries \
-        WHERE bucket = $1 AND batch IS NOT NULL AND settled_at IS NULL AND state = 'waiting'";
+    const WAITING: &str = "WITH n(bucket) AS ({I}) SELECT (SELECT COUNT(*) FROM deliveries WHERE deliveries.bucket = n.bucket \
+        AND batch IS NOT NULL AND settled_at IS NULL AND state = 'waiting') FROM n";
+    let buckets = conn.all_buckets();
     let mut waiting = 0;
-    for bucket in 0..conn.core.settings().buckets {
-        waiting += conn.fetch_number(WAITING, args![bucket]).await?;
+    for row in conn.fetch_rows(WAITING, buckets, &[]).await? {
+        waiting += row.i64(0)?;
     }
     Ok(waiting)
 }

@@ -80,6 +80,7 @@ pub mod settings;
 pub mod skew;
 mod sql;
 pub mod status;
+mod stream;
 pub mod suppressions;
 pub mod surveys;
 pub mod tasks;

@@ -154,12 +154,9 @@ pub(super) async fn record_first_consents(
 
 /// Adds lines to the ledger, and the states that they lead to.
 pub(super) async fn add_first(tx: &mut Conn, ledger: Rows, latest: Rows) -> Result<()> {
-    const COPY: &str =
-        "COPY consents (bucket, id, contact, purpose, channel, permit, at, source, evidence) FROM STDIN";
-    const COPY_LATEST: &str =
-        "COPY consent_states (bucket, contact, purpose, channel, permit, at) FROM STDIN";
-    tx.copy(COPY, RECORD, ledger).await?;
-    tx.copy(COPY_LATEST, LATEST, latest).await
+    const FIRST: &str = "INSERT INTO consent_states (bucket, contact, purpose, channel, permit, at) {IIIIII}";
+    tx.exec_rows(RECORD, ledger, &[]).await?;
+    tx.exec_rows(FIRST, latest, &[]).await.map(drop)
 }
 
 /// The same where each line of the ledger, whose ids are in this range, leads to a state of its own.

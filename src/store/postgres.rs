@@ -1,4 +1,4 @@
-//! What the driver of PostgreSQL is told: statements and their values, and new rows as a stream. How it is opened stands in `dialect`.
+//! What the driver of PostgreSQL is told: statements and their values. How it is opened stands in `dialect`.
 
 use std::sync::Arc;
 
@@ -6,11 +6,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, PgConnection, Postgres, Transaction};
 
-use super::Result;
 use super::sql::{Arg, Row, Rows};
-
-/// Bytes of a stream that are sent together.
-const PIECE: usize = 256 * 1_024;
+use super::{Result, stream};
 
 /// A connection that somebody has for a while. Dropping it rolls back.
 pub(super) enum Session {
@@ -45,24 +42,9 @@ impl Session {
         Ok(())
     }
 
-    /// Adds rows of so many cells as a stream, as that COPY says.
-    pub(super) async fn copy(&mut self, copy: &'static str, rows: &Rows, width: usize) -> Result<()> {
-        let mut into = self.conn().copy_in_raw(copy).await?;
-        let mut text = String::with_capacity(PIECE + PIECE / 4);
-        for row in rows.cells.chunks(width) {
-            for (place, cell) in row.iter().enumerate() {
-                text.push_str(if place == 0 { "" } else { "\t" });
-                write_cell(&mut text, cell);
-            }
-            text.push('\n');
-            if text.len() >= PIECE {
-                into.send(text.as_bytes()).await?;
-                text.clear();
-            }
-        }
-        into.send(text.as_bytes()).await?;
-        into.finish().await?;
-        Ok(())
+    /// Adds the rows of a batch statement as a stream, as that COPY says; how many there are.
+    pub(super) async fn copy(&mut self, copy: &str, sql: &str, rows: &Rows) -> Result<u64> {
+        stream::copy(self.conn(), copy, sql, rows).await
     }
 
     /// Ends the transaction, durably; nothing to do after mere reading.
@@ -70,33 +52,6 @@ impl Session {
         match self {
             Session::Reading(_) => Ok(()),
             Session::Writing(tx) => Ok(tx.commit().await?),
-        }
-    }
-}
-
-/// One cell in the text form of COPY.
-fn write_cell(text: &mut String, cell: &Arg) {
-    use std::fmt::Write as _;
-    match cell {
-        Arg::I64(n) => _ = write!(text, "{n}"),
-        Arg::Text(value) => escape(text, value),
-        Arg::Word(value) => escape(text, value),
-        Arg::Blob(bytes) => {
-            text.push_str("\\\\x");
-            bytes.iter().for_each(|byte| _ = write!(text, "{byte:02x}"));
-        }
-        Arg::NoI64 | Arg::NoText | Arg::NoBlob => text.push_str("\\N"),
-    }
-}
-
-fn escape(text: &mut String, value: &str) {
-    for c in value.chars() {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '\t' => text.push_str("\\t"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            c => text.push(c),
         }
     }
 }
@@ -127,17 +82,14 @@ pub(super) fn arguments(values: Vec<Arg>) -> PgArguments {
 }
 
 /// The rows of a batch as one array a column, then the fixed values.
-pub(super) fn columns(cells: impl Iterator<Item = Arg>, columns: &[u8], fixed: &[Arg]) -> PgArguments {
-    let mut lists: Vec<Vec<Arg>> = columns.iter().map(|_| Vec::new()).collect();
-    for (i, cell) in cells.enumerate() {
-        lists[i % columns.len()].push(cell);
-    }
+pub(super) fn columns(cells: &[Arg], columns: &[u8], fixed: &[Arg]) -> PgArguments {
     let mut args = PgArguments::default();
-    for (kind, list) in columns.iter().zip(lists) {
+    for (place, kind) in columns.iter().enumerate() {
+        let column = cells.iter().skip(place).step_by(columns.len());
         match kind {
-            b'I' => args.add(list.into_iter().map(integer).collect::<Vec<_>>()),
-            b'B' => args.add(list.into_iter().map(bytes).collect::<Vec<_>>()),
-            _ => args.add(list.into_iter().map(text).collect::<Vec<_>>()),
+            b'I' => args.add(column.map(Arg::integer).collect::<Vec<_>>()),
+            b'B' => args.add(column.map(Arg::bytes).collect::<Vec<_>>()),
+            _ => args.add(column.map(Arg::text).collect::<Vec<_>>()),
         }
         .expect("lists of integers, texts and bytes below the size limits of requests can be encoded");
     }
@@ -147,18 +99,20 @@ pub(super) fn columns(cells: impl Iterator<Item = Arg>, columns: &[u8], fixed: &
     args
 }
 
-fn integer(arg: Arg) -> Option<i64> {
-    if let Arg::I64(n) = arg { Some(n) } else { None }
-}
+impl Arg {
+    fn integer(&self) -> Option<i64> {
+        if let Arg::I64(n) = self { Some(*n) } else { None }
+    }
 
-fn bytes(arg: Arg) -> Option<Vec<u8>> {
-    if let Arg::Blob(bytes) = arg { Some(bytes) } else { None }
-}
+    fn bytes(&self) -> Option<&[u8]> {
+        if let Arg::Blob(bytes) = self { Some(bytes) } else { None }
+    }
 
-fn text(arg: Arg) -> Option<String> {
-    match arg {
-        Arg::Text(text) => Some(text),
-        Arg::Word(text) => Some(text.to_string()),
-        _ => None,
+    fn text(&self) -> Option<&str> {
+        match self {
+            Arg::Text(text) => Some(text),
+            Arg::Word(text) => Some(text),
+            _ => None,
+        }
     }
 }

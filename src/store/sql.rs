@@ -15,13 +15,10 @@ use sqlx::postgres::PgArguments;
 pub(crate) use self::values::args;
 pub use self::values::{Arg, Row, Rows};
 use super::boundary::Point;
-use super::dialect::{Dialect, hole};
+use super::dialect::Dialect;
 use super::hold::Reach;
 use super::lite::{self, Bound, Committed};
-use super::{Core, Error, Result, postgres};
-
-/// Rows for which a stream is not worth its round trips.
-pub(super) const FEW: usize = 500;
+use super::{Core, Error, Result, postgres, stream};
 
 /// A connection that was taken for a while: to read, or inside a transaction. Dropping it without [`Conn::commit`] rolls back.
 pub struct Conn {
@@ -189,11 +186,18 @@ impl Conn {
         self.fetch_first(sql, args).await?.map_or(Ok(0), |row| row.i64(0))
     }
 
-    /// Runs a batch statement over all rows, in pieces where the database wants that; the number of rows changed.
+    /// Runs a batch statement over all rows, in pieces where the database wants that; the number of rows changed. PostgreSQL takes as a
+    /// stream what an import only adds, which costs it a fraction.
     pub async fn exec_rows(&mut self, sql: &'static str, rows: Rows, fixed: &[Arg]) -> Result<u64> {
         let mut changed = 0;
         let core = self.core.clone();
         core.texts.look_at(sql, &rows);
+        if let Held::Postgres(session) = &mut self.held
+            && stream::is_worth_it(&rows)
+            && let Some(copy) = core.texts.stream(sql)
+        {
+            return session.copy(&copy, sql, &rows).await;
+        }
         let mut pieces = core.texts.pieces(sql, rows, fixed);
         if let Some(noted) = &mut self.noted {
             noted.extend(pieces);
@@ -206,18 +210,6 @@ impl Conn {
             changed += done?;
         }
         Ok(changed)
-    }
-
-    /// Adds rows that are new to their table, in the form of a batch statement. PostgreSQL takes them as a stream, which costs it a
-    /// fraction; a row that is there already fails there as it does in the statement.
-    pub(super) async fn copy(&mut self, copy: &'static str, insert: &'static str, rows: Rows) -> Result<()> {
-        let width = hole(insert).expect("a batch statement has a hole for its rows").1.len();
-        match &mut self.held {
-            Held::Postgres(session) if rows.cells.len() >= width * FEW => {
-                session.copy(copy, &rows, width).await
-            }
-            _ => self.exec_rows(insert, rows, &[]).await.map(|_| ()),
-        }
     }
 
     /// Runs a batch statement that returns rows. Their order is that of the pieces, not of the batch.
@@ -263,11 +255,25 @@ impl Conn {
 
     /// Keeps others from changing the schema until this transaction ends; on SQLite no second one can write anyway.
     pub(super) async fn lock_schema(&mut self) -> Result<()> {
+        // Any number will do, as long as all of us use the same.
+        self.alone(7_021).await?;
         if self.dialect() == Dialect::Postgres {
-            // Any number will do, as long as all of us use the same.
-            self.fetch("SELECT pg_advisory_xact_lock(7021)::TEXT", Vec::new()).await?;
             // A change of a large table takes as long as it takes.
             self.exec("SET LOCAL statement_timeout = 0", Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// A row for each bucket, for a statement that asks all of them at once.
+    pub(super) fn all_buckets(&self) -> Rows {
+        Rows { cells: (0..self.core.settings().buckets).map(Arg::I64).collect() }
+    }
+
+    /// Waits until no other transaction does the work of that number, and keeps everybody from it until the end of this one. On SQLite no
+    /// second one writes anyway.
+    pub(super) async fn alone(&mut self, work: i64) -> Result<()> {
+        if self.dialect() == Dialect::Postgres {
+            self.fetch("SELECT pg_advisory_xact_lock($1)::TEXT", args![work]).await?;
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ mod outbox;
 mod plans;
 mod queueing;
 mod schema;
+mod streaming;
 mod upkeep;
 
 use std::sync::Arc;

@@ -191,10 +191,7 @@ async fn heads(conn: &mut Conn, closed: &Closed) -> Result<(Vec<Head>, i64)> {
         let (heads, generation) = closed.heads(conn).await?;
         return Ok((in_order(heads), generation));
     }
-    let mut rows = Rows::default();
-    for bucket in 0..conn.core.settings().buckets {
-        rows.push([bucket.into()]);
-    }
+    let rows = conn.all_buckets();
     let mut generation = 0;
     let read = |row: Row| {
         generation = row.opt_i64(4)?.unwrap_or(0);

@@ -90,16 +90,18 @@ impl Kind {
 
 const INSERT: &str = "INSERT INTO deliveries (id, bucket, contact, enrollment, journey, step, round, arm, kind, \
     channel, template, purpose, transactional, wants_outcome, given, address, before_at, due_at, batch, \
-    state, owner, epoch, attempts, doubtful) \
-    WITH n(id, contact, enrollment, journey, step, round, arm, channel, template, purpose, transactional, \
-    wants_outcome, given, address, before_at, due_at, batch) AS ({IIIIIIIIIIIITTIII}) \
-    SELECT n.id, $1, n.contact, n.enrollment, n.journey, n.step, n.round, n.arm, $2, \
-    n.channel, n.template, n.purpose, n.transactional, n.wants_outcome, n.given, n.address, n.before_at, n.due_at, n.batch, \
-    CASE WHEN n.batch IS NULL THEN 'queued' ELSE 'waiting' END, 0, 0, 0, 0 FROM n";
+    state, owner, epoch, attempts, doubtful) {IIIIIIIIIIIIIITTIIITIIII}";
+/// Columns of a new row.
+const WIDTH: usize = 24;
+
+/// The end of a new row: its state, and that it has no owner, epoch, tries or doubts.
+fn untried(state: &str) -> [Arg; 5] {
+    [state.into(), 0_i64.into(), 0_i64.into(), 0_i64.into(), 0_i64.into()]
+}
 
 /// Queues messages, inside the transaction that decided to send them. The caller wakes the delivering loop after its commit.
 pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Delivery)]) -> Result<()> {
-    let mut rows = Rows::with_capacity(deliveries.len() * 17);
+    let mut rows = Rows::with_capacity(deliveries.len() * WIDTH);
     let mut counts = Counts::default();
     let known = journeys::known(tx);
     for (contact, delivery) in deliveries {
@@ -110,12 +112,14 @@ pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Deliv
         counts.add(bucket, journey, channel, template, MADE);
         rows.push([
             delivery.id.into(),
+            bucket.into(),
             (*contact).into(),
             delivery.enrollment.into(),
             journey.into(),
             names::intern(tx, &delivery.step).await?.into(),
             delivery.round.into(),
             i64::from(delivery.arm).into(),
+            Kind::Message.number().into(),
             channel.into(),
             template.into(),
             names::intern(tx, &delivery.purpose).await?.into(),
@@ -127,8 +131,9 @@ pub async fn insert(tx: &mut Conn, bucket: i64, deliveries: &[(ContactId, &Deliv
             delivery.due_at.into(),
             if is_letter { Arg::I64(NO_BATCH) } else { Arg::NoI64 },
         ]);
+        rows.push(untried(if is_letter { "waiting" } else { "queued" }));
     }
-    tx.exec_rows(INSERT, rows, &args![bucket, Kind::Message.number()]).await?;
+    tx.exec_rows(INSERT, rows, &[]).await?;
     counts.write(tx).await
 }
 
@@ -142,7 +147,7 @@ pub async fn insert_requests(
         return Ok(());
     }
     let channel = names::intern(tx, &REQUEST.into()).await?;
-    let mut rows = Rows::with_capacity(requests.len() * 17);
+    let mut rows = Rows::with_capacity(requests.len() * WIDTH);
     let mut counts = Counts::default();
     for (contact, request) in requests {
         let journey = names::intern(tx, &request.journey).await?;
@@ -150,12 +155,14 @@ pub async fn insert_requests(
         counts.add(bucket, journey, channel, endpoint, MADE);
         rows.push([
             request.id.into(),
+            bucket.into(),
             (*contact).into(),
             request.enrollment.into(),
             journey.into(),
             names::intern(tx, &request.step).await?.into(),
             request.round.into(),
             0_i64.into(),
+            Kind::Request.number().into(),
             channel.into(),
             endpoint.into(),
             channel.into(),
@@ -167,8 +174,9 @@ pub async fn insert_requests(
             request.due_at.into(),
             Arg::NoI64,
         ]);
+        rows.push(untried("queued"));
     }
-    tx.exec_rows(INSERT, rows, &args![bucket, Kind::Request.number()]).await?;
+    tx.exec_rows(INSERT, rows, &[]).await?;
     counts.write(tx).await
 }
 

@@ -2,14 +2,12 @@
 
 use super::Kind;
 use crate::id::ContactId;
-use crate::store::sql::FEW;
-use crate::store::{Arg, Conn, Core, Dialect, Error, Result, Rows};
+use crate::store::{Arg, Conn, Core, Dialect, Error, Result, Rows, stream};
 
 /// Adds contacts: bucket, id, moment, attributes.
 pub(in crate::store) async fn create(tx: &mut Conn, contacts: Rows) -> Result<()> {
     const CREATE: &str = "INSERT INTO contacts (bucket, id, created_at, attributes) {IIIT}";
-    const COPY: &str = "COPY contacts (bucket, id, created_at, attributes) FROM STDIN";
-    tx.copy(COPY, CREATE, contacts).await
+    tx.exec_rows(CREATE, contacts, &[]).await.map(drop)
 }
 
 /// Identities and the contacts that get them: those that one contact alone may have, and the others.
@@ -22,7 +20,7 @@ pub(in crate::store) struct Links {
 
 const SHARED: &str =
     "INSERT INTO identities (kind, value, holder, bucket, contact) {ITIII} ON CONFLICT DO NOTHING";
-const COPY: &str = "COPY identities (kind, value, holder, bucket, contact) FROM STDIN";
+const NEW: &str = "INSERT INTO identities (kind, value, holder, bucket, contact) {ITIII}";
 
 impl Links {
     pub(in crate::store) fn of(
@@ -61,17 +59,17 @@ impl Links {
 
     /// The same for contacts that are created in this transaction.
     pub(in crate::store) async fn add_new(self, tx: &mut Conn) -> Result<bool> {
-        if tx.dialect() == Dialect::Sqlite || self.unique.is_empty() || self.wanted < FEW as u64 {
+        if tx.dialect() == Dialect::Sqlite || !stream::is_worth_it(&self.unique) {
             // None of these is there already, and none may come twice.
             if tx.exec_rows(SHARED, self.unique, &[]).await? != self.wanted {
                 return Ok(false);
             }
             return tx.exec_rows(SHARED, self.shared, &[]).await.map(|_| true);
         }
-        tx.copy(COPY, SHARED, self.shared).await?;
-        match tx.copy(COPY, SHARED, self.unique).await {
+        tx.exec_rows(NEW, self.shared, &[]).await?;
+        match tx.exec_rows(NEW, self.unique, &[]).await {
             Err(Error::Database(sqlx::Error::Database(error))) if error.is_unique_violation() => Ok(false),
-            copied => copied.map(|()| true),
+            added => added.map(|_| true),
         }
     }
 }

@@ -70,7 +70,7 @@ impl Rows {
         Rows { cells: Vec::with_capacity(cells) }
     }
 
-    /// Adds one row.
+    /// Adds one row, or a part of one whose rest comes next.
     pub fn push<const N: usize>(&mut self, row: [Arg; N]) {
         self.cells.extend(row);
     }

@@ -123,15 +123,12 @@ pub enum Refused {
 /// Queues tasks, inside the transaction that decided it.
 pub async fn insert(tx: &mut Conn, bucket: i64, tasks: &[(ContactId, &NewTask)]) -> Result<()> {
     const INSERT: &str = "INSERT INTO tasks (id, bucket, contact, enrollment, journey, step, round, verb, task, team, \
-        given, due_at, expires_at, state) \
-        WITH n(id, contact, enrollment, journey, step, round, verb, task, team, given, due_at, expires_at) \
-        AS ({IIIIIIIIITII}) \
-        SELECT n.id, $1, n.contact, n.enrollment, n.journey, n.step, n.round, n.verb, n.task, n.team, \
-        n.given, n.due_at, n.expires_at, 'open' FROM n";
-    let mut rows = Rows::with_capacity(tasks.len() * 12);
+        given, due_at, expires_at, state) {IIIIIIIIIITIIT}";
+    let mut rows = Rows::with_capacity(tasks.len() * 14);
     for (contact, task) in tasks {
         rows.push([
             task.id.into(),
+            bucket.into(),
             (*contact).into(),
             task.enrollment.into(),
             names::intern(tx, &task.journey).await?.into(),
@@ -143,9 +140,10 @@ pub async fn insert(tx: &mut Conn, bucket: i64, tasks: &[(ContactId, &NewTask)])
             fields::to_text(&task.with).into(),
             task.due_at.into(),
             task.expires_at.into(),
+            "open".into(),
         ]);
     }
-    tx.exec_rows(INSERT, rows, &args![bucket]).await?;
+    tx.exec_rows(INSERT, rows, &[]).await?;
     Ok(())
 }
 
@@ -228,10 +226,7 @@ pub async fn find(conn: &mut Conn, id: TaskId) -> Result<Option<Task>> {
     const FIND: &str = select!(
         "(WITH n(bucket) AS ({I}) SELECT bucket FROM n) AS n CROSS JOIN tasks WHERE tasks.bucket = n.bucket AND id = $1"
     );
-    let mut rows = Rows::default();
-    for bucket in 0..conn.core.settings().buckets {
-        rows.push([bucket.into()]);
-    }
+    let rows = conn.all_buckets();
     let rows = conn.fetch_rows(FIND, rows, &args![id]).await?;
     Ok(read(conn, rows).await?.pop())
 }

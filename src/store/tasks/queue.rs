@@ -32,24 +32,32 @@ pub async fn queue(
         },
     };
     let few = share(limit, conn.core.settings().buckets);
-    let mut found: Vec<(Vec<Task>, bool)> = Vec::new();
-    for bucket in 0..conn.core.settings().buckets {
+    let mut found: Vec<(i64, Vec<Task>, bool)> = Vec::new();
+    for bucket in with_open(conn, now.journey).await? {
         let tasks = of_bucket(conn, bucket, number, who, now, few).await?;
         let may_have_more = few < limit && tasks.len() >= few as usize;
-        found.push((tasks, may_have_more));
+        found.push((bucket, tasks, may_have_more));
     }
     // What a bucket has beyond its share comes after its last one: it is wanted only where that one is.
-    let last = last_wanted(found.iter().flat_map(|(tasks, _)| tasks), limit);
-    for (bucket, (tasks, may_have_more)) in (0..).zip(&mut found) {
+    let last = last_wanted(found.iter().flat_map(|(_, tasks, _)| tasks), limit);
+    for (bucket, tasks, may_have_more) in &mut found {
         let is_wanted = |task: &Task| last.is_none_or(|last| place(task) <= last);
         if *may_have_more && tasks.last().is_some_and(is_wanted) {
-            *tasks = of_bucket(conn, bucket, number, who, now, limit).await?;
+            *tasks = of_bucket(conn, *bucket, number, who, now, limit).await?;
         }
     }
-    let mut tasks: Vec<Task> = found.into_iter().flat_map(|(tasks, _)| tasks).collect();
+    let mut tasks: Vec<Task> = found.into_iter().flat_map(|(_, tasks, _)| tasks).collect();
     tasks.sort_by_key(place);
     tasks.truncate(limit as usize);
     Ok(tasks)
+}
+
+/// The buckets that have open tasks, in order.
+async fn with_open(conn: &mut Conn, now: Timestamp) -> Result<BTreeSet<i64>> {
+    const OPEN: &str = "WITH n(bucket) AS ({I}) SELECT n.bucket FROM n WHERE EXISTS (SELECT 1 FROM tasks \
+        WHERE tasks.bucket = n.bucket AND state = 'open' AND expires_at > $1)";
+    let buckets = conn.all_buckets();
+    conn.fetch_rows(OPEN, buckets, &args![now]).await?.iter().map(|row| row.i64(0)).collect()
 }
 
 /// Where a task stands in the queue.

@@ -4,7 +4,7 @@ use super::{Claim, Claimed, Closed, Leased, claimed, facts, read_leased};
 use crate::engine::program::{Catalog, Word};
 use crate::id::{ContactId, DeliveryId};
 use crate::store::sql::args;
-use crate::store::{Conn, Result, Rows, names};
+use crate::store::{Conn, Result, names};
 use crate::time::Timestamp;
 
 /// Leases letters of a bucket that wait and are due, with the facts of the send point.
@@ -36,10 +36,7 @@ pub(in crate::store) async fn letters_of_batch(
     // One statement sees one moment: a letter that moves with its contact is somewhere in it, once.
     const OF: &str = "WITH n(bucket) AS ({I}) SELECT deliveries.id, deliveries.bucket \
         FROM n CROSS JOIN deliveries WHERE deliveries.bucket = n.bucket AND deliveries.batch = $1 AND deliveries.batch > 0";
-    let mut rows = Rows::default();
-    for bucket in 0..conn.core.settings().buckets {
-        rows.push([bucket.into()]);
-    }
+    let rows = conn.all_buckets();
     let mut letters = Vec::new();
     for row in conn.fetch_rows(OF, rows, &args![batch]).await? {
         letters.push((DeliveryId(row.i64(0)?), row.i64(1)?));
