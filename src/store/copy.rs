@@ -8,7 +8,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -121,16 +121,26 @@ impl Part {
         let mut name = target.as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(&path);
-        let file = opened.map_err(NoCopy::File)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(NoCopy::Busy),
-            Err(TryLockError::Error(error)) => return Err(NoCopy::File(error)),
+        let mut file = Part::open(&path)?;
+        // One that was killed has left the second name of a copy that it had finished. The copy is somebody's.
+        if file.metadata().map_err(NoCopy::File)?.nlink() > 1 {
+            fs::remove_file(&path).map_err(NoCopy::File)?;
+            file = Part::open(&path)?;
         }
-        // What a killed one has left.
+        // What a killed one has left of a copy that it had not finished.
         file.set_len(0).map_err(NoCopy::File)?;
         Ok(Part { path, file })
+    }
+
+    /// Opens it for one writer.
+    fn open(path: &Path) -> Result<File, NoCopy> {
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(path);
+        let file = opened.map_err(NoCopy::File)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(NoCopy::Busy),
+            Err(TryLockError::Error(error)) => Err(NoCopy::File(error)),
+        }
     }
 
     /// Gives the copy its name, durably; its size.
