@@ -59,16 +59,21 @@ impl<'a> Reader<'a> {
     ) -> Option<T> {
         let mut read = None;
         for (variable, key, text) in overrides {
-            let before = table.clone();
-            let result = candidates(text).into_iter().map(|value| {
-                table.insert(key.clone(), value);
-                T::deserialize(toml::Value::Table(table.clone()))
+            let mut error = None;
+            let fits = candidates(text).into_iter().find_map(|value| {
+                let mut with = table.clone();
+                with.insert(key.clone(), value);
+                match T::deserialize(toml::Value::Table(with.clone())) {
+                    Ok(section) => Some((with, section)),
+                    Err(why) => {
+                        error.get_or_insert(why);
+                        None
+                    }
+                }
             });
-            let (good, bad): (Vec<_>, Vec<_>) = result.partition(Result::is_ok);
-            match (good.into_iter().flatten().next(), bad.into_iter().find_map(Result::err)) {
-                (Some(value), _) => read = Some(value),
-                (None, error) => {
-                    table = before;
+            match fits {
+                Some((with, section)) => (table, read) = (with, Some(section)),
+                None => {
                     let why = error.map_or(String::new(), |error| error.message().to_owned());
                     let near = nearest(variable.strip_prefix(PREFIX).unwrap_or(variable));
                     self.problems.push(Problem::of_variable(variable, &why, near));

@@ -120,6 +120,11 @@ fn the_environment_is_stronger_than_the_file() {
     let variables = environment(&[
         ("FAHRPLAN_DATABASE_URL", "sqlite:other.db"),
         ("FAHRPLAN_SMTP_CONNECTIONS", "9"),
+        // After a number.
+        ("FAHRPLAN_SMTP_URL", "smtp://127.0.0.1:2525"),
+        ("FAHRPLAN_HTTP_PER_ADDRESS", "7"),
+        ("FAHRPLAN_HTTP_PER_KEY", "8"),
+        ("FAHRPLAN_HTTP_PUBLIC_URL", "https://mail.example.org"),
         ("FAHRPLAN_BRAND_NAME", "7"),
         ("FAHRPLAN_HTTP_LISTEN", "127.0.0.1:1"),
         ("FAHRPLAN_LOG", "json"),
@@ -129,6 +134,8 @@ fn the_environment_is_stronger_than_the_file() {
     assert_eq!(problems, []);
     assert_eq!((config.database.url.as_str(), config.smtp.connections), ("sqlite:other.db", 9));
     assert_eq!((config.brand["name"].as_str(), config.http.listen.port()), ("7", 1));
+    assert_eq!((config.smtp.url.as_str(), config.http.per_key), ("smtp://127.0.0.1:2525", 8));
+    assert_eq!(config.http.public_url.as_deref(), Some("https://mail.example.org"));
 }
 
 #[test]
