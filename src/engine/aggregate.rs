@@ -61,13 +61,14 @@ pub(super) fn since(scope: &Scope, reach: &Reach) -> Timestamp {
 }
 
 /// Whether an event lies in the reach: for windows exactly when it has not yet left, so that what a re-check computes and what
-/// an evaluation sees can never disagree.
+/// an evaluation sees can never disagree. One that was accepted has happened, though the clock that stamped it may be a little ahead of
+/// ours.
 pub(super) fn reaches(scope: &Scope, reach: &Reach, since: Timestamp, event: &Event) -> bool {
     let at = event.occurred_at;
     match reach {
         Reach::Ever => true,
         Reach::Since(_) => at >= since,
-        Reach::Within(window) => at <= scope.facts.now && scope.later(at, *window) > scope.facts.now,
+        Reach::Within(window) => scope.later(at, *window) > scope.facts.now,
     }
 }
 

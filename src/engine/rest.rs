@@ -143,7 +143,7 @@ impl Walk<'_, '_, '_> {
                 let loaded = facts.history(name, since)?;
                 let own = self.turn.effects.events.iter().filter(|event| event.name == *name);
                 for event in loaded.events.iter().chain(own) {
-                    let inside = event.occurred_at > since && event.occurred_at <= facts.now;
+                    let inside = event.occurred_at > since;
                     let earlier = first.as_ref().is_none_or(|(best, _)| event.id < best.id);
                     if inside && earlier && self.matches(on, &Heard::event(event), None)? {
                         first = Some((event.clone(), arm));
