@@ -204,6 +204,58 @@ async fn what_the_mended_schema_knows_is_taken_when_it_is_tried_again_and_once_o
     assert_eq!(rejected::count(&mut conn).await.expect("counted"), 2, "what was taken is not listed");
 }
 
+#[tokio::test]
+async fn what_is_tried_again_takes_no_address_from_anybody_and_an_alias_stays_until_it_is_true() {
+    let dir = crate::cli::empty_dir();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+    write("fahrplan.toml", "[project]\nname = \"test\"\n[database]\nurl = \"sqlite:test.db\"\n");
+    let schema = |most: i64| {
+        let text = format!("contact {{\n  email: email? unique\n  points: number from 0 to {most}?\n}}\n");
+        write("schema.journey", &text);
+        let deployed = fahrplan(dir.path(), &["deploy", "--yes"]);
+        assert_eq!(deployed.code, 0, "{}", deployed.err);
+    };
+    schema(10);
+    let store =
+        Store::open(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("opened");
+    let doors = Open::deployed(store, Limits::default(), None).await;
+    let identify = async |user: &str, traits: Value| {
+        let (status, answer) = doors.send("/v1/identify", &json!({ "userId": user, "traits": traits })).await;
+        assert_eq!(status, 200, "{answer:#}");
+        doors.advance().await;
+    };
+    // Both said something that did not fit, and have other addresses since; one of the old ones is somebody else's.
+    identify("ada", json!({ "email": "old@example.org", "points": 50 })).await;
+    identify("ada", json!({ "email": "new@example.org" })).await;
+    identify("bob", json!({ "email": "shared@example.org", "points": 50 })).await;
+    identify("bob", json!({ "email": "bob@example.org" })).await;
+    identify("cleo", json!({ "email": "shared@example.org" })).await;
+    let alias = json!({ "previousId": "ada", "userId": "bob", "messageId": "two" });
+    assert_eq!(doors.send("/v1/alias", &alias).await.1["rejections"][0]["code"], "two-people");
+    schema(100);
+    let retry = || {
+        let ran = fahrplan(dir.path(), &["events", "rejected", "--retry", "--format", "json"]);
+        let told: Value = serde_json::from_str(&ran.out).expect("JSON");
+        ["taken", "taken_before", "still_rejected"].map(|what| told[what].as_u64().expect("a number"))
+    };
+    assert_eq!(retry(), [2, 0, 1]);
+    doors.advance().await;
+    assert_eq!((retry(), retry()), ([0, 0, 1], [0, 0, 1]), "what is not true is not done, and not lost");
+    let mut conn = doors.store.read().await.expect("a connection");
+    let mut found = async |key: &str| contacts::by_key(&mut conn, key).await.expect("read");
+    for (user, email, points) in [
+        ("ada", "new@example.org", Some(json!(50))),
+        ("bob", "bob@example.org", Some(json!(50))),
+        ("cleo", "shared@example.org", None),
+    ] {
+        let contact = found(user).await.expect("known");
+        let value = |name: &str| contact.attributes.get(name).map(|value| value.to_json());
+        assert_eq!((value("email"), value("points")), (Some(json!(email)), points), "{user}");
+        assert_eq!(found(email).await.map(|by_email| by_email.id), Some(contact.id), "{user}");
+    }
+    assert_eq!(found("old@example.org").await, None);
+}
+
 // ---------------------------------------------------------------- how much at once
 
 #[tokio::test]

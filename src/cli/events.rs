@@ -100,7 +100,7 @@ impl Tried {
 }
 
 /// Tries everything that is kept again, in the order in which it came. A repeat has no effect: each goes in under a message id, its own
-/// or that of its row.
+/// or that of its row, but for links between people, which have no second effect.
 async fn again(store: &Store) -> Result<Tried, Failure> {
     let mut conn = store.read().await.map_err(world)?;
     let deployed = journeys::deployed(&mut conn).await.map_err(world)?;
@@ -163,14 +163,26 @@ async fn read(
     if read.rejected.iter().any(|(name, _)| replay.part.as_ref().is_none_or(|part| part == name)) {
         return Ok(None);
     }
-    let Item { who, message_id, what } = read.item;
+    let Item { mut who, message_id, what } = read.item;
     let what = match what {
-        Act::Attributes(values) => Act::Attributes(missing(conn, &who, values, replay).await?),
+        Act::Attributes(values) => {
+            let values = missing(conn, &who, values, replay).await?;
+            // Nor does an address count by which it was known then, and perhaps somebody else is now.
+            if who.user_id.is_some() || who.anonymous_id.is_some() {
+                who.email = who.email.filter(|_| values.contains_key("email"));
+                who.phone = who.phone.filter(|_| values.contains_key("phone"));
+            }
+            Act::Attributes(values)
+        }
         what => what,
     };
-    // The id of an item of which a part was stored is taken, and that of an alias too.
-    let is_seen = replay.part.is_some() || kept.code == "two-people";
-    let message_id = message_id.filter(|_| !is_seen).or(Some(own));
+    let message_id = match (kept.code == "two-people", replay.part.is_some()) {
+        // The id of an alias is taken, and one of its own would be by a try that comes to nothing. A link that is there is made once.
+        (true, _) => None,
+        // The id of an item of which a part was stored is taken.
+        (false, true) => Some(own),
+        (false, false) => message_id.or(Some(own)),
+    };
     Ok(Some(to_incoming(Item { who, message_id, what }, now)))
 }
 
