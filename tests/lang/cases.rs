@@ -457,3 +457,13 @@ fn more_messages_than_a_cap_allows_are_counted_where_everybody_gets_them() {
         (&each("wait 1 day", 5).replace("second as mail_1", "confirm as mail_1"), ""),
     ]);
 }
+
+#[test]
+fn a_task_of_which_nothing_can_come_is_told_whether_its_outcomes_are_left_out_or_none() {
+    for task in ["task visit { }", "task visit { outcomes [] }"] {
+        let project = Project::case(task);
+        let text = super::shown(&project.input.sources, &project.compile().diagnostics);
+        assert!(text.contains("the task `visit` has no outcomes"), "{task}\n{text}");
+        assert_eq!(text.matches("error[").count(), 1, "{task}\n{text}");
+    }
+}

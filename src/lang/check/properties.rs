@@ -83,7 +83,8 @@ impl<'p, 'c, 'd, 'a> Props<'p, 'c, 'd, 'a> {
         self.money("cost");
         self.length("takes");
         let outcomes = self.words("outcomes", &[]);
-        if outcomes.is_empty() && self.find("outcomes").is_none() {
+        let is_empty = |prop: &Prop| matches!(&prop.value, PropValue::Expr(ast::Expr { kind: ExprKind::List(items), .. }) if items.is_empty());
+        if outcomes.is_empty() && self.find("outcomes").is_none_or(is_empty) {
             self.all.out.push(
                 finding(Code::E0103, name.span, format!("the task `{}` has no outcomes", name.text))
                     .label("nothing can come of it")
