@@ -832,6 +832,67 @@ fn whoever_moves_an_audience_to_another_network_is_told_who_stays_in_the_old_one
 }
 
 #[test]
+fn an_export_is_written_over_another_export_and_over_nothing_else() {
+    on_both(async |database| {
+        let dir = project_on(database.url());
+        let shop = Shop::open(&database).await;
+        shop.import("ada", &[("email", "ada@example.org")], &[true]).await;
+        shop.event("ada", "viewed", "s1").await;
+        shop.run().await;
+        let file = |name: &str| dir.path().join(name);
+        let export = |name: &str| fahrplan(dir.path(), &["audiences", "export", "viewers", "--to", name]);
+        let exports = |name: &str, lines: &str| {
+            let ran = export(name);
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+            assert_eq!(ran.out, format!("{name}: {lines}\n"));
+        };
+        let mode = |name: &str| file(name).metadata().expect("there").permissions().mode() & 0o777;
+        exports("all.csv", "1 line");
+        let whole = format!("{HEAD}\n{ADA},,\n");
+        assert_eq!(
+            (std::fs::read_to_string(file("all.csv")).expect("read"), mode("all.csv")),
+            (whole, 0o600)
+        );
+
+        // Every day into the same file, which keeps who may read it; also one that is empty yet, and where a link leads.
+        std::fs::set_permissions(file("all.csv"), std::fs::Permissions::from_mode(0o640)).expect("set");
+        std::os::unix::fs::symlink("all.csv", file("link.csv")).expect("linked");
+        std::fs::write(file("empty.csv"), "").expect("written");
+        shop.event("ada", "bought", "").await;
+        shop.run().await;
+        for name in ["link.csv", "all.csv", "empty.csv"] {
+            exports(name, "0 lines");
+            assert_eq!(std::fs::read_to_string(file(name)).expect("read"), format!("{HEAD}\n"));
+        }
+        assert_eq!(mode("all.csv"), 0o640);
+        assert!(file("link.csv").symlink_metadata().expect("there").is_symlink());
+
+        // What is somebody's stays as it was, also a list under the same head.
+        std::fs::create_dir(file("folder")).expect("made");
+        let people = format!("{HEAD}\nada@example.org,+4930123456,+4930123456\n");
+        for (name, text) in [("people.csv", people.as_str()), ("notes.txt", "do not lose\n"), ("folder", "")]
+        {
+            if !text.is_empty() {
+                std::fs::write(file(name), text).expect("written");
+            }
+            let ran = export(name);
+            let wanted = format!(
+                "error: {name} is there already, and is not of this making\nhelp: nothing was written; name another file\n"
+            );
+            assert_eq!((ran.code, ran.out.as_str(), ran.err), (2, "", wanted));
+            if !text.is_empty() {
+                assert_eq!(std::fs::read_to_string(file(name)).expect("read"), text);
+            }
+        }
+        let hidden = dir.path().read_dir().expect("read").filter(|entry| {
+            let name = entry.as_ref().expect("an entry").file_name();
+            name.to_string_lossy().starts_with('.')
+        });
+        assert_eq!(hidden.count(), 0, "nothing is left beside");
+    });
+}
+
+#[test]
 fn a_network_inside_is_not_called_and_one_of_yesterday_hears_that_it_is_over() {
     on_both(async |database| {
         let (network, at, all) = Network::answering(|network, seen| {

@@ -464,6 +464,11 @@ fn a_test_text_goes_to_its_gateway_and_a_test_letter_into_a_file() {
     let pdf = std::fs::read(dir.join("test.pdf")).expect("there");
     assert!(pdf.starts_with(b"%PDF-"));
     assert_eq!(all.lock().expect("whole").len(), 2, "a letter is no text");
+    assert_eq!(fine(dir, &["send-test", "ping", "test.pdf"]), out, "the same file, once more");
+    std::fs::write(dir.join("contract.pdf"), "%PDF-1.7 a contract").expect("written");
+    let err = refused(dir, &["send-test", "ping", "contract.pdf"]);
+    assert!(err.contains("contract.pdf is there already, and is not of this making"), "{err}");
+    assert_eq!(std::fs::read(dir.join("contract.pdf")).expect("there"), b"%PDF-1.7 a contract");
     assert_eq!(fine(dir, &["contact", "show", "u1"]), before);
 
     let err = refused(dir, &["send-test", "ping", "me@example.net"]);

@@ -54,6 +54,16 @@ pub fn file(lines: &[String]) -> String {
     format!("{HEAD}\n{}", rows(lines))
 }
 
+/// Whether this is such a file: nothing but hashes stands below its first line.
+pub fn is_file(bytes: &[u8]) -> bool {
+    let is_hash = |cell: &str| {
+        cell.is_empty() || cell.len() == 64 && cell.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_line = |line: &str| line.split(',').count() == 3 && line.split(',').all(is_hash);
+    let mut lines = std::str::from_utf8(bytes).unwrap_or_default().lines();
+    lines.next() == Some(HEAD) && lines.all(is_line)
+}
+
 /// These lines as they stand in a file.
 pub fn rows(lines: &[String]) -> String {
     let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
@@ -189,6 +199,16 @@ mod tests {
             key(&Part { add: part.remove.clone(), remove: part.add.clone(), ..part.clone() })
         );
         assert!(network("ftp://network.example").is_err() && network("network").is_err());
+    }
+
+    #[test]
+    fn a_file_of_hashes_is_known_from_a_list_of_addresses() {
+        let own = ["a@b.example", "c@d.example"].map(|email| format!("{},,", hash(email)));
+        assert!(is_file(file(&own).as_bytes()) && is_file(file(&[]).as_bytes()));
+        for other in ["a@b.example,,", "one,two", "x"] {
+            assert!(!is_file(file(&[own[0].clone(), other.to_owned()]).as_bytes()), "{other}");
+        }
+        assert!(!is_file(b"") && !is_file(b"\xff\xfe") && !is_file(own[0].as_bytes()));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! `fahrplan audiences`: who is in which, and what networks are told.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::batches::{failed, in_hand, not_done, outlet_of, paused, place, state, unknown};
 use super::check::counted;
 use super::load::Project;
+use super::put::put;
 use super::{
     AudiencesArgs, AudiencesCommand, Exit, Failure, ListArgs, Outcome, OutputFormat, block_on, open, print,
     world,
 };
-use crate::channels::audience::file;
+use crate::channels::audience::{file, is_file};
 use crate::clock::JourneyClock;
 use crate::daemon::audiences::{Made, Teller};
 use crate::store::exports::{self, Batch};
@@ -192,7 +191,7 @@ async fn again(project: &Project, store: &Store, name: &str) -> Outcome {
     Ok(Exit::Fine)
 }
 
-/// All that the network should have, as one file: for a list that is replaced as a whole.
+/// All that the network should have, as one file: for a list that is replaced as a whole, and a file that is written every day.
 async fn export(store: &Store, audience: &str, to: Option<&Path>) -> Outcome {
     let mut conn = store.read().await.map_err(world)?;
     let catalog = journeys::deployed(&mut conn).await.map_err(world)?.catalog.clone();
@@ -213,9 +212,7 @@ async fn export(store: &Store, audience: &str, to: Option<&Path>) -> Outcome {
         return Ok(Exit::Fine);
     };
     // Hashes of addresses are nobody else's.
-    let written = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let written = written.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(|error| Failure::world(format!("{}: {error}", path.display())))?;
+    put(path, 0o600, text.as_bytes(), is_file)?;
     print(&format!("{}: {}\n", path.display(), counted(lines.len(), "line")))?;
     Ok(Exit::Fine)
 }

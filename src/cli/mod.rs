@@ -35,6 +35,7 @@ pub mod load;
 pub mod migrate;
 pub mod outside;
 pub mod pause;
+mod put;
 pub mod replies;
 pub mod retire;
 pub mod send_test;

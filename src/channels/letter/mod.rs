@@ -88,6 +88,14 @@ impl Letter<'_> {
     }
 }
 
+/// Whether these bytes are a letter that was written here.
+pub fn is_letter(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"%PDF-") && bytes.windows(MAKER.len()).any(|part| part == MAKER)
+}
+
+/// How a PDF says who has made it.
+const MAKER: &[u8] = b"/Creator(Fahrplan)";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +117,7 @@ mod tests {
     fn the_same_letter_makes_the_same_bytes_and_another_makes_others() {
         let lines = address_lines(Some("Łukasz Żółć"), "Weg 1\n10115 Berlin").expect("an address");
         let pdf = letter(&lines, "Guten Tag").write().expect("a letter");
-        assert!(pdf.starts_with(b"%PDF-"));
+        assert!(is_letter(&pdf) && !is_letter(b"%PDF-1.7 a contract"));
         assert_eq!(pdf, letter(&lines, "Guten Tag").write().expect("a letter"));
         assert_ne!(pdf, letter(&lines, "Guten Abend").write().expect("a letter"));
         let text = String::from_utf8_lossy(&pdf);

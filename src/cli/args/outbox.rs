@@ -119,7 +119,7 @@ pub enum AudiencesCommand {
     /// All that the network should have after the newest batch: hashes, a line each
     Export {
         audience: String,
-        /// A file instead of the screen
+        /// A file instead of the screen: a new one, or one that was exported before
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },

@@ -1,14 +1,13 @@
 //! Test messages other than mail: a text by the gateway of its channel, and a letter as a file.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use super::{Failure, MARK, Outcome, PATIENCE, Project, Rendered, SendTestArgs, TEST_CODE, Text};
 use crate::channels::gateway::{Gateway, Handed, Message, e164};
-use crate::channels::letter::{Answer, Letter, address_lines};
+use crate::channels::letter::{Answer, Letter, address_lines, is_letter};
 use crate::channels::message::read_address;
+use crate::cli::put::put;
 use crate::cli::{Exit, print, serve};
 use crate::clock::machine_now;
 use crate::engine::program::{Catalog, Channel, Word};
@@ -135,9 +134,7 @@ pub(super) fn letter(
     };
     let pdf = letter.write().map_err(|error| Failure::findings(error.to_string()))?;
     let path = Path::new(&args.address);
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path);
-    let written = file.and_then(|mut file| file.write_all(&pdf));
-    written.map_err(|error| Failure::world(format!("{}: {error}", path.display())))?;
+    put(path, 0o640, &pdf, is_letter)?;
     print(&format!(
         "{} is a letter as the print shop gets it, in {}: \"{}\".\n",
         path.display(),
