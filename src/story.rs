@@ -60,12 +60,7 @@ pub struct Told {
 impl Teller {
     /// `Tue 4 Mar 2025, 10:00`, in the project's zone.
     pub fn moment(&self, at: Timestamp) -> String {
-        if at == Timestamp::NEVER {
-            return "for ever".to_owned();
-        }
-        let zone = Zone::named(&self.catalog.zone).unwrap_or_else(Zone::utc);
-        let (date, time) = zone.local(at);
-        format!("{}, {:02}:{:02}", date.0.strftime("%a %-d %b %Y"), time.hour(), time.minute())
+        moment(&self.catalog, at)
     }
 
     /// The notes of one journey, in order; what only repeats another line is left out.
@@ -426,6 +421,16 @@ impl Teller {
     }
 }
 
+/// `Tue 4 Mar 2025, 10:00`, in the project's zone.
+pub fn moment(catalog: &Catalog, at: Timestamp) -> String {
+    if at == Timestamp::NEVER {
+        return "for ever".to_owned();
+    }
+    let zone = Zone::named(&catalog.zone).unwrap_or_else(Zone::utc);
+    let (date, time) = zone.local(at);
+    format!("{}, {:02}:{:02}", date.0.strftime("%a %-d %b %Y"), time.hour(), time.minute())
+}
+
 /// What ended it, for the endings that no author has written.
 fn left(reason: &str) -> &'static str {
     match reason {
@@ -438,7 +443,8 @@ fn left(reason: &str) -> &'static str {
     }
 }
 
-fn suppression(reason: &str) -> &str {
+/// Why an address is not used any more, as a clause.
+pub fn suppression(reason: &str) -> &str {
     match reason {
         "bounce" => "mail to it came back",
         "complaint" => "a complaint came",

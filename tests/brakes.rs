@@ -532,3 +532,58 @@ fn a_mail_in_doubt_is_listed_and_decided_about() {
         assert!(shop.refused(&["deliveries", "settle", "dl_1"]).contains("`dl_1` is no delivery"));
     });
 }
+
+#[test]
+fn what_would_not_leave_is_not_said_to_be_sent_again() {
+    on_both(async |database| {
+        let mut shop = Shop::open(&database, "", "", QUICK).await;
+        shop.mailbox.follow(|moment| match moment {
+            Moment::Rcpt(to) if to.starts_with("u0@") => {
+                Reaction::Say("550 5.1.1 nobody of that name".to_owned())
+            }
+            Moment::Rcpt(_) => Reaction::Say("550 5.7.1 not today".to_owned()),
+            _ => Reaction::Go,
+        });
+        shop.sign_up(3);
+        shop.serve();
+        until("refusals", async || shop.status()["deliveries"]["refused"] == 3).await;
+        until("word of it", async || shop.fine(&["contact", "show", "u0"]).contains("addresses not used"))
+            .await;
+        let contact = |key: &str| {
+            let json = shop.fine(&["contact", "show", key, "--format", "json"]);
+            serde_json::from_str::<serde_json::Value>(&json).expect("JSON")
+        };
+        let id = |key: &str| contact(key)["deliveries"][0]["id"].as_str().expect("an id").to_owned();
+        let (gone, refused, quiet) = (id("u0"), id("u1"), id("u2"));
+        shop.write("no.csv", "user_id,consent_marketing_email\nu2,no\n");
+        shop.fine(&["import", "contacts", "no.csv"]);
+        shop.mailbox.follow(|_| Reaction::Go);
+
+        let said = |ran: Ran| {
+            // The day on which it came back is that of this run.
+            let (before, after) = ran.out.split_once(" on ").expect("a day");
+            let (_, after) = after.split_once(".\n").expect("an end");
+            assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{}", ran.out);
+            format!("{before} on DAY.\n{after}")
+        };
+        let ways_out = "What bounced or complained stays suppressed, and so does a message to it. Where the person has another address \
+                        (`fahrplan import contacts`, or identify), later messages go there.\n";
+        let agree =
+            "Once they agree (`fahrplan import contacts`, or POST /v1/consents), it can be sent again.\n";
+        let bounced = format!(
+            "{gone} is not sent again: its address is not used any more: mail to it came back on DAY.\n"
+        );
+        let ran = shop.run(&["deliveries", "resend", &gone]);
+        assert_eq!(said(ran), format!("{bounced}{ways_out}"));
+        assert_eq!(contact("u0")["deliveries"][0]["state"], "refused", "nothing was done");
+        let ran = shop.run(&["deliveries", "resend", "--all", "--state", "failed"]);
+        let unwanted = format!("{quiet} is not sent again: there is no consent to marketing by email.\n");
+        let mut lines = [(&gone, &bounced), (&quiet, &unwanted)];
+        lines.sort();
+        let lines: String = lines.iter().map(|(_, line)| line.as_str()).collect();
+        assert_eq!(said(ran), format!("1 message: will be sent again.\n{lines}{ways_out}{agree}"));
+        shop.ends_with(1).await;
+        until("an end", async || contact("u1")["deliveries"][0]["state"] == "accepted").await;
+        assert_eq!(contact("u1")["deliveries"][0]["id"], refused.as_str());
+    });
+}

@@ -3,7 +3,7 @@
 //! A message is unknown when its text was handed over and no answer came, or the process died in that moment. Marketing is not sent a
 //! second time by itself: it is listed here until somebody decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -13,9 +13,12 @@ use super::{
     block_on, open, print, table, world,
 };
 use crate::clock::machine_now;
+use crate::daemon::withdrawn;
+use crate::engine::program::Word;
 use crate::id::DeliveryId;
-use crate::store::deliveries::{self, Decision, Holder, Listed, Shown};
-use crate::store::{Access, Store};
+use crate::store::deliveries::{self, Decision, Holder, Kind, Listed, SendResult, Shown, Undecided};
+use crate::store::{self, Access, Store, journeys, suppressions};
+use crate::story;
 use crate::time::Timestamp;
 
 /// Runs the command.
@@ -136,12 +139,11 @@ fn held_by(holder: &Holder, attempts: i64) -> String {
 const TOGETHER: usize = 500;
 
 async fn decide(store: &Store, decision: Decision, which: &WhichArgs) -> Outcome {
-    let (now, author) = (machine_now(), super::author());
     let done = match decision {
         Decision::Resend => "will be sent again",
         Decision::Settle => "counts as sent",
     };
-    if which.all {
+    let ids = if which.all {
         let state = which.state.map_or(Shown::Unknown, shown);
         if decision == Decision::Settle && state != Shown::Unknown {
             return Err(Failure::usage("only what may have left can count as sent"));
@@ -149,28 +151,134 @@ async fn decide(store: &Store, decision: Decision, which: &WhichArgs) -> Outcome
         // Listed once: one that comes into doubt again meanwhile waits for another word.
         let mut conn = store.read().await.map_err(world)?;
         let found = deliveries::list(&mut conn, state, u32::MAX).await.map_err(world)?;
-        drop(conn);
-        let (ids, mut count) = (found.iter().map(|listed| listed.line.id).collect::<Vec<_>>(), 0);
-        for ids in ids.chunks(TOGETHER) {
-            count += deliveries::decide(store, decision, ids, &author, now).await.map_err(world)?.len();
-        }
-        let each = if count == 1 { "message" } else { "messages" };
-        print(&format!("{count} {each}: {done}.\n"))?;
-        return Ok(Exit::Fine);
-    }
-    if which.ids.is_empty() {
+        found.iter().map(|listed| listed.line.id).collect()
+    } else if which.ids.is_empty() {
         return Err(Failure::usage("which ones?")
             .help("write ids as `fahrplan deliveries list` shows them, or --all"));
+    } else {
+        which.ids.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>()?
+    };
+    let decided = decide_all(store, decision, &ids).await?;
+    let mut text = String::new();
+    if which.all {
+        let each = if decided.done.len() == 1 { "message" } else { "messages" };
+        text.push_str(&format!("{} {each}: {done}.\n", decided.done.len()));
+    } else {
+        text.extend(decided.done.iter().map(|id| format!("{id} {done}.\n")));
     }
-    let ids: Vec<DeliveryId> = which.ids.iter().map(|text| read(text)).collect::<Result<_, _>>()?;
-    let decided = deliveries::decide(store, decision, &ids, &author, now).await.map_err(world)?;
-    let mut text: String = decided.iter().map(|id| format!("{id} {done}.\n")).collect();
-    let left: BTreeSet<DeliveryId> = ids.into_iter().filter(|id| !decided.contains(id)).collect();
-    for id in &left {
+    text.push_str(&decided.in_words());
+    let left: BTreeSet<DeliveryId> = ids.into_iter().filter(|id| !decided.knows(id)).collect();
+    for id in left.iter().filter(|_| !which.all) {
         text.push_str(&format!("{id} is not among those about which that can be decided.\n"));
     }
     print(&text)?;
-    Ok(if left.is_empty() { Exit::Fine } else { Exit::Findings })
+    let is_done = decided.in_vain.is_empty() && (which.all || left.is_empty());
+    Ok(if is_done { Exit::Fine } else { Exit::Findings })
+}
+
+/// What came of a decision.
+#[derive(Default)]
+struct Decided {
+    done: BTreeSet<DeliveryId>,
+    in_vain: BTreeMap<DeliveryId, InVain>,
+}
+
+/// Why one is not sent again: it would be cancelled as soon as it was about to leave.
+struct InVain {
+    reason: Word,
+    text: String,
+    in_doubt: bool,
+}
+
+async fn decide_all(store: &Store, decision: Decision, ids: &[DeliveryId]) -> Result<Decided, Failure> {
+    let (now, author) = (machine_now(), super::author());
+    let mut all = Decided::default();
+    for ids in ids.chunks(TOGETHER) {
+        let vain = match decision {
+            Decision::Resend => in_vain(store, ids, now).await.map_err(world)?,
+            Decision::Settle => BTreeMap::new(),
+        };
+        let ids: Vec<DeliveryId> = ids.iter().copied().filter(|id| !vain.contains_key(id)).collect();
+        all.done.extend(deliveries::decide(store, decision, &ids, &author, now).await.map_err(world)?);
+        all.in_vain.extend(vain);
+    }
+    Ok(all)
+}
+
+/// Those that would not leave, as things are now.
+async fn in_vain(
+    store: &Store,
+    ids: &[DeliveryId],
+    now: Timestamp,
+) -> Result<BTreeMap<DeliveryId, InVain>, store::Error> {
+    let mut conn = store.read().await?;
+    let catalog = journeys::deployed(&mut conn).await?.catalog.clone();
+    let mut all = BTreeMap::new();
+    for Undecided { claimed, in_doubt } in deliveries::undecided(&mut conn, ids).await? {
+        let delivery = &claimed.delivery;
+        let reason = match (claimed.cut_off, claimed.kind) {
+            (true, _) => "left".into(),
+            (false, Kind::Request) => continue,
+            (false, Kind::Message) => match withdrawn(&catalog, &claimed, now) {
+                Some(SendResult::Cancelled { reason }) => reason,
+                _ => continue,
+            },
+        };
+        let address = claimed.person.as_ref().and_then(|person| person.address.as_deref());
+        let text = match (&*reason, address) {
+            ("suppressed", Some(address)) => {
+                let since = suppressions::of_address(&mut conn, address, &delivery.channel).await?;
+                let since = since.map_or_else(String::new, |(why, at)| {
+                    format!(": {} on {}", story::suppression(&why), story::moment(&catalog, at))
+                });
+                format!("its address is not used any more{since}")
+            }
+            ("consent", _) => format!("there is no consent to {} by {}", delivery.purpose, delivery.channel),
+            ("paused", _) => format!("{} rests for this person", delivery.purpose),
+            ("late", _) => "it would come too late".to_owned(),
+            ("left", _) => "the journey was left".to_owned(),
+            ("gone", _) => "the person is not there any more".to_owned(),
+            ("unreachable", _) => "there is no address".to_owned(),
+            ("moved", _) => "its address is somebody else's by now".to_owned(),
+            (other, _) => other.to_owned(),
+        };
+        all.insert(delivery.id, InVain { reason, text, in_doubt });
+    }
+    Ok(all)
+}
+
+impl Decided {
+    fn knows(&self, id: &DeliveryId) -> bool {
+        self.done.contains(id) || self.in_vain.contains_key(id)
+    }
+
+    /// What was not done, and what there is to do.
+    fn in_words(&self) -> String {
+        let tame = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+        let mut text: String = self
+            .in_vain
+            .iter()
+            .map(|(id, vain)| format!("{id} is not sent again: {}.\n", tame(&vain.text)))
+            .collect();
+        let because = |reason: &str| self.in_vain.values().any(|vain| *vain.reason == *reason);
+        if because("suppressed") {
+            text.push_str(
+                "What bounced or complained stays suppressed, and so does a message to it. Where the person has another address \
+                 (`fahrplan import contacts`, or identify), later messages go there.\n",
+            );
+        }
+        if because("consent") {
+            text.push_str(
+                "Once they agree (`fahrplan import contacts`, or POST /v1/consents), it can be sent again.\n",
+            );
+        }
+        if self.in_vain.values().any(|vain| vain.in_doubt) {
+            text.push_str(
+                "What may have left can be put away: `fahrplan deliveries settle ID` counts it as sent.\n",
+            );
+        }
+        text
+    }
 }
 
 fn read(text: &str) -> Result<DeliveryId, Failure> {

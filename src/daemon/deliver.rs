@@ -31,8 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::desk::Desk;
-pub(super) use self::desk::withdrawn;
+pub use self::desk::{Desk, withdrawn};
 pub(super) use self::results::{later_at, may_repeat, refused};
 use super::Error;
 use super::brakes::{Brakes, Standing};

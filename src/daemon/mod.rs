@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::brakes::Brakes;
 pub use self::compose::Composer;
-pub use self::deliver::{Desk, Outlet, Way};
+pub use self::deliver::{Desk, Outlet, Way, withdrawn};
 pub use self::rates::Rates;
 pub use self::shelf::Shelf;
 pub use self::ways::Others;

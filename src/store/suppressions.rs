@@ -149,20 +149,27 @@ pub async fn of_contact(
     catalog: &Catalog,
     attributes: &Fields,
 ) -> Result<BTreeMap<Word, (String, Timestamp)>> {
-    const OF: &str = "SELECT reason, at FROM suppressions WHERE address = $1 AND channel = $2 ORDER BY purpose, at LIMIT 1";
     let mut found = BTreeMap::new();
     for (name, channel) in &catalog.channels {
         let attribute = channel.address.as_ref().and_then(|attribute| attributes.get(attribute));
-        let (Some(address), Some(number)) =
-            (attribute.and_then(Value::as_text), names::find(conn, name).await?)
-        else {
-            continue;
-        };
-        if let Some(row) = conn.fetch_first(OF, args![normal(address), number]).await? {
-            found.insert(name.clone(), (row.text(0)?.to_owned(), row.at(1)?));
+        let Some(address) = attribute.and_then(Value::as_text) else { continue };
+        if let Some(why) = of_address(conn, address, name).await? {
+            found.insert(name.clone(), why);
         }
     }
     Ok(found)
+}
+
+/// Why an address is not used any more on a channel, and since when; if it is not. What holds for every purpose comes first.
+pub async fn of_address(
+    conn: &mut Conn,
+    address: &str,
+    channel: &Word,
+) -> Result<Option<(String, Timestamp)>> {
+    const OF: &str = "SELECT reason, at FROM suppressions WHERE address = $1 AND channel = $2 ORDER BY purpose, at LIMIT 1";
+    let Some(channel) = names::find(conn, channel).await? else { return Ok(None) };
+    let row = conn.fetch_first(OF, args![normal(address), channel]).await?;
+    row.map(|row| Ok((row.text(0)?.to_owned(), row.at(1)?))).transpose()
 }
 
 /// Puts what is suppressed for these addresses into the permissions beside them. For the send point.

@@ -300,7 +300,7 @@ impl Desk {
 }
 
 /// What withdraws permission at the send point, if anything does.
-pub(in crate::daemon) fn withdrawn(catalog: &Catalog, claimed: &Claimed, now: Timestamp) -> Option<Outcome> {
+pub fn withdrawn(catalog: &Catalog, claimed: &Claimed, now: Timestamp) -> Option<Outcome> {
     let delivery = &claimed.delivery;
     let cancelled = |reason: &str| Some(Outcome::Cancelled { reason: reason.into() });
     let Some(person) = &claimed.person else { return cancelled("gone") };

@@ -26,8 +26,10 @@
 //!
 //! - `claim`: leases; `facts`: what the send point looks at; `record`: results
 //! - `receipt`: a message as whoever speaks of it later means it
-//! - `counts`: how many are where; `list`: as people look at them; `decide`: what people say of those in doubt
+//! - `counts`: how many are where; `list`: as people look at them; `decide`: what people say of those in doubt;
+//!   `again`: whether what they say could come about
 
+mod again;
 mod claim;
 mod counts;
 mod decide;
@@ -36,6 +38,7 @@ mod list;
 mod receipt;
 mod record;
 
+pub use self::again::{Undecided, undecided};
 pub use self::claim::{Claim, Claimed, Closed, Kept, Next, claim, claim_open, look_again, next, next_open};
 pub(super) use self::claim::{lease_letters, letters_as_cut, letters_of_batch};
 pub use self::counts::{Count, Outcome, counts, made, results};
