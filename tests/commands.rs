@@ -622,6 +622,61 @@ fn what_was_rejected_can_be_looked_at() {
 }
 
 #[test]
+fn what_was_rejected_and_is_junk_can_be_thrown_away() {
+    let dir = with_ada();
+    let dir = dir.path();
+    in_store(dir, async |store| {
+        let bad = |n: usize, code: &'static str, reason: &str| {
+            (format!("{{\"n\":{n}}}"), fahrplan::intake::Rejected { code, reason: reason.to_owned() })
+        };
+        let items = vec![
+            bad(1, "wrong-type", "the first"),
+            bad(2, "unknown-event", "there is no event `foo`"),
+            bad(3, "unknown-event", "there is no event `foo`"),
+            bad(4, "unknown-event", "there is no event `bar`"),
+            bad(5, "no-contact", "nobody"),
+        ];
+        fahrplan::store::rejected::keep(&store, "http", items, machine_now()).await.expect("kept");
+    });
+    let listed = || -> Vec<(String, i64)> {
+        let json = fine(dir, &["events", "rejected", "--format", "json"]);
+        let json: Vec<serde_json::Value> = serde_json::from_str(&json).expect("JSON");
+        let one = |item: &serde_json::Value| {
+            (item["id"].as_str().expect("an id").to_owned(), item["body"]["n"].as_i64().expect("a number"))
+        };
+        json.iter().map(one).collect()
+    };
+    let numbers = || listed().into_iter().map(|(_, n)| n).collect::<Vec<_>>();
+    assert_eq!(numbers(), [5, 4, 3, 2, 1]);
+    let first = listed()[4].0.clone();
+    let text = fine(dir, &["events", "rejected"]);
+    assert!(text.contains(&format!("\n{first}  20")), "the list shows what to write: {text}");
+
+    let discard = |what: &[&str]| fahrplan(dir, &[&["events", "rejected", "--discard"], what].concat());
+    let fine_ = |what: &[&str], said: &str| {
+        let ran = discard(what);
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, said, ""));
+    };
+    fine_(&[&first], "1 item thrown away\n");
+    assert_eq!(numbers(), [5, 4, 3, 2]);
+    fine_(&["there is no event `foo`"], "2 items thrown away\n");
+    assert_eq!(numbers(), [5, 4]);
+    let ran = discard(&["unknown-event", &first, "unknown-evnt"]);
+    let said = format!(
+        "1 item thrown away\nNothing is listed as `{first}`.\nNothing is listed as `unknown-evnt`.\n"
+    );
+    assert_eq!((ran.code, ran.out, ran.err.as_str()), (1, said, ""));
+    assert_eq!(numbers(), [5]);
+    let status = fine(dir, &["status"]);
+    assert!(status.contains("rejected    1 item"), "{status}");
+    let json = fine(dir, &["events", "rejected", "--format", "json", "--discard", "no-contact"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json, serde_json::json!({ "discarded": 1, "unknown": [] }));
+    assert_eq!(fine(dir, &["events", "rejected"]), "Nothing was rejected in the last 30 days.\n");
+    assert_eq!(fahrplan(dir, &["events", "rejected", "--retry", "--discard", "x"]).code, 2);
+}
+
+#[test]
 fn real_mail_does_not_leave_at_a_time_that_is_not_real() {
     let dir = with_ada();
     let dir = dir.path();

@@ -1,4 +1,5 @@
-//! `fahrplan events rejected`: items that could not be read, or of which a part could not, with the reason; and trying them again.
+//! `fahrplan events rejected`: items that could not be read, or of which a part could not, with the reason; trying them again, and throwing
+//! them away.
 
 use serde_json::{Value as Json, json};
 
@@ -14,7 +15,7 @@ use crate::http::events::to_incoming;
 use crate::http::{consents, rejected::as_json};
 use crate::intake::{self, Act, Clocks, Item, Who};
 use crate::store::inbox::{Accepted, Incoming};
-use crate::store::rejected::{self, Rejected, Replay};
+use crate::store::rejected::{self, Junk, Rejected, Replay};
 use crate::store::{self, Access, Conn, Store, contacts, journeys};
 use crate::time::Timestamp;
 
@@ -23,10 +24,15 @@ const TOGETHER: u32 = 500;
 
 /// Runs the command.
 pub fn run(args: &EventsArgs) -> Outcome {
-    let EventsCommand::Rejected { list: ListArgs { limit, format }, retry } = &args.command;
+    let EventsCommand::Rejected { list: ListArgs { limit, format }, retry, discard } = &args.command;
     block_on(async {
-        let access = if *retry { Access::Existing } else { Access::Look };
+        let access = if *retry || !discard.is_empty() { Access::Existing } else { Access::Look };
         let store = open(&Project::of(&[])?, access).await?;
+        if !discard.is_empty() {
+            let outcome = throw_away(&store, discard, *format).await;
+            store.close().await;
+            return outcome;
+        }
         if *retry {
             let tried = again(&store).await?;
             store.close().await;
@@ -55,13 +61,37 @@ fn in_words(items: &[Rejected], count: i64) -> String {
     }
     let mut text = String::new();
     for item in items {
-        let Rejected { rejected_at, source, code, reason, body, .. } = item;
-        text.push_str(&format!("{rejected_at}  {source}  {code}: {reason}\n    {body}\n"));
+        let Rejected { id, rejected_at, source, code, reason, body, .. } = item;
+        text.push_str(&format!("{id}  {rejected_at}  {source}  {code}: {reason}\n    {body}\n"));
     }
     if usize::try_from(count).is_ok_and(|count| count > items.len()) {
         text.push_str(&format!("These are the newest {} of {count}; --limit shows more.\n", items.len()));
     }
     text
+}
+
+// ---------------------------------------------------------------- never again
+
+async fn throw_away(store: &Store, named: &[String], format: OutputFormat) -> Outcome {
+    let junk: Vec<Junk> = named.iter().map(|text| junk(text)).collect();
+    let counts = rejected::discard(store, &junk).await.map_err(world)?;
+    let count: u64 = counts.iter().sum();
+    let unknown: Vec<&String> =
+        named.iter().zip(&counts).filter(|(_, count)| **count == 0).map(|(text, _)| text).collect();
+    print(&match format {
+        OutputFormat::Human => {
+            let items = counted(usize::try_from(count).unwrap_or(usize::MAX), "item");
+            let unknown = unknown.iter().map(|text| format!("Nothing is listed as `{text}`.\n"));
+            format!("{items} thrown away\n{}", unknown.collect::<String>())
+        }
+        OutputFormat::Json => format!("{:#}\n", json!({ "discarded": count, "unknown": unknown })),
+    })?;
+    Ok(if unknown.is_empty() { Exit::Fine } else { Exit::Findings })
+}
+
+/// What somebody means by a word of the list: ids are the only numbers in it.
+fn junk(text: &str) -> Junk {
+    text.parse().map_or_else(|_| Junk::All(text.to_owned()), Junk::One)
 }
 
 // ---------------------------------------------------------------- once more

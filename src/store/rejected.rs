@@ -152,6 +152,30 @@ pub async fn settle(store: &Store, taken: &[i64], now: Timestamp) -> Result<()> 
     tx.commit().await
 }
 
+/// Which items are thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Junk {
+    One(i64),
+    /// All of that code, or with that reason.
+    All(String),
+}
+
+/// Throws items away, for good; how many for each.
+pub async fn discard(store: &Store, junk: &[Junk]) -> Result<Vec<u64>> {
+    const ONE: &str = "DELETE FROM rejected_events WHERE id = $1 AND retried_at IS NULL";
+    const ALL: &str = "DELETE FROM rejected_events WHERE (code = $1 OR reason = $2) AND retried_at IS NULL";
+    let mut tx = store.write().await?;
+    let mut counts = Vec::with_capacity(junk.len());
+    for one in junk {
+        counts.push(match one {
+            Junk::One(id) => tx.exec(ONE, args![*id]).await?,
+            Junk::All(why) => tx.exec(ALL, args![why.as_str(), why.as_str()]).await?,
+        });
+    }
+    tx.commit().await?;
+    Ok(counts)
+}
+
 /// How many are kept and were not taken since.
 pub async fn count(conn: &mut Conn) -> Result<i64> {
     conn.fetch_number("SELECT COUNT(*) FROM rejected_events WHERE retried_at IS NULL", Vec::new()).await

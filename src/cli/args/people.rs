@@ -85,6 +85,9 @@ pub enum EventsCommand {
         /// Try all of them again, as the schema is now; what is taken is no longer listed
         #[arg(long)]
         retry: bool,
+        /// Throw some away for good: by id, or all of a code (`unknown-event`) or of a reason, as the list shows them
+        #[arg(long, value_name = "ID|CODE|REASON", num_args = 1.., conflicts_with = "retry")]
+        discard: Vec<String>,
     },
 }
 
