@@ -63,6 +63,11 @@ impl Teller {
         moment(&self.catalog, at)
     }
 
+    /// The zone in which it tells moments: the project's.
+    pub fn zone(&self) -> Zone {
+        zone(&self.catalog)
+    }
+
     /// The notes of one journey, in order; what only repeats another line is left out.
     pub fn tell(&self, notes: &[&Note]) -> Vec<Told> {
         let told = notes.iter().filter_map(|note| Some(Told { at: note.at, text: self.note(note)? }));
@@ -426,9 +431,12 @@ pub fn moment(catalog: &Catalog, at: Timestamp) -> String {
     if at == Timestamp::NEVER {
         return "for ever".to_owned();
     }
-    let zone = Zone::named(&catalog.zone).unwrap_or_else(Zone::utc);
-    let (date, time) = zone.local(at);
+    let (date, time) = zone(catalog).local(at);
     format!("{}, {:02}:{:02}", date.0.strftime("%a %-d %b %Y"), time.hour(), time.minute())
+}
+
+fn zone(catalog: &Catalog) -> Zone {
+    Zone::named(&catalog.zone).unwrap_or_else(Zone::utc)
 }
 
 /// What ended it, for the endings that no author has written.

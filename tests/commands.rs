@@ -296,7 +296,7 @@ fn exit_takes_somebody_out_and_cancels_what_is_queued() {
 
     let again = fahrplan(dir, &["exit", "u1", "thanks"]);
     assert_eq!(again.code, 1);
-    assert!(again.err.contains("u1 is not inside `thanks`: the last time ended 20"), "{}", again.err);
+    assert!(again.err.contains("u1 is not inside `thanks`: the last time ended on "), "{}", again.err);
     assert!(again.err.contains(" as exited\n"), "{}", again.err);
     assert!(refused(dir, &["exit", "u2", "thanks"]).contains("nobody is known as `u2`"));
     let unknown = refused(dir, &["exit", "u1", "thank"]);

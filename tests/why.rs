@@ -237,8 +237,10 @@ impl House {
         assert_eq!(self.why(id, journey), expected, "{id} in {journey}");
     }
 
+    /// The same without the last line, which names the zone.
     fn why(&self, id: &str, journey: &str) -> String {
-        why(self.dir.path(), &["why", id, journey])
+        let told = why(self.dir.path(), &["why", id, journey]);
+        told.strip_suffix("\nTimes are in Europe/Berlin.\n").expect("the zone, once").to_owned()
     }
 }
 
@@ -536,4 +538,32 @@ fn ten_people_who_did_not() {
     for journey in ["gifts", "hello", "news", "party", "receipt", "spring"] {
         assert!(all.lines().any(|line| line.starts_with(&format!("{journey}: never entered"))), "{all}");
     }
+}
+
+#[test]
+fn everything_on_one_person_is_told_by_the_clocks_of_the_project() {
+    let house = House::build();
+    house.agreed("u1");
+    house.signed_up("u1", "web", TUESDAY);
+    let shown = why(house.dir.path(), &["contact", "show", "u1"]);
+    let head = shown.lines().next().expect("a head");
+    assert!(head.starts_with("ct_") && head.ends_with("; times are in Europe/Berlin"), "{head}");
+    assert_eq!(shown.matches("Europe/Berlin").count(), 1, "{shown}");
+    // Nothing in UTC is among it, in whatever form; all that happened then has the same beginning.
+    assert!(!shown.contains("2025-0") && !shown.contains("09:00") && !shown.contains('Z'), "{shown}");
+    for line in [
+        "  Tue 4 Mar 2025, 10:00   signed_up  {\"source\":\"web\"}",
+        "  Tue 4 Mar 2025, 10:00   hello  entered",
+        "  Sun 2 Feb 2025, 10:00   granted    marketing on email  by api",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is missing: {shown}");
+    }
+    let inside = shown.lines().find(|line| line.contains("  hello  inside")).expect("an enrollment");
+    assert!(
+        inside.starts_with("  Tue 4 Mar 2025, 10:00   en_") && inside.contains("since Tue 4 Mar 2025, 10:00"),
+        "{inside}"
+    );
+    // For machines it stays what it is.
+    let json = why(house.dir.path(), &["contact", "show", "u1", "--format", "json"]);
+    assert!(json.contains("\"2025-03-04T09:00:00Z\""), "{json}");
 }

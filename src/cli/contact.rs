@@ -36,21 +36,27 @@ pub(super) fn nobody(key: &str) -> Failure {
 
 fn in_words(held: &Held) -> String {
     let contact = &held.contact;
-    let mut text = format!("{}  since {}\n", contact.id, minute(contact.created_at));
+    let moment = |at| held.teller.moment(at);
+    let mut text = format!(
+        "{}  since {}; times are in {}\n",
+        contact.id,
+        moment(contact.created_at),
+        held.teller.zone().name()
+    );
     for part in Part::ALL {
-        let lines = held.lines(part, &minute);
+        let lines = held.lines(part, &moment);
         if lines.is_empty() {
             continue;
         }
         text.push_str(&format!("\n{}\n", part.title()));
         for line in lines {
-            text.push_str(&format!("  {}\n", tame(in_line(part, &line).trim_end())));
+            text.push_str(&format!("  {}\n", tame(in_line(part, &line, &moment).trim_end())));
         }
     }
     text
 }
 
-fn in_line(part: Part, line: &Line) -> String {
+fn in_line(part: Part, line: &Line, moment: &dyn Fn(Timestamp) -> String) -> String {
     let Line { at, id, name, text, fields } = line;
     match part {
         Part::Identities => return format!("{name:<14}{text}"),
@@ -58,7 +64,8 @@ fn in_line(part: Part, line: &Line) -> String {
         Part::Rests => return format!("{name} {text}"),
         _ => {}
     }
-    let mut parts = vec![at.map_or_else(String::new, minute)];
+    // As wide as a moment is: `Tue 24 Mar 2026, 10:00`.
+    let mut parts = vec![at.map_or_else(String::new, |at| format!("{:<22}", moment(at)))];
     parts.extend(id.clone());
     parts.extend([name, text].into_iter().filter(|part| !part.is_empty()).cloned());
     parts.extend(
@@ -68,11 +75,6 @@ fn in_line(part: Part, line: &Line) -> String {
             .map(|fields| Json::Object(fields.clone()).to_string()),
     );
     parts.join("  ")
-}
-
-/// A moment to the minute, in UTC.
-pub(super) fn minute(at: Timestamp) -> String {
-    at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 
 /// Takes out what would move the cursor of a terminal: the texts came from outside.
@@ -87,6 +89,5 @@ mod tests {
     #[test]
     fn texts_from_outside_do_not_move_the_cursor() {
         assert_eq!(tame("Ada\u{1b}[2J\nGrüße"), "Ada\u{fffd}[2J\u{fffd}Grüße");
-        assert_eq!(minute(Timestamp(1_800_000_000_000)), "2027-01-15 08:00");
     }
 }

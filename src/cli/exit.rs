@@ -11,6 +11,7 @@ use crate::diagnostic::suggest;
 use crate::engine::world::Input;
 use crate::store::inbox::{Accepted, Incoming, To};
 use crate::store::{Access, Store, contacts, enrollments, journeys};
+use crate::story;
 
 /// The reason with which somebody ends who is taken out.
 const EXITED: &str = "exited";
@@ -43,7 +44,9 @@ async fn exit(store: &Store, args: &ExitArgs) -> Outcome {
     if inside == 0 {
         let was = all.iter().rev().find(|line| line.journey == journey);
         let before = match was.and_then(|line| Some((line.ended_at?, line.reason.as_ref()?))) {
-            Some((at, reason)) => format!(": the last time ended {} as {reason}", super::contact::minute(at)),
+            Some((at, reason)) => {
+                format!(": the last time ended on {} as {reason}", story::moment(&deployed.catalog, at))
+            }
             None => String::new(),
         };
         let message = format!("{} is not inside `{journey}`{before}", args.key);

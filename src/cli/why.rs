@@ -66,6 +66,7 @@ fn in_words(held: &Held, stories: &[Story]) -> String {
             text.push_str(&format!("  {}  {}\n", held.teller.moment(told.at), told.text));
         }
     }
+    text.push_str(&format!("\nTimes are in {}.\n", held.teller.zone().name()));
     let tame = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
     text.chars().map(tame).collect()
 }

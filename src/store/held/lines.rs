@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{Held, plain};
+use super::Held;
 use crate::engine::world::{Event, Fields, Note};
 use crate::store::permissions::LedgerLine;
 use crate::store::{deliveries, enrollments, letters, members, surveys, tasks};
 use crate::time::Timestamp;
+use crate::value::Value;
 
 /// A heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,9 @@ pub struct Line {
     pub fields: Option<Map<String, Json>>,
 }
 
+/// How a moment is told.
+type Moment<'m> = &'m dyn Fn(Timestamp) -> String;
+
 impl Line {
     fn at(at: Timestamp, text: String) -> Line {
         Line { at: Some(at), text, ..Line::default() }
@@ -95,14 +99,16 @@ impl Line {
         Line { name: name.to_owned(), text, ..Line::default() }
     }
 
-    fn with_fields(at: Timestamp, name: String, fields: &Fields) -> Line {
-        Line { at: Some(at), name, fields: Some(plain(fields)), ..Line::default() }
+    fn with_fields(at: Timestamp, name: String, fields: &Fields, moment: Moment<'_>) -> Line {
+        let known = fields.iter().filter(|(_, value)| value.is_known());
+        let fields = known.map(|(name, value)| (name.to_string(), told(value, moment))).collect();
+        Line { at: Some(at), name, fields: Some(fields), ..Line::default() }
     }
 }
 
 impl Held {
     /// What stands under a heading, oldest first, with moments told in that way.
-    pub fn lines(&self, part: Part, moment: &dyn Fn(Timestamp) -> String) -> Vec<Line> {
+    pub fn lines(&self, part: Part, moment: Moment<'_>) -> Vec<Line> {
         match part {
             Part::Identities => {
                 let all = self.contact.identities.iter();
@@ -110,7 +116,7 @@ impl Held {
             }
             Part::Attributes => {
                 let all = self.contact.attributes.iter();
-                all.map(|(name, value)| Line::named(name, shown(&value.to_json()))).collect()
+                all.map(|(name, value)| Line::named(name, shown(&told(value, moment)))).collect()
             }
             Part::Consents => self.consents.iter().map(consent).collect(),
             Part::Rests => {
@@ -130,7 +136,7 @@ impl Held {
             Part::Letters => self.letters.iter().map(|line| letter(line, moment)).collect(),
             Part::Tasks => self.tasks.iter().map(|one| task(one, moment)).collect(),
             Part::Audiences => self.audiences.iter().map(membership).collect(),
-            Part::Answers => self.answers.iter().map(answer).collect(),
+            Part::Answers => self.answers.iter().map(|line| answer(line, moment)).collect(),
             Part::Replies => {
                 let all = self.apart.iter();
                 all.map(|one| Line { name: one.sender.clone(), ..Line::at(one.came_at, one.text.clone()) })
@@ -138,14 +144,14 @@ impl Held {
             }
             Part::Codes => {
                 let all = self.codes.iter();
-                all.map(|code| Line::with_fields(code.at, code.pool.clone(), &code.fields)).collect()
+                all.map(|code| Line::with_fields(code.at, code.pool.clone(), &code.fields, moment)).collect()
             }
-            Part::Events => self.events.iter().map(event).collect(),
+            Part::Events => self.events.iter().map(|one| event(one, moment)).collect(),
             Part::History => self.history.iter().map(|note| self.note(note)).collect(),
         }
     }
 
-    fn enrollment(&self, line: &enrollments::Line, moment: &dyn Fn(Timestamp) -> String) -> Line {
+    fn enrollment(&self, line: &enrollments::Line, moment: Moment<'_>) -> Line {
         let end = match (line.ended_at, &line.reason) {
             (Some(at), Some(reason)) => format!("left as {reason} {}", moment(at)),
             (Some(at), None) => format!("left {}", moment(at)),
@@ -213,7 +219,7 @@ fn delivery(line: &deliveries::Line) -> Line {
     Line { id, name, ..Line::at(line.due_at, text) }
 }
 
-fn letter(line: &letters::Line, moment: &dyn Fn(Timestamp) -> String) -> Line {
+fn letter(line: &letters::Line, moment: Moment<'_>) -> Line {
     let mut text = match &line.batch {
         Some(batch) => format!("in {batch}"),
         None => "waits for its batch".to_owned(),
@@ -227,7 +233,7 @@ fn letter(line: &letters::Line, moment: &dyn Fn(Timestamp) -> String) -> Line {
     Line { id: Some(line.delivery.to_string()), ..Line::at(line.due_at, text) }
 }
 
-fn task(task: &tasks::Task, moment: &dyn Fn(Timestamp) -> String) -> Line {
+fn task(task: &tasks::Task, moment: Moment<'_>) -> Line {
     let work = &task.work;
     let outcome = task.outcome.as_deref().map_or(String::new(), |outcome| format!(", {outcome}"));
     let mut text = format!("{} {} by {}: {}{outcome}", work.verb, work.task, work.team, task.state);
@@ -243,12 +249,21 @@ fn task(task: &tasks::Task, moment: &dyn Fn(Timestamp) -> String) -> Line {
     Line { id: Some(work.id.to_string()), ..Line::at(work.due_at, text) }
 }
 
-fn answer(line: &surveys::Line) -> Line {
-    Line::with_fields(line.at, format!("{} by {}", line.survey, line.way), &line.fields)
+fn answer(line: &surveys::Line, moment: Moment<'_>) -> Line {
+    Line::with_fields(line.at, format!("{} by {}", line.survey, line.way), &line.fields, moment)
 }
 
-fn event(event: &Event) -> Line {
-    Line::with_fields(event.occurred_at, event.name.to_string(), &event.fields)
+fn event(event: &Event, moment: Moment<'_>) -> Line {
+    Line::with_fields(event.occurred_at, event.name.to_string(), &event.fields, moment)
+}
+
+/// A value, with its moments told.
+fn told(value: &Value, moment: Moment<'_>) -> Json {
+    match value {
+        Value::Moment(at) => moment(*at).into(),
+        Value::List(all) => all.iter().map(|one| told(one, moment)).collect(),
+        other => other.to_json(),
+    }
 }
 
 /// A value on one line: texts without quotes.
