@@ -32,7 +32,6 @@ impl Walk<'_, '_> {
                     let loaded = scope.facts.history(&aggregate.event, since)?;
                     let own = scope.effects.events.iter().filter(|event| event.name == aggregate.event);
                     for event in loaded.events.iter().chain(own) {
-                        self.at(event.occurred_at);
                         self.at(scope.later(event.occurred_at, *window));
                     }
                 }

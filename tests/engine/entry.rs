@@ -70,6 +70,19 @@ fn when_fires_on_the_change_to_true_and_not_for_who_is_in_already() {
 }
 
 #[test]
+fn an_event_stamped_ahead_is_looked_at_again_only_when_it_leaves_its_window() {
+    let mut rules = catalog();
+    segment(&mut rules, "sleeping", none("order", Reach::Within(days(30))));
+    let condition = Expr::Segment("sleeping".into());
+    let j = stays(EntryHow::When { watch: watch(&rules, &condition), condition });
+    let mut play = Play::new(rules, &[&j], "2026-05-01T00:00");
+    play.late_event("2026-05-10T10:00", "2026-05-10T10:03", "order");
+    assert_eq!(play.memory.next_wake(), Some(at("2026-06-09T10:03")), "it is in the window already");
+    play.until("2026-07-01T00:00");
+    assert_eq!(entries(&play.story()), ["06-09 10:03"]);
+}
+
+#[test]
 fn while_lasts_as_long_as_the_segment_and_comes_again() {
     let rules = catalog();
     let condition = is(attr("plan"), val(text("trial")));
