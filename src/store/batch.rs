@@ -4,6 +4,7 @@
 //! all go on. A contact that has changes already and needs something is written first, so that what is loaded is never older than
 //! what it did.
 
+mod needs;
 mod rehearse;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use self::needs::Needs;
 use super::boundary::Point;
 use super::budgets::Purses;
 use super::counts::Counts;
@@ -78,22 +80,6 @@ struct Member {
     called: [Option<Arc<str>>; 2],
     /// Timers that were taken for it.
     due: Vec<(Timestamp, EnrollmentId)>,
-}
-
-/// Facts that contacts wait for, by kind.
-#[derive(Default)]
-struct Needs {
-    histories: events::Wanted,
-    permissions: BTreeSet<ContactId>,
-    listeners: BTreeSet<(ContactId, Word)>,
-    enrollments: BTreeSet<(ContactId, EnrollmentId)>,
-    everything: Vec<ContactId>,
-    past: BTreeSet<(ContactId, Word)>,
-    standing: Vec<ContactId>,
-    errands: Vec<ContactId>,
-    ever: HashSet<(ContactId, Word)>,
-    /// Of each budget what all of them want to spend together.
-    budgets: BTreeMap<Word, i64>,
 }
 
 impl Batch {
@@ -573,28 +559,5 @@ impl Member {
             standing.values_mut().find(|standing| standing.id == id && standing.wake_at == woke_at)?;
         standing.wake_at = later;
         Some(StandingChange { after: standing.clone(), woke_at: Some(woke_at) })
-    }
-}
-
-impl Needs {
-    fn add(&mut self, contact: ContactId, need: Need) {
-        match need {
-            Need::History { name, since } => {
-                let earliest = self.histories.entry((contact, name)).or_insert(since);
-                *earliest = since.min(*earliest);
-            }
-            Need::Permissions => _ = self.permissions.insert(contact),
-            Need::Listeners(signal) => _ = self.listeners.insert((contact, signal)),
-            Need::Enrollment(id) => _ = self.enrollments.insert((contact, id)),
-            Need::AllEnrollments => self.everything.push(contact),
-            Need::Past(journey) => _ = self.past.insert((contact, journey)),
-            Need::Standing => self.standing.push(contact),
-            Need::Errands => self.errands.push(contact),
-            Need::Ever(name) => _ = self.ever.insert((contact, name)),
-            Need::Budget { journey, amount } => {
-                let wanted = self.budgets.entry(journey).or_default();
-                *wanted = wanted.saturating_add(amount.0);
-            }
-        }
     }
 }
