@@ -390,6 +390,14 @@ impl Teller {
                  `including existing`"
                     .to_owned()
             }
+            Obstacle::Unseen => {
+                "its condition holds now, and nobody has looked since: `fahrplan serve` does soon after a deploy".to_owned()
+            }
+            Obstacle::Quiet => {
+                "its condition holds now, but what made it so was imported or came too late, which starts nothing; or it was \
+                 so before the line that begins the journey was written as it is"
+                    .to_owned()
+            }
             Obstacle::ByHand => "it begins only by hand (`fahrplan enroll`), over HTTP, or from another journey".to_owned(),
             Obstacle::Nothing { event, at } => format!(
                 "`{event}` came on {}, and would bring them in now: it was imported, which starts nothing, or something was \

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use fahrplan::cli::load::Project;
+use fahrplan::clock::machine_now;
 use fahrplan::engine::world::{ConsentChange, Event, Fields, Input, Suppression};
 use fahrplan::intake::Who;
 use fahrplan::store::inbox::{Incoming, To};
-use fahrplan::store::{Store, advance_bucket, journeys};
+use fahrplan::store::{Store, advance_bucket, jobs, journeys};
 use fahrplan::time::Timestamp;
 use fahrplan::value::Value;
 
@@ -566,4 +567,63 @@ fn everything_on_one_person_is_told_by_the_clocks_of_the_project() {
     // For machines it stays what it is.
     let json = why(house.dir.path(), &["contact", "show", "u1", "--format", "json"]);
     assert!(json.contains("\"2025-03-04T09:00:00Z\""), "{json}");
+}
+
+#[test]
+fn who_was_there_at_the_deploy_is_told_so_though_what_came_for_them_waited() {
+    const MOVERS: &str = r#"journey movers "Movers" {
+  purpose transactional because "they asked for it"
+  enter when any(moved_house ever) including existing
+  reenter never
+
+  send email gift as vase
+  wait 30 days as patience
+  exit as done
+}
+"#;
+    let house = House::build();
+    let write = |name: &str, text: &str| std::fs::write(house.dir.path().join(name), text).expect("written");
+    let fine = |args: &[&str]| {
+        let ran = fahrplan(house.dir.path(), args);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {}", ran.out);
+    };
+    let import = |id: &str| {
+        let (item, moved) =
+            (r#""type": "track", "event": "moved_house""#, r#""properties": {"to": "Bremen"}"#);
+        write("moves.jsonl", &format!("{{{item}, \"userId\": \"{id}\", {moved}}}\n"));
+        fine(&["import", "events", "moves.jsonl"]);
+    };
+    let jobs = || {
+        house.runtime.block_on(async {
+            for bucket in house.store.buckets() {
+                while jobs::work(&house.store, bucket, machine_now()).await.expect("worked").is_some() {}
+            }
+        });
+    };
+    import("m1");
+    write("movers.journey", MOVERS);
+    fine(&["deploy", "--yes"]);
+    // What came for m1 is taken, and the deploy has not looked yet.
+    let now = || machine_now().to_string();
+    house.advance(&now());
+    house.tells(
+        "m1",
+        "movers",
+        "movers: never entered: its condition holds now, and nobody has looked since: `fahrplan serve` does soon after a \
+         deploy.\n",
+    );
+    jobs();
+    house.advance(&now());
+    let told = house.why("m1", "movers");
+    assert!(told.starts_with("movers: entered on ") && told.contains(", and is inside."), "{told}");
+    // Whoever comes after it is new, and what is imported brings in nobody.
+    import("m2");
+    jobs();
+    house.advance(&now());
+    house.tells(
+        "m2",
+        "movers",
+        "movers: never entered: its condition holds now, but what made it so was imported or came too late, which starts \
+         nothing; or it was so before the line that begins the journey was written as it is.\n",
+    );
 }

@@ -35,8 +35,12 @@ pub enum Obstacle {
     NoChange { attribute: Word },
     /// It has a schedule, and nothing stands in the way.
     Scheduled,
-    /// The condition holds, and nothing stands in the way.
+    /// The condition holds, and nothing stands in the way but that it held already when the journey opened, as far as is known.
     Holds,
+    /// The condition holds, and would have brought them in; nobody has looked since.
+    Unseen,
+    /// The condition holds, and became so in a way that brings nobody in.
+    Quiet,
     /// Only by hand, or by another journey.
     ByHand,
     /// Nothing is seen that kept the newest event out: it was imported, which is not kept with it, or something was different then.
@@ -54,7 +58,7 @@ pub struct Part {
 /// What kept the contact out, one for each entry of the program. `opened` is when the program began to take people in.
 pub fn absence(facts: &Facts, program: &Program, opened: Option<Timestamp>) -> Result<Vec<Obstacle>, Need> {
     let look = Look { facts, effects: &Effects::default(), program, opened };
-    program.entries.iter().map(|entry| look.entry(entry)).collect()
+    (0..).zip(&program.entries).map(|(number, entry)| look.entry(number, entry)).collect()
 }
 
 /// The newest event of an entry that anybody could have come in by, if there is one: when it was accepted.
@@ -77,7 +81,7 @@ struct Look<'l, 'a> {
 }
 
 impl Look<'_, '_> {
-    fn entry(&self, entry: &Entry) -> Result<Obstacle, Need> {
+    fn entry(&self, number: u16, entry: &Entry) -> Result<Obstacle, Need> {
         let now = self.facts.now;
         match &entry.how {
             EntryHow::Event(names) => self.by_event(entry, names, false),
@@ -90,7 +94,10 @@ impl Look<'_, '_> {
                 let state = State::begin(self.program, now);
                 let mut parts = self.parts(condition, &state)?;
                 parts.extend(self.uninvited(entry, &state)?);
-                Ok(if parts.is_empty() { Obstacle::Holds } else { Obstacle::False { event: None, parts } })
+                match parts.is_empty() {
+                    true => self.holds(number, entry),
+                    false => Ok(Obstacle::False { event: None, parts }),
+                }
             }
             EntryHow::Change { attribute } => {
                 Ok(self.closed(now).unwrap_or_else(|| Obstacle::NoChange { attribute: attribute.clone() }))
@@ -116,6 +123,16 @@ impl Look<'_, '_> {
                 })
             }
         }
+    }
+
+    /// Why a condition that holds has brought nobody in.
+    fn holds(&self, number: u16, entry: &Entry) -> Result<Obstacle, Need> {
+        if matches!(entry.how, EntryHow::When { .. }) && !entry.including_existing {
+            return Ok(Obstacle::Holds);
+        }
+        let standing = self.facts.world.standing.as_ref().ok_or(Need::Standing)?;
+        let row = standing.get(&(self.program.journey.clone(), number));
+        Ok(if row.is_some_and(|row| row.member) { Obstacle::Quiet } else { Obstacle::Unseen })
     }
 
     fn closed(&self, at: Timestamp) -> Option<Obstacle> {

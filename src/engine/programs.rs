@@ -25,6 +25,9 @@ pub struct Programs {
     heard: BTreeSet<Word>,
     /// Events for which some entry asks whether it is the first.
     firsts: BTreeSet<Word>,
+    /// When the journeys with memberships began to take people in, as an id that was made then: contacts and inputs with smaller ones
+    /// were there before. Of a journey that is not here, nobody was.
+    opened: BTreeMap<Word, i64>,
     /// Variants that tests and previews prescribe, by split.
     forced: BTreeMap<Word, Word>,
 }
@@ -71,6 +74,24 @@ impl Programs {
     /// Whether some entry asks for the first event of that name.
     pub fn asks_first(&self, event: &str) -> bool {
         self.firsts.contains(event)
+    }
+
+    /// That journey takes people in since that id was made.
+    pub fn open(&mut self, journey: Word, id: i64) {
+        let has_members = |entry: &Entry| matches!(entry.how, EntryHow::When { .. } | EntryHow::While { .. });
+        if self.get(&journey).is_some_and(|program| program.entries.iter().any(has_members)) {
+            self.opened.insert(journey, id);
+        }
+    }
+
+    /// Whether what has that id was there before the journey opened.
+    pub(super) fn precedes(&self, id: i64, journey: &str) -> bool {
+        self.opened.get(journey).is_some_and(|opened| id < *opened)
+    }
+
+    /// Whether some journey opened after what has that id.
+    pub fn opened_after(&self, id: i64) -> bool {
+        self.opened.values().any(|opened| id < *opened)
     }
 
     /// From now on that split gives that variant to everybody.

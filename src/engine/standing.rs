@@ -146,6 +146,11 @@ impl<'a> Call<'_, 'a> {
         let Some((program, entry)) = self.turn.facts.programs.entry(key) else { return Ok(()) };
         let row = self.row(key)?;
         let is_new = row.is_none();
+        let look = match is_new && membership(&entry.how).is_some() {
+            true => self.first_look(&key.0, look),
+            false => Some(look),
+        };
+        let Some(look) = look else { return Ok(()) };
         let mut row = match row {
             Some(row) => row,
             None => {
@@ -173,8 +178,6 @@ impl<'a> Call<'_, 'a> {
         if row != before || is_new {
             self.standing.insert(key.clone(), row);
         }
-        // Who is in a segment when its row is first seen has not just come in, unless the contact is new.
-        let look = if is_new && look == Look::Live { Look::Settle(Cause::Deploy) } else { look };
         let invited = match look {
             Look::Live | Look::Settle(Cause::New) => stays || !was,
             Look::Settle(Cause::Deploy) => stays || (is_new && entry.including_existing),
@@ -196,6 +199,17 @@ impl<'a> Call<'_, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// What it means to look at a membership for the first time. Who is in then has not just come in, unless the contact is new. `None`:
+    /// not yet. What was accepted before the journey opened says how it was when it did, so the look of the deploy comes after all of it.
+    fn first_look(&self, journey: &Word, look: Look) -> Option<Look> {
+        let (world, programs) = (self.turn.facts.world, self.turn.facts.programs);
+        if world.came.is_some_and(|came| programs.precedes(came, journey)) {
+            return None;
+        }
+        let was_there = programs.precedes(world.contact.0, journey);
+        Some(if was_there || look == Look::Live { Look::Settle(Cause::Deploy) } else { look })
     }
 
     fn enter_member(&mut self, key: &Key, program: &Program, stays: bool) -> Result<(), Need> {

@@ -96,7 +96,8 @@ pub enum Cause {
     New,
     /// It was imported: nobody enters.
     Import,
-    /// A journey was deployed: `while` enters who is in, `when` only with `including existing`.
+    /// A journey was deployed: `while` enters who is in, `when` only with `including existing`. So is looked for the first time at
+    /// whoever was there when the journey opened, and not before everything was taken that was accepted until then.
     Deploy,
 }
 
@@ -159,6 +160,8 @@ pub struct Suppression {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
     pub contact: ContactId,
+    /// The id under which the input at hand was accepted; `None`: nobody brought it.
+    pub came: Option<i64>,
     /// Attributes that are set; always loaded. Defaults come from the catalog.
     pub attributes: Fields,
     /// Newest events by name, oldest first, loaded back to a moment.

@@ -40,7 +40,8 @@ const ROUNDS: usize = 1_000;
 /// What waits for a contact.
 #[derive(Debug)]
 pub(super) enum Queued {
-    Input(Input),
+    /// With the id under which it was accepted.
+    Input(Option<i64>, Input),
     Timer(Timer),
 }
 
@@ -73,7 +74,7 @@ pub(super) struct Batch {
 struct Member {
     world: World,
     /// What it does next, first first.
-    inputs: VecDeque<Input>,
+    inputs: VecDeque<(Option<i64>, Input)>,
     changes: Changes,
     places: HashMap<EnrollmentId, Place>,
     /// Its address and number before, since they are identities too.
@@ -121,7 +122,7 @@ impl Batch {
         member.world.attributes = attributes;
         for queued in queue {
             match queued {
-                Queued::Input(input) => member.inputs.push_back(input),
+                Queued::Input(came, input) => member.inputs.push_back((came, input)),
                 Queued::Timer(timer) => {
                     let (id, wake_at) = (timer.id, timer.wake_at);
                     if timer.is_enrollment() && !member.take_in(&timer, &self.deployed) {
@@ -130,7 +131,7 @@ impl Batch {
                     }
                     self.taken.insert((wake_at, id));
                     member.due.push((wake_at, id));
-                    member.inputs.push_back(Input::Due { id, wake_at });
+                    member.inputs.push_back((None, Input::Due { id, wake_at }));
                 }
             }
         }
@@ -486,7 +487,8 @@ impl Member {
         core: &Core,
         purses: &mut Purses,
     ) -> Option<Need> {
-        while let Some(input) = self.inputs.front() {
+        while let Some((came, input)) = self.inputs.front() {
+            self.world.came = *came;
             // The purses are those of all contacts of the batch, one after another.
             std::mem::swap(&mut self.world.budgets, &mut purses.by_journey);
             let (world, changes) = (&mut self.world, &mut self.changes);

@@ -11,7 +11,7 @@
 //! - *advance*: pure. It says which fact is missing; facts are loaded for all contacts in one statement a kind.
 //! - *write*: everything at once, sorted by key. Before the commit nothing has happened.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use super::batch::{Batch, Queued};
 use super::contacts::Found;
@@ -110,6 +110,9 @@ async fn next_look(store: &Store, bucket: i64, now: Timestamp) -> Result<Timesta
     })
 }
 
+/// What a row of the inbox brings: when it was accepted, and under which id.
+type Row = (Timestamp, (i64, Vec<Input>));
+
 /// Gives each contact of the batch its inputs, in order; sets aside what is for somebody else or cannot be read.
 async fn sort_in(
     hold: &mut Hold<'_>,
@@ -125,8 +128,9 @@ async fn sort_in(
         *ids.entry(row.contact).or_default() |= matches!(parcel, Ok(Parcel::First(_)));
     }
     let mut known = contacts::of_batch(hold.read(), batch.bucket, ids.into_iter()).await?;
-    let mut rows: BTreeMap<ContactId, VecDeque<(Timestamp, Vec<Input>)>> = BTreeMap::new();
-    let mut forwarded = Vec::new();
+    let mut rows: BTreeMap<ContactId, VecDeque<Row>> = BTreeMap::new();
+    let (mut forwarded, mut unsettled) = (Vec::new(), BTreeSet::new());
+    let is_early = |row: &Taken| deployed.engine.opened_after(row.id);
     for (parcel, row) in taken {
         let Some(Found { merged_into, is_blank, .. }) = known.get(&row.contact) else { continue };
         // Word of a merge is for the one who was merged; everything else goes on to who took over.
@@ -142,12 +146,20 @@ async fn sort_in(
             Ok(Parcel::First(input)) => {
                 // What came through another process, whose clock is behind, may have begun something before.
                 batch.begin(row.contact, *is_blank);
-                let inputs = vec![Input::Settle { cause: Cause::New }, accepted(input, &row)];
+                let inputs = (row.id, vec![Input::Settle { cause: Cause::New }, accepted(input, &row)]);
+                if is_early(&row) {
+                    unsettled.insert(row.contact);
+                }
                 // Before all else: ids made by two processes within a millisecond do not say which was earlier.
                 rows.entry(row.contact).or_default().push_front((row.accepted_at, inputs));
                 continue;
             }
-            Ok(Parcel::Input(input)) => vec![accepted(input, &row)],
+            Ok(Parcel::Input(input)) => {
+                if matches!(input, Input::Settle { cause: Cause::Import }) && is_early(&row) {
+                    unsettled.insert(row.contact);
+                }
+                (row.id, vec![accepted(input, &row)])
+            }
             Err(reason) => {
                 tracing::error!(contact = %row.contact, id = row.id, %reason, "an input cannot be read");
                 inbox::set_aside(hold.write().await?, &row.text, &reason, batch.now).await?;
@@ -160,13 +172,14 @@ async fn sort_in(
         inbox::forward(hold.write().await?, forwarded).await?;
         batch.reaches_far();
     }
+    settle_behind(hold, unsettled, batch.now).await?;
     drop_repeats(hold.read(), batch.bucket, deployed, &mut rows).await?;
 
     let mut waiting: BTreeMap<ContactId, VecDeque<timers::Timer>> = BTreeMap::new();
     for timer in due.into_iter().filter(|timer| known.contains_key(&timer.contact)) {
         waiting.entry(timer.contact).or_default().push_back(timer);
     }
-    let all: std::collections::BTreeSet<ContactId> = rows.keys().chain(waiting.keys()).copied().collect();
+    let all: BTreeSet<ContactId> = rows.keys().chain(waiting.keys()).copied().collect();
     for contact in all {
         batch.begin(contact, false);
         let attributes = known.remove(&contact).map(|found| found.attributes).unwrap_or_default();
@@ -175,6 +188,16 @@ async fn sort_in(
         batch.give(contact, attributes, queue);
     }
     Ok(())
+}
+
+/// Lets the look of a deploy come after all that was accepted before it, for contacts whom a journey that has opened since waits for.
+/// Its job may have missed them: on PostgreSQL it does not see who is created in a transaction that is not yet committed.
+async fn settle_behind(hold: &mut Hold<'_>, contacts: BTreeSet<ContactId>, now: Timestamp) -> Result<()> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let settle = |contact| (contact, Input::Settle { cause: Cause::Deploy });
+    inbox::enqueue(hold.write().await?, contacts.into_iter().map(settle).collect(), now).await
 }
 
 /// An event gets its id and its moment of acceptance from the row that brought it.
@@ -195,7 +218,7 @@ async fn drop_repeats(
     tx: &mut Conn,
     bucket: i64,
     deployed: &Deployed,
-    rows: &mut BTreeMap<ContactId, VecDeque<(Timestamp, Vec<Input>)>>,
+    rows: &mut BTreeMap<ContactId, VecDeque<Row>>,
 ) -> Result<()> {
     let value = |contact: ContactId, input: &Input| match input {
         Input::Event(event) => {
@@ -204,7 +227,7 @@ async fn drop_repeats(
         }
         _ => None,
     };
-    let inputs = rows.iter().flat_map(|(contact, rows)| rows.iter().map(move |row| (*contact, &row.1)));
+    let inputs = rows.iter().flat_map(|(contact, rows)| rows.iter().map(move |(_, row)| (*contact, &row.1)));
     let wanted: HashSet<_> =
         inputs.flat_map(|(contact, inputs)| inputs.iter().filter_map(move |i| value(contact, i))).collect();
     if wanted.is_empty() {
@@ -212,7 +235,7 @@ async fn drop_repeats(
     }
     let mut seen = events::known(tx, bucket, &wanted).await?;
     for (contact, rows) in rows.iter_mut() {
-        for (_, inputs) in rows.iter_mut() {
+        for (_, (_, inputs)) in rows.iter_mut() {
             inputs.retain(|input| value(*contact, input).is_none_or(|key| seen.insert(key)));
         }
     }
@@ -220,10 +243,7 @@ async fn drop_repeats(
 }
 
 /// Inputs and timers of one contact in the order in which they count: what was accepted at a deadline comes before it.
-fn in_order(
-    mut rows: VecDeque<(Timestamp, Vec<Input>)>,
-    mut timers: VecDeque<timers::Timer>,
-) -> VecDeque<Queued> {
+fn in_order(mut rows: VecDeque<Row>, mut timers: VecDeque<timers::Timer>) -> VecDeque<Queued> {
     let mut queue = VecDeque::with_capacity(rows.len() + timers.len());
     loop {
         let timer_first = match (rows.front(), timers.front()) {
@@ -234,8 +254,8 @@ fn in_order(
         };
         if timer_first {
             queue.extend(timers.pop_front().map(Queued::Timer));
-        } else if let Some((_, inputs)) = rows.pop_front() {
-            queue.extend(inputs.into_iter().map(Queued::Input));
+        } else if let Some((_, (id, inputs))) = rows.pop_front() {
+            queue.extend(inputs.into_iter().map(|input| Queued::Input(Some(id), input)));
         }
     }
 }

@@ -266,7 +266,7 @@ pub async fn retire(store: &Store, journey: &str, now: Timestamp) -> Result<Reti
         return Ok(if is_known { Retired::Already } else { names() });
     };
     let inside = inside(&mut tx, &before).await?.get(journey).copied().unwrap_or(0);
-    point(&mut tx, journey, None, now).await?;
+    point(&mut tx, journey, None, 0, now).await?;
     const AGAIN: &str = "INSERT INTO deployments (generation, catalog, templates, deployed_at) \
         SELECT CAST($1 AS BIGINT), catalog, templates, CAST($2 AS BIGINT) FROM deployments WHERE generation = $3";
     let generation = before.generation + 1;
@@ -289,18 +289,20 @@ async fn write(tx: &mut Conn, before: &Deployed, release: Release<'_>, now: Time
     let Release { catalog, programs, templates } = release;
     let rules_changed = before.generation == 0 || before.catalog.hash() != catalog.hash();
     let mut deploy = Deploy { generation: before.generation + 1, ..Deploy::default() };
+    // Made before the job that settles: whoever was there before the journeys opened is in it.
+    let opened = tx.core.new_id();
     for program in programs {
         let number = keep_program(tx, program, now).await?;
         let current = before.current.get(&program.journey).and_then(|current| before.number_of(current));
         if current != Some(number) {
             deploy.changed.push(program.journey.clone());
         }
-        point(tx, &program.journey, Some(number), now).await?;
+        point(tx, &program.journey, Some(number), opened, now).await?;
     }
     let is_gone = |journey: &&Word| programs.iter().all(|program| program.journey != **journey);
     deploy.retired = before.current.keys().filter(is_gone).cloned().collect();
     for journey in &deploy.retired {
-        point(tx, journey, None, now).await?;
+        point(tx, journey, None, opened, now).await?;
     }
     let catalog = keep_catalog(tx, catalog, now).await?;
     let templates = templates::keep(tx, templates, now).await?;
@@ -336,11 +338,13 @@ async fn load(
     generation: i64,
     mut programs: BTreeMap<i64, Arc<Program>>,
 ) -> Result<Deployed> {
-    const CURRENT: &str = "SELECT names.name, journeys.program FROM journeys \
+    const CURRENT: &str = "SELECT names.name, journeys.program, journeys.opened FROM journeys \
         JOIN names ON names.id = journeys.journey WHERE journeys.program IS NOT NULL";
-    let mut current = BTreeMap::new();
+    let (mut current, mut opened) = (BTreeMap::new(), Vec::new());
     for row in conn.fetch(CURRENT, Vec::new()).await? {
-        current.insert(Word::from(row.text(0)?), row.i64(1)?);
+        let journey = Word::from(row.text(0)?);
+        opened.extend(row.opt_i64(2)?.map(|id| (journey.clone(), id)));
+        current.insert(journey, row.i64(1)?);
     }
     const NEWER: &str = "SELECT id, program FROM programs WHERE id > $1";
     let newest = programs.keys().next_back().copied().unwrap_or(0);
@@ -357,7 +361,11 @@ async fn load(
         }
         None => (Catalog::empty(), Manifest::default()),
     };
-    Ok(Deployed::new(generation, Arc::new(catalog), current, programs, templates))
+    let mut deployed = Deployed::new(generation, Arc::new(catalog), current, programs, templates);
+    for (journey, id) in opened {
+        deployed.engine.open(journey, id);
+    }
+    Ok(deployed)
 }
 
 fn unreadable<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Error {
@@ -388,11 +396,18 @@ async fn kept(tx: &mut Conn, sql: &'static str, hash: &str) -> Result<i64> {
     tx.fetch_first(sql, args![hash]).await?.ok_or_else(missing)?.i64(0)
 }
 
-/// Lets a journey take people into that program, or into none.
-async fn point(tx: &mut Conn, journey: &Word, program: Option<i64>, now: Timestamp) -> Result<()> {
-    const POINT: &str = "INSERT INTO journeys (journey, program, deployed_at) VALUES ($1, $2, $3) \
-        ON CONFLICT (journey) DO UPDATE SET program = excluded.program, deployed_at = excluded.deployed_at";
+/// Lets a journey take people into that program, or into none. It opens where it took in nobody before.
+async fn point(
+    tx: &mut Conn,
+    journey: &Word,
+    program: Option<i64>,
+    opened: i64,
+    now: Timestamp,
+) -> Result<()> {
+    const POINT: &str = "INSERT INTO journeys (journey, program, deployed_at, opened) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (journey) DO UPDATE SET program = excluded.program, deployed_at = excluded.deployed_at, \
+        opened = CASE WHEN journeys.program IS NULL THEN excluded.opened ELSE journeys.opened END";
     let journey = names::intern(tx, journey).await?;
-    tx.exec(POINT, args![journey, program, now]).await?;
+    tx.exec(POINT, args![journey, program, now, opened]).await?;
     Ok(())
 }

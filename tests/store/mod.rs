@@ -13,6 +13,7 @@ mod caps;
 mod codes;
 mod copying;
 mod cutting;
+mod deploying;
 mod examining;
 mod importing;
 mod keeping;

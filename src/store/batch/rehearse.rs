@@ -17,7 +17,7 @@ impl Batch {
     ) -> Result<Vec<Word>> {
         for (contact, attributes) in contacts {
             self.begin(contact, false);
-            self.give(contact, attributes, [super::Queued::Input(input.clone())].into());
+            self.give(contact, attributes, [super::Queued::Input(None, input.clone())].into());
         }
         let core = conn.core.clone();
         for _ in 0..ROUNDS {
