@@ -471,6 +471,47 @@ journey familiar "Who is known" {
 }
 
 #[test]
+fn who_is_there_while_their_events_wait_is_taken_in_by_a_deploy_and_guarded_before() {
+    const SIGNED: &str = r#"
+journey familiar "Who has signed up" {
+  purpose marketing
+  enter when any(signed_up ever) including existing
+  reenter never
+  send email welcome as letter
+  exit as done
+}
+"#;
+    on_both(async |database| {
+        let mut shop = Shop::open(&database, "", "max audience 20 for marketing", QUICK).await;
+        shop.import(30);
+        let event = |n: usize| {
+            format!(
+                "{{\"type\": \"track\", \"userId\": \"u{n}\", \"event\": \"signed_up\", \"properties\": {{\"source\": \"web\"}}}}\n"
+            )
+        };
+        shop.write("events.jsonl", &(0..30).map(event).collect::<String>());
+        shop.fine(&["import", "events", "events.jsonl"]);
+        shop.write("journeys/more.journey", SIGNED);
+        let ran = shop.run(&["deploy", "--yes"]);
+        assert!(
+            ran.code == 1
+                && ran.err.contains(
+                    "`familiar` would take in up to 30 people at once, since what came for 30 of them still waits, and the \
+                     policy allows 20"
+                ),
+            "{}{}",
+            ran.out,
+            ran.err
+        );
+        shop.fine(&["deploy", "--yes", "--allow-audience", "30"]);
+        shop.serve();
+        shop.ends_with(30).await;
+        let told = shop.fine(&["why", "u7", "familiar"]);
+        assert!(told.starts_with("familiar: entered on "), "{told}");
+    });
+}
+
+#[test]
 fn rules_that_cannot_be_kept_are_findings() {
     on_both(async |database| {
         let shop = Shop::open(&database, RECEIPT, "", QUICK).await;

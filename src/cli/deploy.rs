@@ -17,7 +17,7 @@ use crate::config::Secret;
 use crate::diagnostic::Severity;
 use crate::engine::program::{Program, StepKind, Word, secret_of};
 use crate::lang::Compilation;
-use crate::store::audience;
+use crate::store::audience::{self, TooMany};
 use crate::store::exports;
 use crate::store::journeys::{self, Deployed, Refused, Release};
 use crate::store::templates::Templates;
@@ -55,12 +55,7 @@ async fn deploy(args: &DeployArgs) -> Outcome {
     let release = Release { catalog: &compiled.catalog, programs: &compiled.programs, templates: &templates };
     let allowed = args.allow_audience.map_or(0, |most| i64::try_from(most).unwrap_or(i64::MAX));
     if let Some(over) = audience::too_many(&store, &release, allowed, machine_now()).await.map_err(world)? {
-        let message = format!(
-            "nothing was deployed: `{}` would take in {} people at once, and the policy allows {}",
-            over.journey, over.count, over.most
-        );
-        return Err(Failure::findings(message)
-            .help(format!("if that is meant: `fahrplan deploy --allow-audience {}`", over.count)));
+        return Err(too_many(&over));
     }
     let done = journeys::deploy_over(&store, deployed.generation, release, machine_now()).await;
     let done = done.map_err(world)?.map_err(refused)?;
@@ -68,6 +63,22 @@ async fn deploy(args: &DeployArgs) -> Outcome {
     allow(&store, args).await?;
     store.close().await;
     Ok(Exit::Fine)
+}
+
+fn too_many(over: &TooMany) -> Failure {
+    let TooMany { journey, count, waiting, most } = over;
+    let (up_to, but) = match waiting {
+        0 => ("", String::new()),
+        _ => ("up to ", format!(", since what came for {waiting} of them still waits")),
+    };
+    let message = format!(
+        "nothing was deployed: `{journey}` would take in {up_to}{count} people at once{but}, and the policy allows {most}"
+    );
+    let meant = format!("if that is meant: `fahrplan deploy --allow-audience {count}`");
+    Failure::findings(message).help(match waiting {
+        0 => meant,
+        _ => format!("wait until `fahrplan status` shows 0 inputs, and the number is exact; {meant}"),
+    })
 }
 
 /// Warns of audiences that would be told elsewhere: nobody tells the former network who leaves.

@@ -3,7 +3,8 @@
 //!
 //! A firing is counted by asking the engine about every contact, as the firing itself would, with nothing written. While the guards
 //! allow it, nobody notices; one that comes once and that no rule concerns is not counted. A deploy of a journey that takes in who is there
-//! already (`including existing`) is counted in the same way, and refused.
+//! already (`including existing`) is counted in the same way, and refused; there everybody counts for whom something waits in an inbox,
+//! since nobody knows yet who that makes them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,7 +125,10 @@ pub(super) async fn count(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TooMany {
     pub journey: Word,
+    /// At most, if something waits.
     pub count: i64,
+    /// How many of these have something in the inbox.
+    pub waiting: i64,
     pub most: i64,
 }
 
@@ -157,11 +161,34 @@ pub async fn too_many(
     }
     let preview = Arc::new(journeys::preview(&before, release));
     let counts = count(store, &preview, &Input::Settle { cause: Cause::Deploy }, now).await?;
+    let all_waiting = waiting(store).await?;
     let over = guarded.into_iter().find_map(|(journey, most)| {
-        let count = *counts.get(journey)?;
-        (count > most).then(|| TooMany { journey: journey.clone(), count, most })
+        let opens = !before.current.contains_key(journey);
+        let takes = preview.current.get(journey).is_some_and(|program| takes_existing(program));
+        let waiting = if opens && takes { all_waiting } else { 0 };
+        let count = counts.get(journey).copied().unwrap_or(0) + waiting;
+        (count > most).then(|| TooMany { journey: journey.clone(), count, waiting, most })
     });
     Ok(over)
+}
+
+/// Whether a journey takes in who is there when it opens.
+fn takes_existing(program: &Program) -> bool {
+    program.entries.iter().any(|entry| match entry.how {
+        EntryHow::While { .. } => true,
+        EntryHow::When { .. } => entry.including_existing,
+        _ => false,
+    })
+}
+
+/// For how many people something waits in an inbox.
+async fn waiting(store: &Store) -> Result<i64> {
+    const WAITING: &str = "SELECT COUNT(DISTINCT contact) FROM inbox WHERE bucket = $1";
+    let mut waiting = 0;
+    for bucket in store.buckets() {
+        waiting += store.read().await?.fetch_number(WAITING, args![bucket]).await?;
+    }
+    Ok(waiting)
 }
 
 /// Holds a firing, in place of one of the same entry that is held: whoever lets it go on means people to enter once.
