@@ -127,7 +127,9 @@ impl Teller {
             What::Goal { name } => format!("reached the goal `{name}`"),
             // Whether a message was sent, or which channel somebody prefers, is no way of the journey.
             What::Took { .. } if *whole(step) != *step => return None,
-            What::Took { choice } => format!("took `{choice}` at `{step}`"),
+            What::Took { choice, because } => {
+                format!("took `{choice}` at `{step}`{}", self.decided(note, choice, because))
+            }
             What::Decided { delivery, decision, by } => {
                 let template = self.deliveries.get(delivery).map_or("a message", |fate| &fate.template);
                 match &**decision {
@@ -137,6 +139,48 @@ impl Teller {
             }
             What::Odd { why } => format!("something was not as it should be: {why}"),
         })
+    }
+
+    /// What decided at a branch, to be put behind which way was taken: the condition, and what it looked at.
+    fn decided(&self, note: &Note, choice: &str, because: &Because) -> String {
+        let values: Vec<String> =
+            because.iter().map(|(name, value)| format!("`{name}` was {}", self.value(value))).collect();
+        let values = if values.is_empty() { String::new() } else { format!(": {}", values.join(", ")) };
+        match self.condition(note, because) {
+            Some((text, true)) if choice == "yes" => format!(": `{text}` held{values}"),
+            Some((text, true)) => format!(": `{text}` did not hold{values}"),
+            Some((text, false)) => format!(" by `{text}`"),
+            None => values,
+        }
+    }
+
+    /// The condition of the branch at the note's step, or what it chooses by; whether it is a condition. Nothing where versions of the
+    /// journey differ in it, and the values do not tell which it was.
+    fn condition(&self, note: &Note, because: &Because) -> Option<(String, bool)> {
+        let (journey, id) = (note.journey.as_ref()?, note.step.as_ref()?);
+        let mut found = None;
+        for program in self.programs.iter().filter(|program| program.journey == *journey) {
+            for step in program.steps.iter().filter(|step| step.id == *id) {
+                let (expr, is_condition) = match &step.kind {
+                    StepKind::Branch { condition, .. } => (condition, true),
+                    StepKind::Switch { subject, .. } => (subject, false),
+                    _ => continue,
+                };
+                let mut leaves = Vec::new();
+                spell::leaves(expr, &mut leaves);
+                let names: Vec<String> =
+                    leaves.into_iter().map(|leaf| spell::spell(leaf, Some(program))).collect();
+                let one = Some((spell::spell(expr, Some(program)), is_condition));
+                if !because.iter().all(|(name, _)| names.iter().any(|known| **known == **name)) {
+                    continue;
+                }
+                if found.is_some() && found != one {
+                    return None;
+                }
+                found = one;
+            }
+        }
+        found
     }
 
     /// Why the request of the note's step was not answered, to be put behind that it was not.

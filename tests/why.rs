@@ -18,11 +18,14 @@ const SCHEMA: &str = r#"contact {
   country: text = ""
   points: number = 0
   birthday: date?
+  tier: one of [gold, silver] = silver
 }
 
 event signed_up { source: text }
 
 event moved_house { to: text }
+
+event asked { what: text }
 
 event order_placed { order_id: id dedupe, value: decimal }
 
@@ -100,6 +103,23 @@ journey flowers "Flowers" {
   exit as done
 }
 
+journey tiers "Tiers" {
+  purpose transactional because "they asked for it"
+  enter on asked
+  reenter always
+
+  if asked.what is "gift" and contact.points >= 100 and contact.email is known {
+    send email gift as token
+  }
+  if contact.points > 10 {
+    switch contact.tier {
+      case gold { wait 1 day }
+      else { wait 2 days }
+    }
+  }
+  exit as done
+}
+
 journey party "Party" {
   purpose transactional because "they asked for it"
   enter by start
@@ -143,7 +163,7 @@ impl House {
         let project = Project::at(dir.path().to_path_buf()).expect("a project");
         let compiled = fahrplan::lang::compile(&project.input);
         let found: Vec<_> = compiled.diagnostics.iter().map(|one| one.message.clone()).collect();
-        assert_eq!(compiled.programs.len(), 7, "{found:?}");
+        assert_eq!(compiled.programs.len(), 8, "{found:?}");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let store = runtime.block_on(async {
             let store = Store::open(&project.database_url()).await.expect("opened");
@@ -626,4 +646,45 @@ fn who_was_there_at_the_deploy_is_told_so_though_what_came_for_them_waited() {
         "movers: never entered: its condition holds now, but what made it so was imported or came too late, which starts \
          nothing; or it was so before the line that begins the journey was written as it is.\n",
     );
+}
+
+#[test]
+fn a_branch_is_told_with_what_decided() {
+    let house = House::build();
+    let points = |id: &str, points: i64| {
+        let mut values = german();
+        values.push(("points", Value::Number(points)));
+        house.person(id, &values);
+        house.event(id, "asked", &[("what", Value::text("gift"))], TUESDAY);
+    };
+    points("few", 7);
+    let at = "  Tue 4 Mar 2025, 10:00  ";
+    house.tells(
+        "few",
+        "tiers",
+        &format!(
+            "tiers: entered on Tue 4 Mar 2025, 10:00, and left as `done` on Tue 4 Mar 2025, 10:00.\n\
+             {at}entered\n\
+             {at}took `no` at `entry/if`: `asked.what is \"gift\" and contact.points >= 100 and contact.email is known` did not \
+             hold: `asked.what` was \"gift\", `contact.points` was 7\n\
+             {at}took `no` at `entry/if#2`: `contact.points > 10` did not hold: `contact.points` was 7\n\
+             {at}left as `done`\n"
+        ),
+    );
+    points("many", 150);
+    // What was decided stays as it was then.
+    house.person("many", &[("points", Value::Number(0))]);
+    let told = house.why("many", "tiers");
+    for line in [
+        "took `yes` at `entry/if`: `asked.what is \"gift\" and contact.points >= 100 and contact.email is known` held: \
+         `asked.what` was \"gift\", `contact.points` was 150",
+        "took `yes` at `entry/if#2`: `contact.points > 10` held: `contact.points` was 150",
+        "took `silver` at `entry/switch` by `contact.tier`",
+    ] {
+        assert!(told.contains(&format!("{at}{line}\n")), "{line} is missing: {told}");
+    }
+    // Nor does the history tell who somebody is.
+    let json = why(house.dir.path(), &["contact", "show", "many", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert!(!json["history"].to_string().contains("many@example.com"), "{json}");
 }

@@ -2,13 +2,15 @@
 //!
 //! What the engine refuses at the door it notes; what never came to the door it does not, since that happens with every event to
 //! nearly every journey. So it is found here when somebody asks. Pure: facts in, obstacles out; missing facts are asked for as everywhere.
+//!
+//! And what the condition of a branch looked at, while it does: that nobody could find out later.
 
 use super::eval::{Heard, Scope};
 use super::facts::{Effects, Facts};
 use super::program::{BinaryOp, Entry, EntryHow, Expr, Program, Word};
 use super::spell;
 use super::state::State;
-use super::world::{Event, Need};
+use super::world::{Because, Event, Need};
 use crate::time::Timestamp;
 use crate::value::Value;
 
@@ -244,4 +246,40 @@ impl Look<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The most values that a history keeps of one condition, and the longest text among them.
+const MOST: usize = 8;
+const LONGEST: usize = 40;
+
+/// What a condition looked at that is made of several things, as far as a history keeps it: a few short values, and none that tells who
+/// somebody is. How it came out says it all of one that is a single yes or no.
+pub(super) fn looked_at(scope: &Scope, facts: &Facts, program: &Program, condition: &Expr) -> Because {
+    let mut leaves = Vec::new();
+    spell::leaves(condition, &mut leaves);
+    let is_bare = |leaf: &&Expr| match condition {
+        Expr::Not(inner) => **inner == **leaf,
+        other => *other == **leaf,
+    };
+    if leaves.first().is_some_and(is_bare) {
+        return Because::new();
+    }
+    let tells_who = |leaf: &Expr| match leaf {
+        Expr::Attribute(name) => facts.catalog.attribute(name).is_some_and(|attribute| attribute.pii),
+        _ => false,
+    };
+    let is_short = |value: &Value| match value {
+        Value::Text(text) => text.len() <= LONGEST,
+        Value::List(_) | Value::Record(_) => false,
+        _ => true,
+    };
+    let mut kept = Because::new();
+    for leaf in leaves.into_iter().filter(|leaf| !tells_who(leaf)).take(MOST) {
+        // What is not loaded was not asked for: the rest of the condition had decided.
+        match facts.once_more(|| scope.eval(leaf)) {
+            Ok(value) if is_short(&value) => kept.push((spell::spell(leaf, Some(program)).into(), value)),
+            _ => {}
+        }
+    }
+    kept
 }

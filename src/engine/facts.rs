@@ -91,6 +91,14 @@ impl<'a> Facts<'a> {
         self.odd.borrow_mut().push(why.into());
     }
 
+    /// Looks at something once more: what is odd about it was noted the first time.
+    pub(super) fn once_more<T>(&self, look: impl FnOnce() -> T) -> T {
+        let noted = self.odd.borrow().len();
+        let found = look();
+        self.odd.borrow_mut().truncate(noted);
+        found
+    }
+
     /// What was noted since the last time.
     pub fn take_odd(&self) -> Vec<Arc<str>> {
         std::mem::take(&mut *self.odd.borrow_mut())

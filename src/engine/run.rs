@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::eval::Scope;
+use super::explain;
 use super::facts::{Caused, Turn};
 use super::program::{Expr, PauseUntil, Program, Step, StepIx, StepKind, Undo, Word, audience_of};
 use super::split;
 use super::state::{Rest, State};
 use super::wait;
-use super::world::{ConsentChange, Errand, ErrandKind, Event, Fields, Need, Note, Outcome, What};
+use super::world::{Because, ConsentChange, Errand, ErrandKind, Event, Fields, Need, Note, Outcome, What};
 use crate::id::EnrollmentId;
 use crate::time::{Calendar, Timestamp};
 use crate::value::{Decimal, Type, Value};
@@ -177,7 +178,8 @@ impl Walk<'_, '_, '_> {
                 }
                 let holds = value == Value::Bool(true);
                 let choice = if holds { word!("yes") } else { word!("no") };
-                self.note(Some(here), What::Took { choice });
+                let because = explain::looked_at(&self.scope(), self.turn.facts, self.program, condition);
+                self.note(Some(here), What::Took { choice, because });
                 return Ok(Next::To(if holds { *yes } else { *no }));
             }
             StepKind::Switch { subject, cases, otherwise } => {
@@ -249,7 +251,7 @@ impl Walk<'_, '_, '_> {
             Value::Text(text) => text,
             other => format!("{}", other.to_json()).into(),
         };
-        self.note(Some(here), What::Took { choice });
+        self.note(Some(here), What::Took { choice, because: Because::new() });
         Ok(Next::To(taken.map_or(otherwise, |(_, next)| *next)))
     }
 
@@ -260,7 +262,7 @@ impl Walk<'_, '_, '_> {
         let chosen = forced.or_else(|| split::choose(self.turn.facts.world.contact, name, &shares));
         match chosen.and_then(|number| variants.get(number)).or(variants.first()) {
             Some((choice, _, next)) => {
-                self.note(Some(here), What::Took { choice: choice.clone() });
+                self.note(Some(here), What::Took { choice: choice.clone(), because: Because::new() });
                 Next::To(*next)
             }
             None => {

@@ -512,6 +512,8 @@ pub enum What {
     /// A variant or branch was taken.
     Took {
         choice: Word,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        because: Because,
     },
     /// Somebody decided about a message that may have left or was refused: `resend`, `settle`.
     Decided {

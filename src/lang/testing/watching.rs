@@ -115,7 +115,7 @@ impl<'s, 't> Stage<'s, 't> {
                 what.push(What::Exit { reason: reason.clone() });
             }
             world::What::Goal { name } => what.push(What::Goal { name: name.clone() }),
-            world::What::Took { choice } => choose(choice),
+            world::What::Took { choice, .. } => choose(choice),
             world::What::Done { outcome } => choose(outcome.as_ref().unwrap_or(&Word::from(""))),
             world::What::Rests { .. } => what.extend(self.put_out(note, all)),
             world::What::Odd { why } => what.push(What::Odd(why.to_string())),
