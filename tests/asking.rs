@@ -262,6 +262,34 @@ fn the_result_of_an_ask_has_its_answers_and_whether_there_are_any() {
 }
 
 #[test]
+fn an_answer_that_would_be_cut_is_told() {
+    let schema = |range: &str| {
+        let all = SCHEMA.replace(
+            "points: number = 0",
+            "points: number = 0, nps: number from 0 to 10?, share: decimal from 0 to 1?",
+        );
+        format!("{all}\nsurvey other_scan {{ score: number {range}\"Would you recommend us?\" }}\n")
+    };
+    let put = |range: &str, attribute: &str| {
+        let statements = format!(
+            "  ask other_scan by email up to 7 days as a\n  if a.answered {{ set contact.{attribute} = a.score }}\n  exit as done"
+        );
+        told_of(&schema(range), &journey(&statements))
+    };
+    let told = put("", "nps");
+    let wanted = "warning[W0115]: `a.score` may lie outside of 0 to 10, and is cut to that for `contact.nps`";
+    assert!(told.starts_with(wanted), "{told}");
+    assert!(told.contains("declare it as `score: number from 0 to 10`"), "{told}");
+    assert!(put("from 0 to 11 ", "nps").contains("from 0 to 11"));
+    assert!(put("from 0 to 10 ", "share").contains("outside of 0 to 1, and is cut to that"));
+    for (range, attribute) in
+        [("from 0 to 10 ", "nps"), ("from 1 to 5 ", "nps"), ("", "points"), ("from 0 to 1 ", "share")]
+    {
+        assert_eq!(put(range, attribute), "", "{range}{attribute}");
+    }
+}
+
+#[test]
 fn an_ask_is_a_message_for_consent() {
     let marketing = |body: &str| {
         told_of(

@@ -93,6 +93,7 @@ codes! {
         E0112 now "outcome-word-as-field" "an outcome word is used as a field of an event"
         E0113 now "out-of-range" "a value outside its range"
         E0114 now "attribute-without-default" "an attribute is neither optional nor has a default"
+        W0115 now "cut-to-range" "a value may be cut to the range of its attribute"
         E0121 now "ambiguous-word" "a bare word is both a variable and a listed value"
     }
     Entry "02" "entry and end" {
@@ -275,10 +276,10 @@ mod tests {
 
     #[test]
     fn all_codes_are_there_with_unique_numbers_and_names() {
-        assert_eq!(Code::ALL.len(), 106);
+        assert_eq!(Code::ALL.len(), 107);
         let numbers: HashSet<_> = Code::ALL.iter().map(|c| &c.as_str()[1..]).collect();
         let names: HashSet<_> = Code::ALL.iter().map(|c| c.name()).collect();
-        assert_eq!((numbers.len(), names.len()), (106, 106));
+        assert_eq!((numbers.len(), names.len()), (107, 107));
         assert!(Code::ALL.is_sorted_by_key(|c| &c.as_str()[1..]));
     }
 

@@ -6,10 +6,10 @@ use super::journey::Journey;
 use super::narrow::Facts;
 use super::schema::Noun;
 use crate::diagnostic::{Code, Span, suggest};
-use crate::engine::program::{Expr, Word};
+use crate::engine::program::{BinaryOp, Expr, Word};
 use crate::lang::ast::{self, ExprKind, Name, Path, Stmt, StmtKind};
 use crate::lang::types::{self, noun};
-use crate::value::Type;
+use crate::value::{Decimal, Type};
 
 impl<'a> Journey<'_, 'a> {
     /// The expressions and names of one node.
@@ -89,8 +89,50 @@ impl<'a> Journey<'_, 'a> {
 
     pub(super) fn set(&mut self, path: &Path, value: &'a ast::Expr, facts: Facts) {
         match self.attribute_type(path) {
-            Some(ty) => _ = self.reader(facts).value(value, &ty),
+            Some(ty) => {
+                if let Some(read) = self.reader(facts).value(value, &ty) {
+                    self.may_be_cut(path, &ty, value.span, &read.expr);
+                }
+            }
             None => _ = self.reader(facts).any(value),
+        }
+    }
+
+    /// W0115: a field as it came goes into a range that is smaller than its own. What is reckoned with is cut on purpose.
+    fn may_be_cut(&mut self, path: &Path, ty: &Type, span: Span, value: &Expr) {
+        let (Some((low, high)), Some((name, given))) = (range(ty), self.field_as_it_came(value)) else {
+            return;
+        };
+        let own = range(&given);
+        if own.is_some_and(|(from, to)| low <= from && to <= high) {
+            return;
+        }
+        let text = self.schema.input.sources.slice(span);
+        let message = format!(
+            "`{text}` may lie outside of {low} to {high}, and is cut to that for `{}`",
+            path.joined()
+        );
+        let label = own
+            .map_or_else(|| format!("any {}", given.required()), |(from, to)| format!("from {from} to {to}"));
+        let made = finding(Code::W0115, span, message).label(label).help(format!(
+            "declare it as `{name}: {} from {low} to {high}`; what does not fit is then refused, and a survey asks for it again",
+            given.required()
+        ));
+        self.out.push(made);
+    }
+
+    /// The field of an event, of answers, of a reply, with its type, if the value is nothing more than that.
+    fn field_as_it_came(&self, value: &Expr) -> Option<(Word, Type)> {
+        match value {
+            Expr::ToDecimal(inner) | Expr::Binary(BinaryOp::Otherwise, inner, _) => {
+                self.field_as_it_came(inner)
+            }
+            Expr::Field(inner, name) => {
+                let Expr::Slot(slot) = **inner else { return None };
+                let ty = types::field(self.names.slot(slot).fields.as_ref()?, name)?;
+                types::is_numeric(ty).then(|| (name.clone(), ty.clone()))
+            }
+            _ => None,
         }
     }
 
@@ -397,5 +439,14 @@ impl<'a> Journey<'_, 'a> {
                     .help("leave it out, or write `exit as …`"),
             );
         }
+    }
+}
+
+/// The range of a number.
+fn range(ty: &Type) -> Option<(Decimal, Decimal)> {
+    match ty.required() {
+        Type::Number(Some((low, high))) => Some((Decimal::from_int(*low), Decimal::from_int(*high))),
+        Type::Decimal(range) => *range,
+        _ => None,
     }
 }
