@@ -65,6 +65,34 @@ fn what_can_only_have_been_meant_is_written() {
 }
 
 #[test]
+fn a_near_miss_in_a_template_is_written_too() {
+    let text = format!("{HEAD}  send email look with {{ items: cart.items }} as look\n  exit as done\n}}\n");
+    let mut project = Project::case(&text);
+    let stop = "<a href=\"{{links.unsubscribe}}\">Stop</a>";
+    let written = format!(
+        "{{{{#each items}}}}{{{{this.prcie}}}} {{{{skuu}}}} {{{{numbr ../contact.points}}}}{{{{/each}}}} {{{{dat contact.birthday}}}} {stop}"
+    );
+    let guarded = written
+        .replace("{{dat contact.birthday}}", "{{#if contact.birthday}}{{dat contact.birthday}}{{/if}}");
+    let mut file = None;
+    for locale in ["de", "en"] {
+        for (part, text) in [("subject", "Look"), ("html", &*guarded)] {
+            let path = format!("look/email.{locale}.{part}.hbs");
+            let id = project.input.sources.add(format!("templates/{path}"), text.to_owned());
+            project.input.templates.insert(path, id);
+            file = Some(id);
+        }
+    }
+    let mended = mend(&project.input, &|_| true);
+    let right = guarded
+        .replace("prcie", "price")
+        .replace("skuu", "sku")
+        .replace("numbr", "number")
+        .replace("dat ", "date ");
+    assert_eq!((mended.held_back, mended.texts.get(&file.expect("the last one"))), (0, Some(&right)));
+}
+
+#[test]
 fn what_may_have_been_meant_otherwise_is_left_to_its_author() {
     let same = |line: &'static str| (line, line);
     lines(&[

@@ -311,6 +311,9 @@ impl Scanner<'_> {
         for (start, end) in &mistake.quotes {
             made = made.fix("write straight quotes", Span::new(span.file, *start as u32, *end as u32), "\"");
         }
+        if let Some(near) = &mistake.near {
+            made = made.suggest(format!("write `{near}`"), span, near);
+        }
         self.tell(match &mistake.help {
             Some(help) => made.help(help.clone()),
             None => made,

@@ -266,9 +266,30 @@ fn no_field(journey: &mut Journey, used: &Placed, at: usize, all: &[&str]) {
     let message = format!("`{}` has no `{}`", used.path[..at].join("."), used.path[at]).replace(".[]", "[]");
     let near = suggest::did_you_mean(&used.path[at], all.iter().copied());
     let made = finding(Code::E0803, used.span, message).label("not supplied");
-    // The place may be written relative to a list, so a fix could not say the whole path.
+    let place = part_of(journey.schema.input.sources.slice(used.span), used.span, &used.path[at]);
     journey.out.push(match near {
-        Some(near) => made.help(format!("did you mean `{near}`?")),
+        Some(near) => {
+            let made = made.help(format!("did you mean `{near}`?"));
+            match place {
+                Some(place) => made.suggest(format!("write `{near}`"), place, near),
+                None => made,
+            }
+        }
         None => made.help(format!("possible are {}", types::some_of(all.iter().copied()))),
     });
+}
+
+/// Where the one part of a path stands that is called so: the path may be written relative to a list, so that the whole one would be
+/// another text.
+fn part_of(text: &str, span: Span, name: &str) -> Option<Span> {
+    let mut at = 0;
+    let mut places = Vec::new();
+    for part in text.split(['.', '/']) {
+        if part == name {
+            let start = span.start + at as u32;
+            places.push(Span::new(span.file, start, start + name.len() as u32));
+        }
+        at += part.len() + 1;
+    }
+    (places.len() == 1).then(|| places.remove(0))
 }

@@ -170,6 +170,8 @@ pub struct Mistake {
     pub help: Option<String>,
     /// Typographic quotes where straight ones are meant, each with its end.
     pub quotes: Vec<(usize, usize)>,
+    /// The word that was probably meant in its place.
+    pub near: Option<String>,
 }
 
 /// What a word processor makes of `"` and `'`.

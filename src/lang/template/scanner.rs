@@ -87,6 +87,7 @@ impl<'a> Scanner<'a> {
                     message: super::typographic(c),
                     help: None,
                     quotes: vec![(start, end)],
+                    near: None,
                 };
                 mistake.help = Some("a link or attribute stands in straight quotes".to_owned());
                 self.scan.mistakes.push(mistake);
@@ -104,7 +105,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn mistake(&mut self, (start, end): (usize, usize), message: impl Into<String>, help: Option<String>) {
-        self.scan.mistakes.push(Mistake { start, end, message: message.into(), help, quotes: Vec::new() });
+        let message = message.into();
+        self.scan.mistakes.push(Mistake { start, end, message, help, quotes: Vec::new(), near: None });
     }
 
     /// Reads the tag at `start` and returns where it ends.
@@ -273,11 +275,16 @@ impl<'a> Scanner<'a> {
         let name_span = (call.start, call.start + call.name.len());
         let Some(helper) = helper(&call.name) else {
             let names = HELPERS.iter().filter(|helper| helper.block == as_block).map(|helper| helper.name);
-            let help = match crate::diagnostic::did_you_mean(&call.name, names.clone()) {
+            let near = crate::diagnostic::did_you_mean(&call.name, names.clone());
+            let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
             };
             self.mistake(name_span, format!("there is no helper `{}`", call.name), Some(help));
+            // A block has its name at its end too.
+            if let (Some(mistake), false) = (self.scan.mistakes.last_mut(), as_block) {
+                mistake.near = near.map(str::to_owned);
+            }
             let role = Role::Argument("default", 1);
             return call.args.iter().for_each(|arg| self.expression(arg, role.clone(), Wants::Anything));
         };

@@ -69,5 +69,5 @@ fn keep(found: &mut Vec<ScriptValue>, value: &str, start: usize, inside: usize) 
 }
 
 fn mistake(start: usize, end: usize, message: String) -> Mistake {
-    Mistake { start, end, message, help: None, quotes: Vec::new() }
+    Mistake { start, end, message, help: None, quotes: Vec::new(), near: None }
 }

@@ -85,6 +85,7 @@ pub(super) fn parse_call(text: &str, at: usize) -> Result<Call, Mistake> {
             message: "here a helper is named".to_owned(),
             help: None,
             quotes: Vec::new(),
+            near: None,
         }),
     }
 }
@@ -104,7 +105,8 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn mistake(&self, start: usize, end: usize, message: impl Into<String>, help: Option<&str>) -> Mistake {
         let (start, end) = (self.base + start, self.base + end);
-        Mistake { start, end, message: message.into(), help: help.map(str::to_owned), quotes: Vec::new() }
+        let (message, help) = (message.into(), help.map(str::to_owned));
+        Mistake { start, end, message, help, quotes: Vec::new(), near: None }
     }
 
     /// Text between typographic quotes; all of the tag are told as one.
