@@ -467,3 +467,42 @@ fn a_task_of_which_nothing_can_come_is_told_whether_its_outcomes_are_left_out_or
         assert_eq!(text.matches("error[").count(), 1, "{task}\n{text}");
     }
 }
+
+#[test]
+fn all_files_that_a_template_lacks_are_told_at_once() {
+    let told = |statements: &str| {
+        let project = Project::case(&format!("{HEAD}{statements}\n  exit as done\n}}\n"));
+        let found = project.compile().diagnostics;
+        let about = found.into_iter().filter(|d| d.code.as_str() == "E0801");
+        about.map(|d| d.help.unwrap_or_default()).collect::<Vec<_>>()
+    };
+    // On every channel on which the journey sends it, and in every language.
+    assert_eq!(
+        told("send email zebra as one\nsend sms else letter zebra as two"),
+        [
+            "write `templates/zebra/email.de.subject.hbs`, `templates/zebra/email.de.html.hbs`, `templates/zebra/sms.de.text.hbs`, \
+             `templates/zebra/letter.de.subject.hbs` and `templates/zebra/letter.de.text.hbs`, and the same in en"
+        ]
+    );
+    assert_eq!(
+        told("send sms else letter hello as one"),
+        [
+            "write `templates/hello/sms.de.text.hbs`, and the same in en",
+            "write `templates/hello/letter.de.subject.hbs` and `templates/hello/letter.de.text.hbs`, and the same in en",
+        ]
+    );
+}
+
+#[test]
+fn a_part_that_is_there_under_both_of_its_names_is_told() {
+    let mut project = Project::case(&format!("{HEAD}  send sms note as note\n  exit as done\n}}\n"));
+    for path in ["note/sms.de.text.hbs", "note/sms.de.txt.hbs", "note/sms.en.text.hbs"] {
+        let file = project.input.sources.add(format!("templates/{path}"), "A note.".to_owned());
+        project.input.templates.insert(path.to_owned(), file);
+    }
+    let found = project.compile().diagnostics;
+    let shown = super::shown(&project.input.sources, &found);
+    assert!(shown.contains("error[E0807]: this part of the template is there twice"), "{shown}");
+    assert!(shown.contains("--> templates/note/sms.de.txt.hbs:1:1"), "{shown}");
+    assert!(shown.contains("remove it, or `templates/note/sms.de.text.hbs`"), "{shown}");
+}

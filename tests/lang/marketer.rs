@@ -113,7 +113,7 @@ fn what_may_be_missing_after_a_request_or_a_take_leads_to_its_else() {
 fn a_missing_template_is_told_with_the_file_that_is_wanted() {
     says(&[
         ("send sms hello", &["`templates/hello/sms.de.text.hbs`"]),
-        ("send letter hello", &["`templates/hello/letter.de.html.hbs`"]),
+        ("send letter hello", &["`templates/hello/letter.de.text.hbs`"]),
         ("send sms something_new", &["`templates/something_new/sms.de.text.hbs`"]),
         (
             "send email something_new",

@@ -142,7 +142,9 @@ pub(super) fn no_template(file: FileId, path: &str, meant: Option<&Filed>, is_th
             made.help(format!("`{}` is there too: remove one of the two", meant.file_name()))
         }
         Some(meant) => made.help(format!("was `{}` meant?", meant.file_name())),
-        None => made.help("name it `NAME/CHANNEL.LOCALE.PART.hbs`, such as `welcome/email.de.subject.hbs`"),
+        None => made.help(
+            "name it `NAME/CHANNEL.LOCALE.PART.hbs`, such as `welcome/email.de.subject.hbs`; parts are subject, preheader, html, text",
+        ),
     }
 }
 

@@ -11,7 +11,7 @@ use super::schema::{Noun, Schema};
 use super::templates::{Placed, Templates, Variant};
 use super::variables::{same_value_once, supplied};
 use crate::diagnostic::{Code, Diagnostic, FileId, Span, suggest};
-use crate::engine::program::Word;
+use crate::engine::program::{Channel, Word};
 use crate::lang::ast::{ItemKind, Name, Send, Stmt, StmtKind};
 use crate::lang::template::LocaleChain;
 use crate::value::Type;
@@ -42,7 +42,7 @@ pub(super) fn check(journey: &mut Journey, templates: &Templates) {
                 // An `ask` takes the template of its survey, so no other can be meant.
                 let others = templates.all.keys().filter(|_| asked.is_none());
                 let all: Vec<&str> = others.map(|name| &**name).collect();
-                let made = no_template(journey.schema, &template, send, &all);
+                let made = no_template(journey.schema, &template, &channels_of(journey, &template), &all);
                 journey.out.push(made);
             }
             continue;
@@ -126,26 +126,82 @@ pub(super) fn declared(
     }
 }
 
-/// The files that a message of the channel needs, in the language of the project.
-fn wanted_files(schema: &Schema, template: &str, channel: &str) -> String {
-    let locale = &schema.input.settings.locale;
-    let file = |part: &str| format!("`templates/{template}/{channel}.{locale}.{part}.hbs`");
-    let class = schema.catalog.channels.get(channel).map_or("message", |channel| &*channel.class);
-    match (channel, class) {
-        ("email", _) => format!("write {} and {}", file("subject"), file("html")),
-        (_, "letter") => format!("write {}", file("html")),
-        _ => format!("write {}", file("text")),
+/// The files that messages on these channels need, in every language that contacts have.
+fn wanted_files(schema: &Schema, template: &str, channels: &[&str]) -> String {
+    let mut locales = languages(schema);
+    let first = locales.remove(0);
+    let parts = |channel: &str| {
+        let declared = schema.catalog.channels.get(channel);
+        let class = declared.map_or("message", |channel| &*channel.class);
+        match (channel, class) {
+            ("email", _) => ["subject", "html"].as_slice(),
+            _ if declared.is_some_and(Channel::is_by_mail) => &["subject", "html"],
+            (_, "letter") => &["subject", "text"],
+            _ => &["text"],
+        }
+    };
+    let file = |channel: &str, part: &str| format!("`templates/{template}/{channel}.{first}.{part}.hbs`");
+    let files =
+        channels.iter().flat_map(|channel| parts(channel).iter().map(move |part| file(channel, part)));
+    let files = files.collect::<Vec<_>>();
+    let files = match files.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => files.concat(),
+    };
+    match locales.as_slice() {
+        [] => format!("write {files}"),
+        others => format!("write {files}, and the same in {}", others.join(", ")),
     }
 }
 
-fn no_template(schema: &Schema, template: &Name, send: &Send, all: &[&str]) -> Diagnostic {
+/// The languages in which a template is written, so that each contact finds its own or one that stands in for it; that of the project
+/// first.
+fn languages(schema: &Schema) -> Vec<String> {
+    let settings = &schema.input.settings;
+    let attribute = schema.catalog.attribute("locale");
+    let mut all = vec![settings.locale.clone()];
+    if let Some(Type::OneOf(values)) = attribute.map(|attribute| attribute.ty.required()) {
+        for value in values.iter() {
+            let chain = LocaleChain { project: value.to_string(), fallbacks: settings.fallbacks.clone() };
+            let is_there = |locale: &str| all.iter().any(|known| known == locale);
+            if chain.choose(Some(value), is_there).is_none() {
+                all.push(value.to_string());
+            }
+        }
+    }
+    all
+}
+
+/// The channels on which the journey sends a template.
+fn channels_of(journey: &Journey, template: &Name) -> Vec<String> {
+    let mut channels: Vec<String> = Vec::new();
+    for (_, stmt) in journey.reached_stmts() {
+        let Some(send) = written_message_of(journey.schema, stmt) else { continue };
+        if send.template.joined() != template.text {
+            continue;
+        }
+        for channel in channel_names(&send.channels) {
+            let declared = journey.schema.catalog.channels.get(channel.text.as_str());
+            if declared.is_some_and(|channel| &*channel.class != "task") && !channels.contains(&channel.text)
+            {
+                channels.push(channel.text.clone());
+            }
+        }
+    }
+    channels
+}
+
+fn no_template(schema: &Schema, template: &Name, channels: &[String], all: &[&str]) -> Diagnostic {
     let near = suggest::did_you_mean(&template.text, all.iter().copied());
-    let channel = channel_names(&send.channels).first().map_or("email", |channel| &channel.text);
     let made = finding(Code::E0801, template.span, format!("there is no template `{}`", template.text))
         .label(format!("no folder `templates/{}`", template.text));
     match near {
         Some(_) => with_near_miss(made, near, &[], template.span),
-        None => made.help(wanted_files(schema, &template.text, channel)),
+        None if channels.is_empty() => made.help(wanted_files(schema, &template.text, &["email"])),
+        None => {
+            let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+            made.help(wanted_files(schema, &template.text, &channels))
+        }
     }
 }
 
@@ -153,7 +209,7 @@ fn no_channel(schema: &Schema, template: &Name, channel: &Name) -> Diagnostic {
     let message = format!("the template `{}` has nothing for {}", template.text, channel.text);
     finding(Code::E0801, template.span, message)
         .label(format!("no file `templates/{}/{}.…`", template.text, channel.text))
-        .help(wanted_files(schema, &template.text, &channel.text))
+        .help(wanted_files(schema, &template.text, &[&channel.text]))
 }
 
 /// Every language that a contact can have finds files: its own, those of a fallback, at last those of the project's

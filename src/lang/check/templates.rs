@@ -115,6 +115,12 @@ impl Templates {
             let (read, damaged) = scanner.part(*file, part, &locale);
             let variants = templates.all.entry(name).or_default().entry(channel).or_default();
             let variant = variants.entry(locale).or_default();
+            if let Some(first) = variant.parts.get(part) {
+                // `.text.hbs` and `.txt.hbs`
+                let message = "this part of the template is there twice";
+                let help = format!("remove it, or `{}`", input.sources.path(first.file));
+                templates.findings.push(finding(Code::E0807, Span::at(*file, 0), message).help(help));
+            }
             variant.parts.insert(part, read);
             variant.damaged |= damaged;
         }
