@@ -8,6 +8,7 @@ use fahrplan::http::limits::Limiter;
 use fahrplan::http::sources::Sources;
 use fahrplan::id::ContactId;
 use fahrplan::store::keys::Scope;
+use fahrplan::store::rejected::Junk;
 use fahrplan::store::{Store, contacts, events, permissions, rejected};
 use fahrplan::time::HOUR;
 use serde_json::{Value, json};
@@ -122,6 +123,17 @@ async fn what_was_rejected_is_read_by_whoever_may_read() {
     assert_eq!((rest["items"].as_array().map(Vec::len), &rest["next"]), (Some(2), &Value::Null));
     assert_eq!(rest["items"][1]["code"], "unknown-event");
     assert_eq!(doors.get("/v1/rejected?limit=many").await.0, 400);
+    // What somebody has thrown away is in no answer any more.
+    let junk = Junk::One(next.parse().expect("an id"));
+    assert_eq!(rejected::discard(&doors.store, &[junk]).await.expect("thrown away"), [1]);
+    let (_, left) = doors.get("/v1/rejected").await;
+    let events: Vec<&str> = (left["items"].as_array().into_iter().flatten())
+        .filter_map(|item| item["body"]["event"].as_str())
+        .collect();
+    assert_eq!(
+        (&left["count"], events),
+        (&json!(4), vec!["nothing 4", "nothing 3", "nothing 1", "nothing 0"])
+    );
     doors.key = key(&doors.store, &[Scope::Ingest]).await;
     assert_eq!(doors.get("/v1/rejected").await.0, 403);
 }

@@ -10,6 +10,7 @@ use fahrplan::store::consents;
 use fahrplan::store::import::{self, Person};
 use fahrplan::store::inbox::{self, Accepted, Incoming, To};
 use fahrplan::store::journeys::{self, Refused, Release};
+use fahrplan::store::rejected::{self, Junk};
 use fahrplan::store::templates::Templates;
 use fahrplan::store::{
     Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions, schedules, suppressions,
@@ -575,5 +576,33 @@ fn what_is_put_into_an_inbox_by_hand_is_taken_like_the_rest() {
         let mut conn = store.read().await.expect("a connection");
         let found = contacts::load(&mut conn, ada).await.expect("read").expect("there");
         assert_eq!(found.attributes.get("plan"), Some(&text("pro")));
+    });
+}
+
+#[test]
+fn rejected_items_that_are_thrown_away_are_gone_and_the_others_stay() {
+    on_all(async |database| {
+        let store = database.open().await;
+        let bad = |code: &'static str, reason: &str| {
+            ("{}".to_owned(), fahrplan::intake::Rejected { code, reason: reason.to_owned() })
+        };
+        let items = vec![bad("odd", "one"), bad("odd", "two"), bad("even", "two"), bad("even", "three")];
+        rejected::keep(&store, "http", items, start()).await.expect("kept");
+        let listed = async || {
+            let mut conn = store.read().await.expect("a connection");
+            let count = rejected::count(&mut conn).await.expect("counted");
+            let list = rejected::list(&mut conn, None, 9).await.expect("read");
+            assert_eq!(usize::try_from(count), Ok(list.len()));
+            list
+        };
+        let reasons = async || listed().await.into_iter().map(|item| item.reason).collect::<Vec<_>>();
+        let first = listed().await.pop().expect("the oldest").id;
+        let discard = async |junk: &[Junk]| rejected::discard(&store, junk).await.expect("thrown away");
+        assert_eq!(discard(&[Junk::One(first), Junk::One(first), Junk::One(7)]).await, [1, 0, 0]);
+        assert_eq!(reasons().await, ["three", "two", "two"]);
+        assert_eq!(discard(&[Junk::All("two".to_owned()), Junk::All("odd".to_owned())]).await, [2, 0]);
+        assert_eq!(reasons().await, ["three"]);
+        assert_eq!(discard(&[Junk::All("even".to_owned())]).await, [1]);
+        assert!(listed().await.is_empty());
     });
 }
