@@ -128,8 +128,14 @@ pub(super) fn declared(
 
 /// The files that messages on these channels need, in every language that contacts have.
 fn wanted_files(schema: &Schema, template: &str, channels: &[&str]) -> String {
-    let mut locales = languages(schema);
-    let first = locales.remove(0);
+    let locales = languages(schema);
+    let locales: Vec<&str> = locales.iter().map(String::as_str).collect();
+    files_in(schema, template, channels, &locales)
+}
+
+/// The files that messages on these channels need, in these languages.
+fn files_in(schema: &Schema, template: &str, channels: &[&str], locales: &[&str]) -> String {
+    let (first, others) = locales.split_first().unwrap_or((&"LOCALE", &[]));
     let parts = |channel: &str| {
         let declared = schema.catalog.channels.get(channel);
         let class = declared.map_or("message", |channel| &*channel.class);
@@ -148,7 +154,7 @@ fn wanted_files(schema: &Schema, template: &str, channels: &[&str]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => files.concat(),
     };
-    match locales.as_slice() {
+    match others {
         [] => format!("write {files}"),
         others => format!("write {files}, and the same in {}", others.join(", ")),
     }
@@ -240,13 +246,13 @@ fn locales(journey: &mut Journey, template: &Name, channel: &Name, has: &[&str],
             Some(_) => {}
         }
     }
-    let files = |locale: &str| {
+    let files = |locales: &[&str]| {
         let other = has.first().unwrap_or(&"en");
+        let locale = locales.first().unwrap_or(&"");
         format!(
-            "write `templates/{}/{}.{locale}.….hbs`, or name a fallback in fahrplan.toml: `[locales]`, `{locale} = [\"{other}\"]`{}",
-            template.text,
-            channel.text,
-            if locale == settings.locale {
+            "{}; or name a fallback in fahrplan.toml: `[locales]`, `{locale} = [\"{other}\"]`{}",
+            files_in(journey.schema, &template.text, &[&channel.text], locales),
+            if *locale == settings.locale {
                 format!("; `{locale}` is the `locale` of `[project]` there")
             } else {
                 String::new()
@@ -254,22 +260,26 @@ fn locales(journey: &mut Journey, template: &Name, channel: &Name, has: &[&str],
         )
     };
     let mut made = Vec::new();
-    if let Some(first) = missing.first() {
+    if !missing.is_empty() {
         let list = missing.join(", ");
         let message =
             format!("the template `{}` has no {} in {list}, and no fallback", template.text, channel.text);
         made.push(
-            finding(Code::E0802, template.span, message).label(format!("missing: {list}")).help(files(first)),
+            finding(Code::E0802, template.span, message)
+                .label(format!("missing: {list}"))
+                .help(files(&missing)),
         );
     }
-    if let Some(first) = strange.first() {
+    if !strange.is_empty() {
         let list = strange.join(", ");
         let message = format!(
             "the template `{}` has no {} in {list}: these contacts get it in {instead}",
             template.text, channel.text
         );
         made.push(
-            finding(Code::W0806, template.span, message).label(format!("missing: {list}")).help(files(first)),
+            finding(Code::W0806, template.span, message)
+                .label(format!("missing: {list}"))
+                .help(files(&strange)),
         );
     }
     made.into_iter().for_each(|finding| journey.out.push(finding));
