@@ -12,8 +12,13 @@
 //! others see before it is synced is lost with what they did of it, and nobody outside is told before. SQLite itself is set to sync the log
 //! before it is folded into the database, and the database after that.
 //!
+//! Nor for the log to be folded, where it may grow to its full length: that takes as long as fifty commits, so another connection does it
+//! while others write, again for what came meanwhile, and the little that is left in the end keeps the lock for a moment
+//! ([`fold`]).
+//!
 //! Nobody waits inside SQLite: where another process has the lock, the task sleeps and asks again.
 
+mod fold;
 mod statements;
 
 use std::fs::File;
@@ -28,6 +33,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::fold::Fold;
 pub(super) use self::statements::{Bound, LiteRow, Statements, Table};
 use super::room::log_of;
 use super::{Error, Result, Synchronous};
@@ -50,8 +56,9 @@ pub(super) struct Lite {
     writer: Arc<AsyncMutex<Option<Alone>>>,
     readers: Mutex<Vec<Alone>>,
     places: Arc<Semaphore>,
-    /// Pages in the log before a commit folds it into the database.
+    /// Pages in the log before it is folded into the database.
     log: AtomicI64,
+    fold: Fold,
     /// Commits so far.
     committed: AtomicU64,
     /// How many of them are synced; held by whoever syncs.
@@ -87,6 +94,7 @@ impl Lite {
             readers: Mutex::default(),
             places: Arc::new(Semaphore::new(READERS)),
             log: AtomicI64::new(log),
+            fold: Fold::default(),
             committed: AtomicU64::new(0),
             synced: AsyncMutex::new(0),
             unsynced: AtomicBool::new(false),
@@ -153,7 +161,7 @@ impl Lite {
         Ok(Session::Writing(writer))
     }
 
-    /// From now on a commit folds the log into the database when it has so many pages; how many it was before.
+    /// From now on the log is folded into the database when it has so many pages; how many it was before.
     pub(super) async fn limit_log(&self, pages: i64) -> Result<i64> {
         let before = self.log.swap(pages, Ordering::Relaxed);
         if before != pages
@@ -167,6 +175,7 @@ impl Lite {
     /// Closes all connections; SQLite folds its log into the database when the last one goes.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
+        self.fold.ended().await;
         // Whoever reads at this moment finishes first.
         let everybody = u32::try_from(READERS).expect("a few");
         drop(self.places.acquire_many(everybody).await);
@@ -177,9 +186,9 @@ impl Lite {
     }
 }
 
-/// No placeholder can stand in a pragma; the number is ours.
+/// Sets when a commit folds the log. No placeholder can stand in a pragma; the number is ours.
 fn limit_log(conn: &Connection, pages: i64) -> Result<()> {
-    Ok(conn.execute_batch(&format!("PRAGMA wal_autocheckpoint = {pages}"))?)
+    Ok(conn.execute_batch(&format!("PRAGMA wal_autocheckpoint = {}", fold::at_the_latest(pages)))?)
 }
 
 /// A connection that somebody has for a while.
@@ -278,6 +287,8 @@ impl Writer {
     fn commit(mut self) -> Result<Committed> {
         self.within()?.run("COMMIT", &Bound::default())?;
         let number = self.lite.committed.fetch_add(1, Ordering::SeqCst) + 1;
+        let lite = self.lite.clone();
+        fold::look(&lite, self.conn());
         Ok(Committed { lite: self.lite.clone(), number })
     }
 }

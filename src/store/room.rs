@@ -4,7 +4,7 @@
 //! new the file of the database grows. On a disk that the log alone has filled nothing can be folded any more.
 //!
 //! ```text
-//! roomy    the log grows to its full length before a commit folds it
+//! roomy    the log grows to its full length before it is folded, beside those who write; where that does not go, to twice as much
 //! tight    it grows to a part of what is free, looked at every few seconds; one that is longer is folded and cut off
 //! full     a write found no room: each second the log is folded and cut off, until a write finds some. Where that does not go either,
 //!          it is told how much room somebody has to make
