@@ -4,7 +4,6 @@
 //! sync of the disk serves many. A repeated message id within a week is dropped; a contact nobody knows is created; two contacts
 //! that turn out to be one are merged by the advancing transaction, told so through the inbox.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,18 +73,40 @@ pub(super) enum Parcel {
     Merge(ContactId),
 }
 
-/// A [`Parcel`] that is written.
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum ParcelRef<'a> {
-    Input(&'a Input),
-    First(&'a Input),
+/// A [`Parcel`] that is written, of something that is text already.
+enum Wrapped<'a> {
+    Input(&'a str),
+    First(&'a str),
     Merge(ContactId),
 }
 
-impl ParcelRef<'_> {
+impl Wrapped<'_> {
     fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("inputs have no keys but texts")
+        match self {
+            Wrapped::Input(input) => format!("{{\"input\":{input}}}"),
+            Wrapped::First(input) => format!("{{\"first\":{input}}}"),
+            Wrapped::Merge(contact) => format!("{{\"merge\":{}}}", to_text(contact)),
+        }
+    }
+}
+
+fn to_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("inputs have no keys but texts")
+}
+
+/// An item, as far as it is made ready by whoever brings it, before its turn comes.
+struct Prepared {
+    item: Incoming,
+    now: Timestamp,
+    hash: Option<[u8; 16]>,
+    /// The input.
+    text: String,
+}
+
+impl Prepared {
+    fn new(item: Incoming, now: Timestamp) -> Prepared {
+        let hash = item.message_id.as_deref().map(hash16);
+        Prepared { hash, text: to_text(&item.input), item, now }
     }
 }
 
@@ -96,7 +117,7 @@ pub(super) struct Acceptor {
 }
 
 struct Call {
-    items: Vec<(Incoming, Timestamp)>,
+    items: Vec<Prepared>,
     answer: oneshot::Sender<Result<Vec<Accepted>>>,
 }
 
@@ -129,7 +150,7 @@ impl Store {
             return Err(Error::Busy);
         }
         let (answer, answered) = oneshot::channel();
-        let items = items.into_iter().map(|item| (item, now)).collect();
+        let items = items.into_iter().map(|item| Prepared::new(item, now)).collect();
         if acceptor.calls.try_send(Call { items, answer }).is_err() {
             acceptor.waiting.fetch_sub(count, Ordering::Relaxed);
             return Err(Error::Busy);
@@ -198,7 +219,7 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
 
 /// Accepts items in one transaction, which everybody sees then; once more when another process came first with the same identity or
 /// message id.
-async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Result<(Vec<Accepted>, Ended)> {
+async fn accept_together(mut tx: Conn, items: &[Prepared]) -> Result<(Vec<Accepted>, Ended)> {
     let core = tx.core.clone();
     for _ in 0..5 {
         if let Some((accepted, aside)) = accept_in(&mut tx, items).await? {
@@ -213,13 +234,13 @@ async fn accept_together(mut tx: Conn, items: &[(Incoming, Timestamp)]) -> Resul
 }
 
 /// Accepts items in a transaction, and says whether nobody's facts are changed by that; `None` when it must begin anew.
-async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Option<(Vec<Accepted>, bool)>> {
+async fn accept_in(tx: &mut Conn, items: &[Prepared]) -> Result<Option<(Vec<Accepted>, bool)>> {
     let Some(repeated) = note_seen(tx, items).await? else { return Ok(None) };
-    let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|((item, _), _)| item);
+    let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|(one, _)| &one.item);
     let mut resolver = Resolver::load(tx, fresh()).await?;
     let mut accepted = Vec::with_capacity(items.len());
     let mut rows = Rows::with_capacity(items.len() * 5);
-    for ((item, now), repeated) in items.iter().zip(repeated) {
+    for (Prepared { item, now, text, .. }, repeated) in items.iter().zip(repeated) {
         if repeated {
             accepted.push(Accepted::Repeated);
             continue;
@@ -234,10 +255,11 @@ async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Opt
         };
         let Resolved { contact, new, merged, without_address } = resolved;
         for loser in merged {
-            push(&mut rows, &tx.core, loser, *now, ParcelRef::Merge(contact).to_text());
+            push(&mut rows, &tx.core, loser, *now, Wrapped::Merge(contact).to_text());
         }
-        let input = if without_address { without(&item.input, "email") } else { Cow::Borrowed(&item.input) };
-        let parcel = if new { ParcelRef::First(&input) } else { ParcelRef::Input(&input) };
+        let without = without_address.then(|| without(&item.input, "email"));
+        let text = without.as_deref().unwrap_or(text);
+        let parcel = if new { Wrapped::First(text) } else { Wrapped::Input(text) };
         push(&mut rows, &tx.core, contact, *now, parcel.to_text());
         accepted.push(Accepted::Taken(contact));
     }
@@ -250,14 +272,14 @@ async fn accept_in(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Opt
 }
 
 /// The input without an attribute that may not be set.
-fn without<'a>(input: &'a Input, attribute: &str) -> Cow<'a, Input> {
+fn without(input: &Input, attribute: &str) -> String {
     match input {
         Input::Attributes { values, at } => {
             let mut values = values.clone();
             values.remove(attribute);
-            Cow::Owned(Input::Attributes { values, at: *at })
+            to_text(&Input::Attributes { values, at: *at })
         }
-        other => Cow::Borrowed(other),
+        other => to_text(other),
     }
 }
 
@@ -265,7 +287,7 @@ fn without<'a>(input: &'a Input, attribute: &str) -> Cow<'a, Input> {
 pub async fn enqueue(tx: &mut Conn, inputs: Vec<(ContactId, Input)>, now: Timestamp) -> Result<()> {
     let mut rows = Rows::with_capacity(inputs.len() * 5);
     for (contact, input) in inputs {
-        push(&mut rows, &tx.core, contact, now, ParcelRef::Input(&input).to_text());
+        push(&mut rows, &tx.core, contact, now, Wrapped::Input(&to_text(&input)).to_text());
     }
     insert(tx, rows).await?;
     tx.hint_due().await
@@ -293,14 +315,13 @@ async fn insert(tx: &mut Conn, rows: Rows) -> Result<()> {
 }
 
 /// Which items repeat a message id, and remembers those that do not; `None` when another process noted one in this moment.
-async fn note_seen(tx: &mut Conn, items: &[(Incoming, Timestamp)]) -> Result<Option<Vec<bool>>> {
+async fn note_seen(tx: &mut Conn, items: &[Prepared]) -> Result<Option<Vec<bool>>> {
     let buckets = tx.core.settings().buckets;
     let week = machine_now().0.div_euclid(WEEK);
     let mut places: HashMap<[u8; 16], usize> = HashMap::new();
     let mut repeated = vec![false; items.len()];
-    for (place, (item, _)) in items.iter().enumerate() {
-        let Some(message_id) = &item.message_id else { continue };
-        let hash = hash16(message_id);
+    for (place, one) in items.iter().enumerate() {
+        let Some(hash) = one.hash else { continue };
         repeated[place] = places.contains_key(&hash);
         places.entry(hash).or_insert(place);
     }
@@ -436,7 +457,7 @@ pub(super) async fn tell_of_merges(
 ) -> Result<()> {
     let mut rows = Rows::default();
     for (loser, winner) in merges {
-        push(&mut rows, &tx.core, loser, now, ParcelRef::Merge(winner).to_text());
+        push(&mut rows, &tx.core, loser, now, Wrapped::Merge(winner).to_text());
     }
     insert(tx, rows).await
 }
