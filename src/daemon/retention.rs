@@ -66,9 +66,7 @@ impl Retention {
         for (bucket, place) in store.buckets().zip(&mut self.places) {
             for _ in 0..SLICES {
                 let Some(after) = *place else { break };
-                let mut tx = store.write().await?;
-                *place = events::forget(&mut tx, bucket, &deployed.catalog, after, now).await?;
-                tx.commit().await?;
+                *place = events::forget(store, bucket, &deployed.catalog, after, now).await?;
             }
         }
         Ok(())

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::sql::args;
-use super::{Arg, Conn, Result, Row, Rows, fields, names};
-use crate::engine::program::{Catalog, Word};
+use super::{Arg, Conn, Result, Row, Rows, Store, fields, names};
+use crate::engine::program::{self, Catalog, Word};
 use crate::engine::world::{Event, HISTORY_LIMIT, History};
 use crate::id::ContactId;
 use crate::time::{DAY, Timestamp};
@@ -177,9 +177,10 @@ pub(super) async fn known(
 /// Contacts looked at by one call of [`forget`].
 const SLICE: i64 = 500;
 
-/// Forgets events that are kept no longer, for the next contacts of a bucket after one; where to go on, none at the end.
+/// Forgets events that are kept no longer, for the next contacts of a bucket after one; where to go on, none at the end. Nobody who writes
+/// waits for those of whom there is nothing to forget, which is almost all.
 pub async fn forget(
-    tx: &mut Conn,
+    store: &Store,
     bucket: i64,
     catalog: &Catalog,
     after: ContactId,
@@ -187,19 +188,37 @@ pub async fn forget(
 ) -> Result<Option<ContactId>> {
     const LAST: &str = "SELECT MAX(id) FROM (SELECT id FROM contacts WHERE bucket = $1 AND id > $2 ORDER BY id LIMIT $3) \
         AS slice";
+    const OLD: &str = "SELECT 1 FROM events WHERE bucket = $1 AND contact > $2 AND contact <= $3 AND occurred_at < $4 LIMIT 1";
+    let mut conn = store.read().await?;
+    let row = conn.fetch_first(LAST, args![bucket, after, SLICE]).await?;
+    let Some(last) = row.map(|row| row.opt_i64(0)).transpose()?.flatten() else { return Ok(None) };
+    let oldest = |event: &program::Event| now.plus_ms(-event.keep.about_ms().max(DAY));
+    let Some(newest) = catalog.events.values().map(oldest).max() else { return Ok(Some(ContactId(last))) };
+    if conn.fetch_first(OLD, args![bucket, after, last, newest]).await?.is_some() {
+        drop(conn);
+        forget_slice(store, bucket, catalog, (after, ContactId(last)), oldest).await?;
+    }
+    Ok(Some(ContactId(last)))
+}
+
+async fn forget_slice(
+    store: &Store,
+    bucket: i64,
+    catalog: &Catalog,
+    (after, last): (ContactId, ContactId),
+    oldest: impl Fn(&program::Event) -> Timestamp,
+) -> Result<()> {
     const NOTE: &str = "INSERT INTO firsts (bucket, contact, name) SELECT DISTINCT bucket, contact, name FROM events \
         WHERE bucket = $1 AND contact > $2 AND contact <= $3 AND name = $4 AND occurred_at < $5 \
         ON CONFLICT DO NOTHING";
     const FORGET: &str = "DELETE FROM events WHERE bucket = $1 AND contact > $2 AND contact <= $3 AND name = $4 \
         AND occurred_at < $5";
-    let row = tx.fetch_first(LAST, args![bucket, after, SLICE]).await?;
-    let Some(last) = row.map(|row| row.opt_i64(0)).transpose()?.flatten() else { return Ok(None) };
+    let mut tx = store.write().await?;
     for (name, event) in &catalog.events {
-        let Some(name) = names::find(tx, name).await? else { continue };
-        let oldest = now.plus_ms(-event.keep.about_ms().max(DAY));
-        let range: Vec<Arg> = args![bucket, after, last, name, oldest];
+        let Some(name) = names::find(&mut tx, name).await? else { continue };
+        let range: Vec<Arg> = args![bucket, after, last, name, oldest(event)];
         tx.exec(NOTE, range.clone()).await?;
         tx.exec(FORGET, range).await?;
     }
-    Ok(Some(ContactId(last)))
+    tx.commit().await
 }

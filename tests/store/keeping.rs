@@ -486,10 +486,7 @@ fn an_event_that_is_kept_no_longer_was_still_the_first() {
         for bucket in store.buckets() {
             let mut after = ContactId(0);
             loop {
-                let mut tx = store.write().await.expect("a transaction");
-                let next =
-                    events::forget(&mut tx, bucket, &catalog(), after, later).await.expect("forgotten");
-                tx.commit().await.expect("committed");
+                let next = events::forget(&store, bucket, &catalog(), after, later).await.expect("forgotten");
                 let Some(next) = next else { break };
                 after = next;
             }
