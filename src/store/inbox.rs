@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::hold::Reach;
 use super::identities::{Resolved, Resolver};
 use super::sql::{Ended, args};
-use super::{Arg, Conn, Core, Error, Result, Row, Rows, Store};
+use super::{Arg, Conn, Core, Dialect, Error, Result, Row, Rows, Store};
 use crate::clock::machine_now;
 use crate::engine::world::Input;
 use crate::id::ContactId;
@@ -99,6 +99,8 @@ struct Prepared {
     item: Incoming,
     now: Timestamp,
     hash: Option<[u8; 16]>,
+    /// The week in which its message id was looked for beforehand, and whether it had been seen.
+    looked: Option<(i64, bool)>,
     /// The input.
     text: String,
 }
@@ -106,7 +108,7 @@ struct Prepared {
 impl Prepared {
     fn new(item: Incoming, now: Timestamp) -> Prepared {
         let hash = item.message_id.as_deref().map(hash16);
-        Prepared { hash, text: to_text(&item.input), item, now }
+        Prepared { hash, looked: None, text: to_text(&item.input), item, now }
     }
 }
 
@@ -144,13 +146,19 @@ impl Store {
         if count == 0 {
             return Ok(Vec::new());
         }
+        if !self.has_room() {
+            return Err(Error::Busy);
+        }
+        let mut items: Vec<Prepared> = items.into_iter().map(|item| Prepared::new(item, now)).collect();
+        if let Err(error) = look_ahead(self, &mut items).await {
+            tracing::debug!(%error, "message ids are looked for with the lock");
+        }
         let acceptor = &self.acceptor;
         if acceptor.waiting.fetch_add(count, Ordering::Relaxed) > ITEMS {
             acceptor.waiting.fetch_sub(count, Ordering::Relaxed);
             return Err(Error::Busy);
         }
         let (answer, answered) = oneshot::channel();
-        let items = items.into_iter().map(|item| Prepared::new(item, now)).collect();
         if acceptor.calls.try_send(Call { items, answer }).is_err() {
             acceptor.waiting.fetch_sub(count, Ordering::Relaxed);
             return Err(Error::Busy);
@@ -221,8 +229,8 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
 /// message id.
 async fn accept_together(mut tx: Conn, items: &[Prepared]) -> Result<(Vec<Accepted>, Ended)> {
     let core = tx.core.clone();
-    for _ in 0..5 {
-        if let Some((accepted, aside)) = accept_in(&mut tx, items).await? {
+    for tries in 0..5 {
+        if let Some((accepted, aside)) = accept_in(&mut tx, items, tries == 0).await? {
             tx.hint_due().await?;
             let ended = tx.end((!aside).then_some(Reach::Everything)).await?;
             return Ok((accepted, ended));
@@ -233,9 +241,10 @@ async fn accept_together(mut tx: Conn, items: &[Prepared]) -> Result<(Vec<Accept
     Err(Error::Busy)
 }
 
-/// Accepts items in a transaction, and says whether nobody's facts are changed by that; `None` when it must begin anew.
-async fn accept_in(tx: &mut Conn, items: &[Prepared]) -> Result<Option<(Vec<Accepted>, bool)>> {
-    let Some(repeated) = note_seen(tx, items).await? else { return Ok(None) };
+/// Accepts items in a transaction, and says whether nobody's facts are changed by that; `None` when it must begin anew, and not trust
+/// what was looked for beforehand.
+async fn accept_in(tx: &mut Conn, items: &[Prepared], trusts: bool) -> Result<Option<(Vec<Accepted>, bool)>> {
+    let Some(repeated) = note_seen(tx, items, trusts).await? else { return Ok(None) };
     let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|(one, _)| &one.item);
     let mut resolver = Resolver::load(tx, fresh()).await?;
     let mut accepted = Vec::with_capacity(items.len());
@@ -314,22 +323,40 @@ async fn insert(tx: &mut Conn, rows: Rows) -> Result<()> {
     Ok(())
 }
 
-/// Which items repeat a message id, and remembers those that do not; `None` when another process noted one in this moment.
-async fn note_seen(tx: &mut Conn, items: &[Prepared]) -> Result<Option<Vec<bool>>> {
-    let buckets = tx.core.settings().buckets;
-    let week = machine_now().0.div_euclid(WEEK);
-    let mut places: HashMap<[u8; 16], usize> = HashMap::new();
-    let mut repeated = vec![false; items.len()];
-    for (place, one) in items.iter().enumerate() {
-        let Some(hash) = one.hash else { continue };
-        repeated[place] = places.contains_key(&hash);
-        places.entry(hash).or_insert(place);
+/// On SQLite the message ids are looked for before anybody waits for the lock: where many are kept each lies on a page of its own, which
+/// may have to come from the disk. Those that are noted meanwhile are found when these are to be noted too.
+async fn look_ahead(store: &Store, items: &mut [Prepared]) -> Result<()> {
+    if store.dialect() == Dialect::Postgres {
+        return Ok(());
     }
-    let mut hashes: Vec<(i64, [u8; 16], usize)> =
-        places.into_iter().map(|(hash, place)| (bucket_of_hash(&hash, buckets), hash, place)).collect();
-    hashes.sort_unstable();
-    let mut lookups = Rows::with_capacity(hashes.len() * 3);
-    for (bucket, hash, place) in &hashes {
+    let buckets = store.settings().buckets;
+    let week = this_week();
+    let places =
+        items.iter().enumerate().filter_map(|(place, one)| Some((place_of(one.hash?, buckets), place)));
+    let mut wanted: Vec<(Place, usize)> = places.collect();
+    wanted.sort_unstable();
+    let seen = seen(&mut store.read().await?, week, &wanted).await?;
+    for (_, place) in &wanted {
+        items[*place].looked = Some((week, seen.contains(place)));
+    }
+    Ok(())
+}
+
+/// Where a message id is noted: its bucket, and its hash.
+type Place = (i64, [u8; 16]);
+
+fn place_of(hash: [u8; 16], buckets: i64) -> Place {
+    (bucket_of_hash(&hash, buckets), hash)
+}
+
+fn this_week() -> i64 {
+    machine_now().0.div_euclid(WEEK)
+}
+
+/// Which of these were noted, by the number that each has beside it.
+async fn seen(conn: &mut Conn, week: i64, wanted: &[(Place, usize)]) -> Result<HashSet<usize>> {
+    let mut lookups = Rows::with_capacity(wanted.len() * 3);
+    for ((bucket, hash), place) in wanted {
         let place = i64::try_from(*place).expect("a batch is small");
         lookups.push([place.into(), (*bucket).into(), hash.to_vec().into()]);
     }
@@ -354,26 +381,46 @@ async fn note_seen(tx: &mut Conn, items: &[Prepared]) -> Result<Option<Vec<bool>
     );
     // The next week too: a clock may have been put back, and those of two processes differ.
     let weeks = args![week, week - 1, week + 1];
-    let mut known = HashSet::new();
-    for row in tx.fetch_rows(SEEN, lookups, &weeks).await? {
-        let place = usize::try_from(row.i64(0)?).expect("a place is not negative");
-        repeated[place] = true;
-        known.insert(place);
+    let found = conn.fetch_rows(SEEN, lookups, &weeks).await?;
+    found.iter().map(|row| Ok(usize::try_from(row.i64(0)?).expect("a place is not negative"))).collect()
+}
+
+/// Which items repeat a message id, and remembers those that do not; `None` when somebody noted one in this moment, or after it was
+/// looked for beforehand.
+async fn note_seen(tx: &mut Conn, items: &[Prepared], trusts: bool) -> Result<Option<Vec<bool>>> {
+    let buckets = tx.core.settings().buckets;
+    let week = this_week();
+    let mut places: HashMap<[u8; 16], usize> = HashMap::new();
+    let mut repeated = vec![false; items.len()];
+    for (place, one) in items.iter().enumerate() {
+        let Some(hash) = one.hash else { continue };
+        repeated[place] = places.contains_key(&hash);
+        places.entry(hash).or_insert(place);
     }
-    let mut rows = Rows::with_capacity(hashes.len() * 3);
-    let mut wanted = 0;
-    for (bucket, hash, _) in hashes.iter().filter(|(_, _, place)| !known.contains(place)) {
-        rows.push([(*bucket).into(), week.into(), hash.to_vec().into()]);
-        wanted += 1;
+    let mut wanted: Vec<(Place, usize)> =
+        places.into_iter().map(|(hash, place)| (place_of(hash, buckets), place)).collect();
+    wanted.sort_unstable();
+    let looked = |place: usize| items[place].looked.filter(|(then, _)| trusts && *then == week);
+    let (known, unknown): (Vec<_>, Vec<_>) = wanted.iter().partition(|(_, place)| looked(*place).is_some());
+    let mut noted = seen(tx, week, &unknown).await?;
+    noted.extend(known.iter().map(|(_, place)| *place).filter(|p| looked(*p).is_some_and(|(_, seen)| seen)));
+    let mut rows = Rows::with_capacity(wanted.len() * 3);
+    let mut fresh = 0;
+    for ((bucket, hash), place) in &wanted {
+        repeated[*place] |= noted.contains(place);
+        if !noted.contains(place) {
+            rows.push([(*bucket).into(), week.into(), hash.to_vec().into()]);
+            fresh += 1;
+        }
     }
     const NOTE: &str = "INSERT INTO seen (bucket, week, hash) {IIB} ON CONFLICT DO NOTHING";
     let noted = tx.exec_rows(NOTE, rows, &[]).await?;
-    Ok((noted == wanted).then_some(repeated))
+    Ok((noted == fresh).then_some(repeated))
 }
 
 /// Forgets message ids of more than a week ago.
 pub async fn forget_seen(tx: &mut Conn, bucket: i64) -> Result<u64> {
-    let oldest = machine_now().0.div_euclid(WEEK) - 1;
+    let oldest = this_week() - 1;
     const FORGET: &str = "DELETE FROM seen WHERE bucket = $1 AND week < $2";
     tx.exec(FORGET, args![bucket, oldest]).await
 }

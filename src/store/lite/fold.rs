@@ -64,7 +64,8 @@ pub(super) fn look(lite: &Arc<Lite>, writer: &Connection) {
     tokio::spawn(async move {
         if let Err(error) = fold_all(&lite).await {
             tracing::warn!(%error, "the log of writes cannot be folded into the database");
-            if matches!(&error, Error::Sqlite(error) if error.sqlite_error().is_some_and(|e| e.extended_code == SYNC_FAILED)) {
+            if matches!(&error, Error::Sqlite(error) if error.sqlite_error().is_some_and(|e| e.extended_code == SYNC_FAILED))
+            {
                 lite.unsynced.store(true, Ordering::Relaxed);
             }
         }
@@ -89,7 +90,8 @@ async fn fold_all(lite: &Arc<Lite>) -> Result<()> {
     folded.await.unwrap_or(Err(Error::Closed))?;
     let mut writer = lite.writer.clone().lock_owned().await;
     // On a thread of its own too: one that serves tasks would have to be replaced meanwhile, and each new one takes memory.
-    let rest = tokio::task::spawn_blocking(move || writer.as_mut().map_or(Ok(0), |conn| fold_rest(conn.conn())));
+    let rest =
+        tokio::task::spawn_blocking(move || writer.as_mut().map_or(Ok(0), |conn| fold_rest(conn.conn())));
     let again_at = rest.await.unwrap_or(Err(Error::Closed))?;
     lite.fold.again_at.store(again_at, Ordering::Relaxed);
     Ok(())
@@ -165,7 +167,8 @@ mod tests {
     async fn a_long_log_is_folded_beside_those_who_write_and_begins_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("lite.db");
-        let lite = Lite::open(&path, Synchronous::Normal, Duration::from_secs(5), MOST).await.expect("it opens");
+        let lite =
+            Lite::open(&path, Synchronous::Normal, Duration::from_secs(5), MOST).await.expect("it opens");
         let lite = Arc::new(lite);
         write(&lite, MOST - 2_000).await;
         lite.fold.ended().await;
