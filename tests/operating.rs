@@ -308,9 +308,15 @@ async fn metrics_say_what_they_are_and_the_documentation_lists_them() {
     let mailbox = mailbox().await;
     let serving = Serving::start(&dir, &mailbox.url(), &[]);
     until("mail", async || mailbox.messages().len() == 3).await;
-    until("the figures", async || serving.get("/metrics").await.contains("fahrplan_reconcile_difference"))
-        .await;
-    let text = serving.get("/metrics").await;
+    // The results of the last mails are on their way through the inbox when these have arrived.
+    let settled =
+        ["fahrplan_reconcile_difference", "fahrplan_backlog{kind=\"inbox\"} 0\n", "result=\"accepted\"} 3\n"];
+    let mut text = String::new();
+    until("the figures", async || {
+        text = serving.get("/metrics").await;
+        settled.iter().all(|line| text.contains(line))
+    })
+    .await;
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).to_owned()
