@@ -33,7 +33,7 @@ const SYNC_FAILED: i32 = 1_034;
 pub(super) struct Fold {
     /// Held by whoever folds.
     alone: Arc<AsyncMutex<()>>,
-    /// Where the log could not begin anew: its length from which on it is tried again.
+    /// Where the log could not be folded, or not begin anew: its length from which on it is tried again.
     again_at: AtomicI64,
 }
 
@@ -64,8 +64,9 @@ pub(super) fn look(lite: &Arc<Lite>, writer: &Connection) {
     tokio::spawn(async move {
         if let Err(error) = fold_all(&lite).await {
             tracing::warn!(%error, "the log of writes cannot be folded into the database");
-            if matches!(&error, Error::Sqlite(error) if error.sqlite_error().is_some_and(|e| e.extended_code == SYNC_FAILED))
-            {
+            lite.fold.again_at.store(pages + MOST / 8, Ordering::Relaxed);
+            let code = |error: &rusqlite::Error| error.sqlite_error().map(|error| error.extended_code);
+            if matches!(&error, Error::Sqlite(error) if code(error) == Some(SYNC_FAILED)) {
                 lite.unsynced.store(true, Ordering::Relaxed);
             }
         }
