@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::Failure;
+use super::put::replace;
 use crate::config::{self, Config, Problem, Secrets};
 use crate::diagnostic::{Code, Diagnostic, FileId, Group, Sources, Span, suggest, tidy};
 use crate::lang::{self, Compilation, Input, Settings};
@@ -252,15 +254,8 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let broken =
         |error: std::io::Error| Failure::world(format!("{} cannot be written: {error}", path.display()));
     let target = fs::canonicalize(path).map_err(broken)?;
-    let mut beside = target.clone().into_os_string();
-    beside.push(".new");
-    let result = fs::write(&beside, text)
-        .and_then(|()| fs::set_permissions(&beside, fs::metadata(&target)?.permissions()))
-        .and_then(|()| fs::rename(&beside, &target));
-    result.map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        broken(error)
-    })
+    let mode = fs::metadata(&target).map_err(broken)?.permissions().mode();
+    replace(&target, mode, text.as_bytes()).map_err(broken)
 }
 
 fn root_of(path: &Path) -> Result<PathBuf, Failure> {

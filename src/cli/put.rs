@@ -35,12 +35,14 @@ pub(super) fn put(
     }
     let mode = found.map_or(mode, |found| found.permissions().mode());
     let target = if there { fs::canonicalize(path).map_err(broke)? } else { path.to_owned() };
-    let beside = beside(&target);
-    let written = write(&beside, mode, bytes).and_then(|()| fs::rename(&beside, &target));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        broke(error)
-    })
+    replace(&target, mode, bytes).map_err(broke)
+}
+
+/// Writes a file as a whole: a crash leaves what was there or all of the new.
+pub(super) fn replace(target: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let beside = beside(target);
+    let written = write(&beside, mode, bytes).and_then(|()| fs::rename(&beside, target));
+    written.inspect_err(|_| _ = fs::remove_file(&beside))
 }
 
 fn found(path: &Path) -> Result<Option<Metadata>> {

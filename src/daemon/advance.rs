@@ -5,7 +5,8 @@
 //! wake-ups are hints, the tables are the truth. See [`Agenda`].
 //!
 //! On SQLite two buckets are advanced at a time: while one batch writes, the other one thinks. On PostgreSQL it is one, since the server
-//! works on it meanwhile, and several processes share the buckets. A bucket that another process holds is left alone for a moment; who holds it does what is in it.
+//! works on it meanwhile, and several processes share the buckets. A bucket that another process holds is left alone for a moment; who
+//! holds it does what is in it.
 
 use std::time::Duration;
 

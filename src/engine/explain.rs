@@ -129,7 +129,7 @@ impl Look<'_, '_> {
 
     /// Why a condition that holds has brought nobody in.
     fn holds(&self, number: u16, entry: &Entry) -> Result<Obstacle, Need> {
-        if matches!(entry.how, EntryHow::When { .. }) && !entry.including_existing {
+        if !entry.takes_existing() {
             return Ok(Obstacle::Holds);
         }
         let standing = self.facts.world.standing.as_ref().ok_or(Need::Standing)?;

@@ -104,6 +104,22 @@ pub struct Entry {
     pub including_existing: bool,
 }
 
+impl Entry {
+    /// Whether it watches a condition, so that each contact is a member or not.
+    pub fn is_membership(&self) -> bool {
+        matches!(self.how, EntryHow::When { .. } | EntryHow::While { .. })
+    }
+
+    /// Whether it takes in who is a member already when the journey opens.
+    pub fn takes_existing(&self) -> bool {
+        match self.how {
+            EntryHow::While { .. } => true,
+            EntryHow::When { .. } => self.including_existing,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum EntryHow {
     Event(Vec<Word>),

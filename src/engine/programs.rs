@@ -78,8 +78,7 @@ impl Programs {
 
     /// That journey takes people in since that id was made.
     pub fn open(&mut self, journey: Word, id: i64) {
-        let has_members = |entry: &Entry| matches!(entry.how, EntryHow::When { .. } | EntryHow::While { .. });
-        if self.get(&journey).is_some_and(|program| program.entries.iter().any(has_members)) {
+        if self.get(&journey).is_some_and(|program| program.entries.iter().any(Entry::is_membership)) {
             self.opened.insert(journey, id);
         }
     }

@@ -146,7 +146,7 @@ impl<'a> Call<'_, 'a> {
         let Some((program, entry)) = self.turn.facts.programs.entry(key) else { return Ok(()) };
         let row = self.row(key)?;
         let is_new = row.is_none();
-        let look = match is_new && membership(&entry.how).is_some() {
+        let look = match is_new && entry.is_membership() {
             true => self.first_look(&key.0, look),
             false => Some(look),
         };

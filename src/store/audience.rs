@@ -13,7 +13,7 @@ use super::batch::Batch;
 use super::journeys::{self, Deployed, Release};
 use super::sql::args;
 use super::{Conn, Error, Result, Row, Store, contacts, jobs, settings};
-use crate::engine::program::{Catalog, EntryHow, MaxAudience, Program, Word};
+use crate::engine::program::{Catalog, Entry, MaxAudience, Program, Word};
 use crate::engine::world::{Cause, Input};
 use crate::time::Timestamp;
 
@@ -143,12 +143,7 @@ pub async fn too_many(
     let is_new = |program: &&Program| {
         before.current.get(&program.journey).is_none_or(|current| current.hash() != program.hash())
     };
-    let takes_in = |program: &&Program| {
-        program
-            .entries
-            .iter()
-            .any(|entry| matches!(entry.how, EntryHow::When { .. } | EntryHow::While { .. }))
-    };
+    let takes_in = |program: &&Program| program.entries.iter().any(Entry::is_membership);
     let guarded: BTreeMap<&Word, i64> = release
         .programs
         .iter()
@@ -164,7 +159,8 @@ pub async fn too_many(
     let all_waiting = waiting(store).await?;
     let over = guarded.into_iter().find_map(|(journey, most)| {
         let opens = !before.current.contains_key(journey);
-        let takes = preview.current.get(journey).is_some_and(|program| takes_existing(program));
+        let takes_existing = |program: &Arc<Program>| program.entries.iter().any(Entry::takes_existing);
+        let takes = preview.current.get(journey).is_some_and(takes_existing);
         let waiting = if opens && takes { all_waiting } else { 0 };
         let count = counts.get(journey).copied().unwrap_or(0) + waiting;
         (count > most).then(|| TooMany { journey: journey.clone(), count, waiting, most })
@@ -172,21 +168,12 @@ pub async fn too_many(
     Ok(over)
 }
 
-/// Whether a journey takes in who is there when it opens.
-fn takes_existing(program: &Program) -> bool {
-    program.entries.iter().any(|entry| match entry.how {
-        EntryHow::While { .. } => true,
-        EntryHow::When { .. } => entry.including_existing,
-        _ => false,
-    })
-}
-
 /// For how many people something waits in an inbox.
 async fn waiting(store: &Store) -> Result<i64> {
     const WAITING: &str = "SELECT COUNT(DISTINCT contact) FROM inbox WHERE bucket = $1";
-    let mut waiting = 0;
+    let (mut conn, mut waiting) = (store.read().await?, 0);
     for bucket in store.buckets() {
-        waiting += store.read().await?.fetch_number(WAITING, args![bucket]).await?;
+        waiting += conn.fetch_number(WAITING, args![bucket]).await?;
     }
     Ok(waiting)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::hold::Reach;
@@ -73,42 +74,40 @@ pub(super) enum Parcel {
     Merge(ContactId),
 }
 
-/// A [`Parcel`] that is written, of something that is text already.
-enum Wrapped<'a> {
-    Input(&'a str),
-    First(&'a str),
+/// A [`Parcel`] that is written, of an input that is text already.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ParcelRef<'a> {
+    Input(&'a RawValue),
+    First(&'a RawValue),
     Merge(ContactId),
 }
 
-impl Wrapped<'_> {
+impl ParcelRef<'_> {
     fn to_text(&self) -> String {
-        match self {
-            Wrapped::Input(input) => format!("{{\"input\":{input}}}"),
-            Wrapped::First(input) => format!("{{\"first\":{input}}}"),
-            Wrapped::Merge(contact) => format!("{{\"merge\":{}}}", to_text(contact)),
-        }
+        serde_json::to_string(self).expect("texts and numbers alone")
     }
 }
 
-fn to_text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("inputs have no keys but texts")
+fn to_text(input: &Input) -> Box<RawValue> {
+    to_raw_value(input).expect("inputs have no keys but texts")
 }
 
 /// An item, as far as it is made ready by whoever brings it, before its turn comes.
 struct Prepared {
     item: Incoming,
     now: Timestamp,
-    hash: Option<[u8; 16]>,
+    place: Option<Place>,
     /// The week in which its message id was looked for beforehand, and whether it had been seen.
     looked: Option<(i64, bool)>,
     /// The input.
-    text: String,
+    text: Box<RawValue>,
 }
 
 impl Prepared {
-    fn new(item: Incoming, now: Timestamp) -> Prepared {
-        let hash = item.message_id.as_deref().map(hash16);
-        Prepared { hash, looked: None, text: to_text(&item.input), item, now }
+    fn new(item: Incoming, now: Timestamp, buckets: i64) -> Prepared {
+        let place = item.message_id.as_deref().map(|id| place_of(id, buckets));
+        Prepared { place, looked: None, text: to_text(&item.input), item, now }
     }
 }
 
@@ -149,7 +148,8 @@ impl Store {
         if !self.has_room() {
             return Err(Error::Busy);
         }
-        let mut items: Vec<Prepared> = items.into_iter().map(|item| Prepared::new(item, now)).collect();
+        let prepared = |item| Prepared::new(item, now, self.settings().buckets);
+        let mut items: Vec<Prepared> = items.into_iter().map(prepared).collect();
         if let Err(error) = look_ahead(self, &mut items).await {
             tracing::debug!(%error, "message ids are looked for with the lock");
         }
@@ -264,11 +264,11 @@ async fn accept_in(tx: &mut Conn, items: &[Prepared], trusts: bool) -> Result<Op
         };
         let Resolved { contact, new, merged, without_address } = resolved;
         for loser in merged {
-            push(&mut rows, &tx.core, loser, *now, Wrapped::Merge(contact).to_text());
+            push(&mut rows, &tx.core, loser, *now, ParcelRef::Merge(contact).to_text());
         }
         let without = without_address.then(|| without(&item.input, "email"));
         let text = without.as_deref().unwrap_or(text);
-        let parcel = if new { Wrapped::First(text) } else { Wrapped::Input(text) };
+        let parcel = if new { ParcelRef::First(text) } else { ParcelRef::Input(text) };
         push(&mut rows, &tx.core, contact, *now, parcel.to_text());
         accepted.push(Accepted::Taken(contact));
     }
@@ -281,7 +281,7 @@ async fn accept_in(tx: &mut Conn, items: &[Prepared], trusts: bool) -> Result<Op
 }
 
 /// The input without an attribute that may not be set.
-fn without(input: &Input, attribute: &str) -> String {
+fn without(input: &Input, attribute: &str) -> Box<RawValue> {
     match input {
         Input::Attributes { values, at } => {
             let mut values = values.clone();
@@ -296,7 +296,7 @@ fn without(input: &Input, attribute: &str) -> String {
 pub async fn enqueue(tx: &mut Conn, inputs: Vec<(ContactId, Input)>, now: Timestamp) -> Result<()> {
     let mut rows = Rows::with_capacity(inputs.len() * 5);
     for (contact, input) in inputs {
-        push(&mut rows, &tx.core, contact, now, Wrapped::Input(&to_text(&input)).to_text());
+        push(&mut rows, &tx.core, contact, now, ParcelRef::Input(&to_text(&input)).to_text());
     }
     insert(tx, rows).await?;
     tx.hint_due().await
@@ -329,15 +329,13 @@ async fn look_ahead(store: &Store, items: &mut [Prepared]) -> Result<()> {
     if store.dialect() == Dialect::Postgres {
         return Ok(());
     }
-    let buckets = store.settings().buckets;
     let week = this_week();
-    let places =
-        items.iter().enumerate().filter_map(|(place, one)| Some((place_of(one.hash?, buckets), place)));
+    let places = items.iter().enumerate().filter_map(|(number, one)| Some((one.place?, number)));
     let mut wanted: Vec<(Place, usize)> = places.collect();
     wanted.sort_unstable();
     let seen = seen(&mut store.read().await?, week, &wanted).await?;
-    for (_, place) in &wanted {
-        items[*place].looked = Some((week, seen.contains(place)));
+    for (_, number) in &wanted {
+        items[*number].looked = Some((week, seen.contains(number)));
     }
     Ok(())
 }
@@ -345,7 +343,8 @@ async fn look_ahead(store: &Store, items: &mut [Prepared]) -> Result<()> {
 /// Where a message id is noted: its bucket, and its hash.
 type Place = (i64, [u8; 16]);
 
-fn place_of(hash: [u8; 16], buckets: i64) -> Place {
+fn place_of(message_id: &str, buckets: i64) -> Place {
+    let hash = hash16(message_id);
     (bucket_of_hash(&hash, buckets), hash)
 }
 
@@ -388,30 +387,31 @@ async fn seen(conn: &mut Conn, week: i64, wanted: &[(Place, usize)]) -> Result<H
 /// Which items repeat a message id, and remembers those that do not; `None` when somebody noted one in this moment, or after it was
 /// looked for beforehand.
 async fn note_seen(tx: &mut Conn, items: &[Prepared], trusts: bool) -> Result<Option<Vec<bool>>> {
-    let buckets = tx.core.settings().buckets;
     let week = this_week();
-    let mut places: HashMap<[u8; 16], usize> = HashMap::new();
+    let mut places: HashMap<Place, usize> = HashMap::new();
     let mut repeated = vec![false; items.len()];
-    for (place, one) in items.iter().enumerate() {
-        let Some(hash) = one.hash else { continue };
-        repeated[place] = places.contains_key(&hash);
-        places.entry(hash).or_insert(place);
+    for (number, one) in items.iter().enumerate() {
+        let Some(place) = one.place else { continue };
+        repeated[number] = places.contains_key(&place);
+        places.entry(place).or_insert(number);
     }
-    let mut wanted: Vec<(Place, usize)> =
-        places.into_iter().map(|(hash, place)| (place_of(hash, buckets), place)).collect();
+    let mut wanted: Vec<(Place, usize)> = places.into_iter().collect();
     wanted.sort_unstable();
-    let looked = |place: usize| items[place].looked.filter(|(then, _)| trusts && *then == week);
-    let (known, unknown): (Vec<_>, Vec<_>) = wanted.iter().partition(|(_, place)| looked(*place).is_some());
-    let mut noted = seen(tx, week, &unknown).await?;
-    noted.extend(known.iter().map(|(_, place)| *place).filter(|p| looked(*p).is_some_and(|(_, seen)| seen)));
+    let looked = |number: usize| match items[number].looked {
+        Some((then, seen)) if trusts && then == week => Some(seen),
+        _ => None,
+    };
+    let unknown: Vec<_> = wanted.iter().copied().filter(|(_, number)| looked(*number).is_none()).collect();
+    let mut known = seen(tx, week, &unknown).await?;
+    known.extend(wanted.iter().map(|(_, number)| *number).filter(|number| looked(*number) == Some(true)));
+    for number in &known {
+        repeated[*number] = true;
+    }
     let mut rows = Rows::with_capacity(wanted.len() * 3);
     let mut fresh = 0;
-    for ((bucket, hash), place) in &wanted {
-        repeated[*place] |= noted.contains(place);
-        if !noted.contains(place) {
-            rows.push([(*bucket).into(), week.into(), hash.to_vec().into()]);
-            fresh += 1;
-        }
+    for ((bucket, hash), _) in wanted.iter().filter(|(_, number)| !known.contains(number)) {
+        rows.push([(*bucket).into(), week.into(), hash.to_vec().into()]);
+        fresh += 1;
     }
     const NOTE: &str = "INSERT INTO seen (bucket, week, hash) {IIB} ON CONFLICT DO NOTHING";
     let noted = tx.exec_rows(NOTE, rows, &[]).await?;
@@ -504,7 +504,7 @@ pub(super) async fn tell_of_merges(
 ) -> Result<()> {
     let mut rows = Rows::default();
     for (loser, winner) in merges {
-        push(&mut rows, &tx.core, loser, now, Wrapped::Merge(winner).to_text());
+        push(&mut rows, &tx.core, loser, now, ParcelRef::Merge(winner).to_text());
     }
     insert(tx, rows).await
 }

@@ -289,7 +289,7 @@ impl Writer {
         let number = self.lite.committed.fetch_add(1, Ordering::SeqCst) + 1;
         let lite = self.lite.clone();
         fold::look(&lite, self.conn());
-        Ok(Committed { lite: self.lite.clone(), number })
+        Ok(Committed { lite, number })
     }
 }
 

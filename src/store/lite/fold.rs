@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::Mutex as AsyncMutex;
@@ -22,9 +23,8 @@ use crate::store::{Error, Result};
 const PASSES: usize = 4;
 /// Pages that are few enough to be folded with the lock.
 const FEW: i64 = 1_000;
-/// With the lock somebody who reads is waited for for so many milliseconds.
-const BRIEFLY: &str = "PRAGMA busy_timeout = 10";
-const AS_BEFORE: &str = "PRAGMA busy_timeout = 0";
+/// How long somebody who reads is waited for with the lock.
+const BRIEFLY: Duration = Duration::from_millis(10);
 /// The extended code of a sync that failed: `SQLITE_IOERR_FSYNC`.
 const SYNC_FAILED: i32 = 1_034;
 
@@ -112,9 +112,9 @@ fn begin_anew(writer: &Connection) -> Result<bool> {
     if log.folded < log.pages {
         return Ok(false);
     }
-    writer.execute_batch(BRIEFLY)?;
+    writer.busy_timeout(BRIEFLY)?;
     let begun = fold(writer, "PRAGMA wal_checkpoint(RESTART)");
-    writer.execute_batch(AS_BEFORE)?;
+    writer.busy_timeout(Duration::ZERO)?;
     Ok(!begun?.is_busy)
 }
 
@@ -139,8 +139,6 @@ fn fold(conn: &Connection, pragma: &'static str) -> Result<Log> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::{Session, Synchronous};
     use super::*;
 
