@@ -112,6 +112,7 @@ impl Daemon {
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let _only_one = self.store.claim_daemon()?;
         store::deliveries::release_former(&self.store).await?;
+        store::seen::warm_up(&self.store).await?;
         if let Way::Channel(_) = &self.outlet.way
             && let Some(copy) = store::home::settle(&self.store, self.clock.now()).await?
         {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::clock::machine_now;
 use crate::id::{self, ContactId};
 use crate::store::{
-    Result, Store, events, exports, gateway_ids, history, inbox, journeys, letters, rejected, replies,
+    Result, Store, events, exports, gateway_ids, history, journeys, letters, rejected, replies, seen,
     surveys, tasks,
 };
 use crate::time::{DAY, Timestamp};
@@ -51,10 +51,8 @@ impl Retention {
             self.began = Some(Instant::now());
             self.places = store.buckets().map(|_| Some(ContactId(0))).collect();
         }
+        seen::forget(store).await?;
         for bucket in store.buckets() {
-            let mut tx = store.write().await?;
-            inbox::forget_seen(&mut tx, bucket).await?;
-            tx.commit().await?;
             forget_decisions(store, bucket).await?;
             forget_answers(store, bucket).await?;
         }

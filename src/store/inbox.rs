@@ -4,7 +4,6 @@
 //! sync of the disk serves many. A repeated message id within a week is dropped; a contact nobody knows is created; two contacts
 //! that turn out to be one are merged by the advancing transaction, told so through the inbox.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,13 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::hold::Reach;
 use super::identities::{Resolved, Resolver};
+use super::seen::{self, MessageId};
 use super::sql::{Ended, args};
-use super::{Arg, Conn, Core, Dialect, Error, Result, Row, Rows, Store};
-use crate::clock::machine_now;
+use super::{Arg, Conn, Core, Error, Result, Row, Rows, Store};
 use crate::engine::world::Input;
 use crate::id::ContactId;
 use crate::intake::Who;
-use crate::time::{DAY, Timestamp};
+use crate::time::Timestamp;
 
 /// Calls that may wait to be accepted, and items in them; beyond that the caller is told to come back later.
 const CALLS: usize = 4_096;
@@ -28,9 +27,6 @@ const ITEMS: usize = 24_000;
 
 /// Items that share a transaction, so that none waits long for its commit.
 const TOGETHER: usize = 4_000;
-
-/// Message ids are forgotten by the week, so they are known for one to two.
-const WEEK: i64 = 7 * DAY;
 
 /// Something that comes in for a contact.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,17 +93,15 @@ fn to_text(input: &Input) -> Box<RawValue> {
 struct Prepared {
     item: Incoming,
     now: Timestamp,
-    place: Option<Place>,
-    /// The week in which its message id was looked for beforehand, and whether it had been seen.
-    looked: Option<(i64, bool)>,
+    message_id: Option<MessageId>,
     /// The input.
     text: Box<RawValue>,
 }
 
 impl Prepared {
-    fn new(item: Incoming, now: Timestamp, buckets: i64) -> Prepared {
-        let place = item.message_id.as_deref().map(|id| place_of(id, buckets));
-        Prepared { place, looked: None, text: to_text(&item.input), item, now }
+    fn new(item: Incoming, now: Timestamp) -> Prepared {
+        let message_id = item.message_id.as_deref().map(MessageId::new);
+        Prepared { message_id, text: to_text(&item.input), item, now }
     }
 }
 
@@ -148,9 +142,9 @@ impl Store {
         if !self.has_room() {
             return Err(Error::Busy);
         }
-        let prepared = |item| Prepared::new(item, now, self.settings().buckets);
-        let mut items: Vec<Prepared> = items.into_iter().map(prepared).collect();
-        if let Err(error) = look_ahead(self, &mut items).await {
+        let mut items: Vec<Prepared> = items.into_iter().map(|item| Prepared::new(item, now)).collect();
+        let message_ids = items.iter_mut().filter_map(|one| one.message_id.as_mut());
+        if let Err(error) = seen::look_ahead(self, message_ids).await {
             tracing::debug!(%error, "message ids are looked for with the lock");
         }
         let acceptor = &self.acceptor;
@@ -229,8 +223,8 @@ fn answer_all(accepted: Result<Vec<Accepted>>, shares: Vec<(usize, oneshot::Send
 /// message id.
 async fn accept_together(mut tx: Conn, items: &[Prepared]) -> Result<(Vec<Accepted>, Ended)> {
     let core = tx.core.clone();
-    for tries in 0..5 {
-        if let Some((accepted, aside)) = accept_in(&mut tx, items, tries == 0).await? {
+    for _ in 0..5 {
+        if let Some((accepted, aside)) = accept_in(&mut tx, items).await? {
             tx.hint_due().await?;
             let ended = tx.end((!aside).then_some(Reach::Everything)).await?;
             return Ok((accepted, ended));
@@ -241,10 +235,10 @@ async fn accept_together(mut tx: Conn, items: &[Prepared]) -> Result<(Vec<Accept
     Err(Error::Busy)
 }
 
-/// Accepts items in a transaction, and says whether nobody's facts are changed by that; `None` when it must begin anew, and not trust
-/// what was looked for beforehand.
-async fn accept_in(tx: &mut Conn, items: &[Prepared], trusts: bool) -> Result<Option<(Vec<Accepted>, bool)>> {
-    let Some(repeated) = note_seen(tx, items, trusts).await? else { return Ok(None) };
+/// Accepts items in a transaction, and says whether nobody's facts are changed by that; `None` when it must begin anew.
+async fn accept_in(tx: &mut Conn, items: &[Prepared]) -> Result<Option<(Vec<Accepted>, bool)>> {
+    let message_ids = items.iter().map(|one| one.message_id.as_ref());
+    let Some(repeated) = seen::note(tx, message_ids).await? else { return Ok(None) };
     let fresh = || items.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|(one, _)| &one.item);
     let mut resolver = Resolver::load(tx, fresh()).await?;
     let mut accepted = Vec::with_capacity(items.len());
@@ -321,118 +315,6 @@ async fn insert(tx: &mut Conn, rows: Rows) -> Result<()> {
     const INSERT: &str = "INSERT INTO inbox (bucket, id, contact, accepted_at, input) {IIIIT}";
     tx.exec_rows(INSERT, rows, &[]).await?;
     Ok(())
-}
-
-/// On SQLite the message ids are looked for before anybody waits for the lock: where many are kept each lies on a page of its own, which
-/// may have to come from the disk. Those that are noted meanwhile are found when these are to be noted too.
-async fn look_ahead(store: &Store, items: &mut [Prepared]) -> Result<()> {
-    if store.dialect() == Dialect::Postgres {
-        return Ok(());
-    }
-    let week = this_week();
-    let places = items.iter().enumerate().filter_map(|(number, one)| Some((one.place?, number)));
-    let mut wanted: Vec<(Place, usize)> = places.collect();
-    wanted.sort_unstable();
-    let seen = seen(&mut store.read().await?, week, &wanted).await?;
-    for (_, number) in &wanted {
-        items[*number].looked = Some((week, seen.contains(number)));
-    }
-    Ok(())
-}
-
-/// Where a message id is noted: its bucket, and its hash.
-type Place = (i64, [u8; 16]);
-
-fn place_of(message_id: &str, buckets: i64) -> Place {
-    let hash = hash16(message_id);
-    (bucket_of_hash(&hash, buckets), hash)
-}
-
-fn this_week() -> i64 {
-    machine_now().0.div_euclid(WEEK)
-}
-
-/// Which of these were noted, by the number that each has beside it.
-async fn seen(conn: &mut Conn, week: i64, wanted: &[(Place, usize)]) -> Result<HashSet<usize>> {
-    let mut lookups = Rows::with_capacity(wanted.len() * 3);
-    for ((bucket, hash), place) in wanted {
-        let place = i64::try_from(*place).expect("a batch is small");
-        lookups.push([place.into(), (*bucket).into(), hash.to_vec().into()]);
-    }
-    // A question for each week of each, which PostgreSQL can only answer by the key: in a join, or of three weeks at once, it reads what
-    // it planned to read when the table was small.
-    macro_rules! noted_in {
-        ($week:literal) => {
-            concat!(
-                "(SELECT 1 FROM seen WHERE seen.bucket = n.bucket AND seen.week = ",
-                $week,
-                " AND seen.hash = n.hash LIMIT 1) IS NOT NULL"
-            )
-        };
-    }
-    const SEEN: &str = concat!(
-        "WITH n(place, bucket, hash) AS ({IIB}) SELECT n.place FROM n WHERE ",
-        noted_in!("$1"),
-        " OR ",
-        noted_in!("$2"),
-        " OR ",
-        noted_in!("$3")
-    );
-    // The next week too: a clock may have been put back, and those of two processes differ.
-    let weeks = args![week, week - 1, week + 1];
-    let found = conn.fetch_rows(SEEN, lookups, &weeks).await?;
-    found.iter().map(|row| Ok(usize::try_from(row.i64(0)?).expect("a place is not negative"))).collect()
-}
-
-/// Which items repeat a message id, and remembers those that do not; `None` when somebody noted one in this moment, or after it was
-/// looked for beforehand.
-async fn note_seen(tx: &mut Conn, items: &[Prepared], trusts: bool) -> Result<Option<Vec<bool>>> {
-    let week = this_week();
-    let mut places: HashMap<Place, usize> = HashMap::new();
-    let mut repeated = vec![false; items.len()];
-    for (number, one) in items.iter().enumerate() {
-        let Some(place) = one.place else { continue };
-        repeated[number] = places.contains_key(&place);
-        places.entry(place).or_insert(number);
-    }
-    let mut wanted: Vec<(Place, usize)> = places.into_iter().collect();
-    wanted.sort_unstable();
-    let looked = |number: usize| match items[number].looked {
-        Some((then, seen)) if trusts && then == week => Some(seen),
-        _ => None,
-    };
-    let unknown: Vec<_> = wanted.iter().copied().filter(|(_, number)| looked(*number).is_none()).collect();
-    let mut known = seen(tx, week, &unknown).await?;
-    known.extend(wanted.iter().map(|(_, number)| *number).filter(|number| looked(*number) == Some(true)));
-    for number in &known {
-        repeated[*number] = true;
-    }
-    let mut rows = Rows::with_capacity(wanted.len() * 3);
-    let mut fresh = 0;
-    for ((bucket, hash), _) in wanted.iter().filter(|(_, number)| !known.contains(number)) {
-        rows.push([(*bucket).into(), week.into(), hash.to_vec().into()]);
-        fresh += 1;
-    }
-    const NOTE: &str = "INSERT INTO seen (bucket, week, hash) {IIB} ON CONFLICT DO NOTHING";
-    let noted = tx.exec_rows(NOTE, rows, &[]).await?;
-    Ok((noted == fresh).then_some(repeated))
-}
-
-/// Forgets message ids of more than a week ago.
-pub async fn forget_seen(tx: &mut Conn, bucket: i64) -> Result<u64> {
-    let oldest = this_week() - 1;
-    const FORGET: &str = "DELETE FROM seen WHERE bucket = $1 AND week < $2";
-    tx.exec(FORGET, args![bucket, oldest]).await
-}
-
-fn hash16(message_id: &str) -> [u8; 16] {
-    let hash = blake3::hash(message_id.as_bytes());
-    hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes")
-}
-
-fn bucket_of_hash(hash: &[u8; 16], buckets: i64) -> i64 {
-    let first = u64::from_be_bytes(hash[..8].try_into().expect("8 bytes"));
-    (first % buckets.cast_unsigned()).cast_signed()
 }
 
 /// A row of the inbox, taken.

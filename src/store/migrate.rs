@@ -63,6 +63,7 @@ const MIGRATIONS: &[Migration] = migrations![
     19 "0019_audience_lines",
     20 "0020_room",
     21 "0021_opened",
+    22 "0022_seen",
 ];
 
 /// How long a migration waits on PostgreSQL for a table that is in use, while everybody else waits behind it; then it lets them

@@ -10,7 +10,7 @@
 //! - `checkup`: whether all of it is as it should be
 //! - `copy`, `home`: a copy while it is in use; whether this is one
 //! - `names`, `fields`: names as small integers, values as text
-//! - `inbox`, `identities`, `contacts`: what comes in, and for whom
+//! - `inbox`, `seen`, `identities`, `contacts`: what comes in, and whether it came before, and for whom
 //! - `journeys`, `jobs`: what is deployed, and work over all contacts; `audience`: firings that would reach too many; `members`, `exports`: audiences of networks
 //! - `folders`: who works on a batch of letters, or of changes of an audience, that becomes a folder
 //! - `events`, `permissions`, `consents`, `enrollments`, `timers`, `memberships`: what is known of contacts, loaded and written by the batch
@@ -76,6 +76,7 @@ pub mod rejected;
 pub mod replies;
 mod room;
 pub mod schedules;
+pub mod seen;
 pub mod settings;
 pub mod skew;
 mod sql;
@@ -127,6 +128,8 @@ pub(crate) struct Core {
     names: names::Names,
     loaded: journeys::Loaded,
     commits: hold::Commits,
+    /// Message ids, on SQLite.
+    seen: tokio::sync::Mutex<seen::Runs>,
     /// Set once, when the schema is up to date.
     settings: OnceLock<Settings>,
     /// Makes all ids of this process; held for the blink that takes.
@@ -235,6 +238,7 @@ impl Store {
             names: names::Names::default(),
             loaded: journeys::Loaded::default(),
             commits: hold::Commits::default(),
+            seen: tokio::sync::Mutex::default(),
             settings: OnceLock::new(),
             ids: Mutex::new(Ids::new(0)),
             keys_revoked: AtomicU64::new(0),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fahrplan::clock::machine_now;
 use fahrplan::engine::program::*;
 use fahrplan::engine::world::{Cause, ConsentChange, Fields, Input, Suppression};
 use fahrplan::id::ContactId;
@@ -13,7 +14,8 @@ use fahrplan::store::journeys::{self, Refused, Release};
 use fahrplan::store::rejected::{self, Junk};
 use fahrplan::store::templates::Templates;
 use fahrplan::store::{
-    Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions, schedules, suppressions,
+    Arg, Dialect, Rows, Store, advance_bucket, contacts, enrollments, events, history, jobs, permissions,
+    schedules, seen, suppressions,
 };
 use fahrplan::time::{DAY, HOUR, MINUTE, Timestamp};
 use fahrplan::value::Value;
@@ -540,17 +542,64 @@ fn a_message_id_of_this_week_is_not_forgotten() {
             input: event("closed", start(), &[]),
         };
         store.accept(vec![item()], start()).await.expect("accepted");
+        // An old one beside it.
+        let old = match store.dialect() {
+            Dialect::Sqlite => {
+                "INSERT INTO seen_log (id, week, hashes) SELECT id - 1, 1, hashes FROM seen_log"
+            }
+            Dialect::Postgres => "INSERT INTO seen (bucket, week, hash) SELECT bucket, 1, hash FROM seen",
+        };
         let mut tx = store.write().await.expect("a transaction");
-        tx.exec("INSERT INTO seen (bucket, week, hash) SELECT bucket, 1, hash FROM seen", Vec::new())
-            .await
-            .expect("an old one beside it");
-        let mut forgotten = 0;
-        for bucket in store.buckets() {
-            forgotten += inbox::forget_seen(&mut tx, bucket).await.expect("forgotten");
-        }
+        tx.exec(old, Vec::new()).await.expect("inserted");
         tx.commit().await.expect("committed");
+        let forgotten = seen::forget(&store).await.expect("forgotten");
         assert_eq!(forgotten, 1);
         let again = store.accept(vec![item()], start()).await.expect("accepted");
+        assert_eq!(again, [Accepted::Repeated]);
+    });
+}
+
+#[test]
+fn message_ids_that_an_older_program_has_noted_are_known_and_forgotten_a_slice_at_a_time() {
+    on_all(async |database| {
+        let store = open(&database, &catalog(), &[&welcome()], start()).await;
+        let week = machine_now().0.div_euclid(7 * DAY);
+        let note = async |id: &str, week: i64| {
+            let hash = blake3::hash(id.as_bytes());
+            let buckets = store.settings().buckets.cast_unsigned();
+            let first = u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes"));
+            let row = [
+                Arg::I64((first % buckets).cast_signed()),
+                week.into(),
+                hash.as_bytes()[..16].to_vec().into(),
+            ];
+            let mut tx = store.write().await.expect("a transaction");
+            let note = "INSERT INTO seen (bucket, week, hash) VALUES ($1, $2, $3)";
+            tx.exec(note, row.into()).await.expect("noted");
+            tx.commit().await.expect("committed");
+        };
+        for (id, week) in [("m0", week - 2), ("m1", week - 1), ("m2", week), ("m3", week + 1)] {
+            note(id, week).await;
+        }
+        let mut many = Rows::default();
+        for number in 0..5_007_i64 {
+            many.push([Arg::I64(0), Arg::I64(number % 3), number.to_be_bytes().to_vec().into()]);
+        }
+        let mut tx = store.write().await.expect("a transaction");
+        tx.exec_rows("INSERT INTO seen (bucket, week, hash) {IIB}", many, &[]).await.expect("inserted");
+        tx.commit().await.expect("committed");
+        assert_eq!(seen::forget(&store).await.expect("forgotten"), 5_008);
+        assert_eq!(seen::forget(&store).await.expect("nothing is left"), 0);
+        let item = |id: &str| Incoming {
+            to: To::Who(who("ada")),
+            message_id: Some(id.to_owned()),
+            input: event("closed", start(), &[]),
+        };
+        let items = ["m0", "m1", "m2", "m3", "m4", "m4"].map(item).to_vec();
+        let accepted = store.accept(items, start()).await.expect("accepted");
+        let is_new = accepted.iter().map(|accepted| matches!(accepted, Accepted::Taken(_)));
+        assert_eq!(is_new.collect::<Vec<_>>(), [true, false, false, false, true, false]);
+        let again = store.accept(vec![item("m4")], start()).await.expect("accepted");
         assert_eq!(again, [Accepted::Repeated]);
     });
 }

@@ -145,7 +145,7 @@ async fn batch(store: &Store, bucket: i64) -> Result<Option<usize>> {
 /// Rows that are only inserted, into the tables and indexes where the engine has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rows {
-    /// An event as it waits to be taken, and its message id.
+    /// An event as it waits to be taken, and its message id, on SQLite as one of many in a row, and not made into a run later.
     Events,
     /// A contact with its attributes, two identities, a consent and what holds by it.
     Contacts,
@@ -182,16 +182,24 @@ pub(super) async fn inserts_per_second(url: &str, what: Rows, count: u64) -> Res
 
 async fn insert_events(tx: &mut Conn, store: &Store, numbers: &[i64]) -> Result<()> {
     const NOTE: &str = "INSERT INTO seen (bucket, week, hash) {IIB}";
+    const NOTE_ALL: &str = "INSERT INTO seen_log (week, hashes) VALUES ($1, $2)";
     const INSERT: &str = "INSERT INTO inbox (bucket, id, contact, accepted_at, input) {IIIIT}";
     let buckets = store.settings().buckets;
-    let (mut seen, mut inbox) = (Batch::default(), Batch::default());
+    let (mut seen, mut all_seen, mut inbox) = (Batch::default(), Vec::new(), Batch::default());
     for number in numbers {
         let bucket = number % buckets;
-        let hash = blake3::hash(&number.to_be_bytes()).as_bytes()[..16].to_vec();
-        seen.push([bucket.into(), Arg::I64(1), hash.into()]);
+        let hash = blake3::hash(&number.to_be_bytes());
+        let hash = &hash.as_bytes()[..16];
+        match store.dialect() {
+            Dialect::Sqlite => all_seen.extend_from_slice(hash),
+            Dialect::Postgres => seen.push([bucket.into(), Arg::I64(1), hash.to_vec().into()]),
+        }
         inbox.push([bucket.into(), store.new_id().into(), (*number).into(), Arg::I64(1), EVENT.into()]);
     }
-    tx.exec_rows(NOTE, seen, &[]).await?;
+    match store.dialect() {
+        Dialect::Sqlite => tx.exec(NOTE_ALL, vec![Arg::I64(1), all_seen.into()]).await?,
+        Dialect::Postgres => tx.exec_rows(NOTE, seen, &[]).await?,
+    };
     tx.exec_rows(INSERT, inbox, &[]).await.map(drop)
 }
 

@@ -1,0 +1,1 @@
+-- Only SQLite keeps message ids otherwise: here `seen` goes on.
