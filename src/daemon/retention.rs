@@ -24,7 +24,7 @@ const ANSWERS: i64 = 3 * 366 * DAY;
 const SLICES: usize = 10;
 /// Decisions or answers a slice.
 const ROWS: i64 = 1_000;
-/// From the beginning of one pass over the events of all contacts to that of the next.
+/// From the beginning of one pass over the events of all contacts to that of the next, unless it takes longer.
 const PASS: Duration = Duration::from_secs(24 * 3_600);
 
 /// How far forgetting has come.
@@ -47,7 +47,8 @@ impl Retention {
         tasks::expire(store, now).await?;
         letters::forget(store, machine_now()).await?;
         exports::forget(store, machine_now()).await?;
-        if self.began.is_none_or(|began| began.elapsed() >= PASS) {
+        let is_through = self.places.iter().all(Option::is_none);
+        if is_through && self.began.is_none_or(|began| began.elapsed() >= PASS) {
             self.began = Some(Instant::now());
             self.places = store.buckets().map(|_| Some(ContactId(0))).collect();
         }
@@ -74,6 +75,9 @@ impl Retention {
 async fn forget_decisions(store: &Store, bucket: i64) -> Result<()> {
     let before = id::at(machine_now().plus_ms(-DECISIONS));
     for _ in 0..SLICES {
+        if !history::goes_back_behind(&mut store.read().await?, bucket, before).await? {
+            break;
+        }
         let mut tx = store.write().await?;
         let forgotten = history::forget(&mut tx, bucket, before, ROWS).await?;
         tx.commit().await?;

@@ -73,9 +73,15 @@ pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Note>
     Ok(notes)
 }
 
-/// Forgets what was decided before a row; ids grow with time. Deletes at most so many rows and says how many.
+/// Whether there is anything that was decided before a row; ids grow with time.
+pub async fn goes_back_behind(conn: &mut Conn, bucket: i64, before: i64) -> Result<bool> {
+    const OLD: &str = "SELECT id FROM history WHERE {by id}bucket = $1 AND id < $2 ORDER BY id LIMIT 1";
+    Ok(conn.fetch_first(OLD, args![bucket, before]).await?.is_some())
+}
+
+/// Forgets what was decided before a row. Deletes at most so many rows and says how many.
 pub async fn forget(tx: &mut Conn, bucket: i64, before: i64, limit: i64) -> Result<u64> {
-    const FORGET: &str = "DELETE FROM history WHERE bucket = $1 AND id IN ( \
-        SELECT id FROM history WHERE bucket = $2 AND id < $3 ORDER BY id LIMIT $4)";
+    const FORGET: &str = "DELETE FROM history WHERE {by id}bucket = $1 AND id IN ( \
+        SELECT id FROM history WHERE {by id}bucket = $2 AND id < $3 ORDER BY id LIMIT $4)";
     tx.exec(FORGET, args![bucket, bucket, before, limit]).await
 }
