@@ -127,7 +127,7 @@ impl Lite {
             conn.execute_batch("PRAGMA cache_size = -32768")?;
             limit_log(&conn, self.log.load(Ordering::Relaxed))?;
         } else {
-            conn.execute_batch("PRAGMA cache_size = -8192; PRAGMA query_only = ON")?;
+            conn.execute_batch("PRAGMA cache_size = -5120; PRAGMA query_only = ON")?;
         }
         Ok(Alone(Mutex::new(conn)))
     }
