@@ -27,6 +27,9 @@ const PART: usize = 60;
 const PARTS: u16 = 256;
 /// The first bits of a hash say in which slot of its run it is: 16 of a full one share it.
 const SLOT_BITS: u32 = 13;
+/// Tags that are looked at together, whatever belongs to the slot: more than a slot has, but by malice. A look whose length is known is
+/// nothing that a processor has to guess, so those at many runs wait for memory at the same time.
+const WINDOW: usize = 48;
 /// Runs that one call forgets.
 const FORGOTTEN: usize = 10;
 
@@ -56,7 +59,10 @@ pub(super) struct Run {
     week: i64,
     /// Where each slot begins, and where the last one ends.
     slots: Box<[u32]>,
+    /// A window of zeros follows.
     tags: Box<[u16]>,
+    /// Whether a slot has more than a window.
+    overflows: bool,
 }
 
 impl Default for Runs {
@@ -159,7 +165,8 @@ pub(super) async fn find(
     // Where each may be: the number of a place in this list goes with the question.
     let (mut places, mut lookups): (Vec<(&Hash, usize, usize)>, _) = (Vec::new(), Rows::default());
     for run in runs.iter().filter(|run| run.number > since && is_known(run.week, week)) {
-        for (id, number) in wanted.iter().filter(|(id, _)| run.number > looked(id).0) {
+        let asked = wanted.iter().filter(|(id, _)| run.number > looked(id).0);
+        for (id, number) in asked.filter(|(id, _)| run.may_have(&id.hash)) {
             for place in run.places(&id.hash) {
                 let asked = [places.len(), place / PART].map(|n| i64::try_from(n).expect("they are few"));
                 lookups.push([asked[0].into(), run.number.into(), asked[1].into()]);
@@ -234,7 +241,8 @@ impl Run {
         const END: &str = "SELECT part + 1 FROM seen_runs WHERE run = $1 ORDER BY part DESC LIMIT 1";
         let parts = conn.fetch_number(END, args![number]).await?;
         let most = PART * usize::try_from(parts).expect("it is not negative");
-        let (mut slots, mut tags) = (Vec::with_capacity((1 << SLOT_BITS) + 1), Vec::with_capacity(most));
+        let (mut slots, mut tags) =
+            (Vec::with_capacity((1 << SLOT_BITS) + 1), Vec::with_capacity(most + WINDOW));
         let mut week = None;
         for part in (0..parts).step_by(PARTS.into()) {
             for row in conn.fetch(READ, args![number, part, i64::from(PARTS)]).await? {
@@ -248,7 +256,18 @@ impl Run {
         }
         let end = u32::try_from(tags.len()).expect("a run is not long");
         slots.resize((1 << SLOT_BITS) + 1, end);
-        Ok(week.map(|week| Run { number, week, slots: slots.into(), tags: tags.into() }))
+        tags.resize(tags.len() + WINDOW, 0);
+        let overflows = slots.windows(2).any(|ends| (ends[1] - ends[0]) as usize > WINDOW);
+        Ok(week.map(|week| Run { number, week, slots: slots.into(), tags: tags.into(), overflows }))
+    }
+
+    /// Whether it is worth a closer look.
+    fn may_have(&self, hash: &Hash) -> bool {
+        let (begin, tag) = (self.slots[slot(hash)] as usize, tag(hash));
+        let window = self.tags[begin..].first_chunk::<WINDOW>();
+        // Without an early end, which could not be looked at several at a time.
+        self.overflows
+            || window.is_none_or(|window| window.iter().fold(false, |found, there| found | (*there == tag)))
     }
 
     /// The places where that hash may be.
