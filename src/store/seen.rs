@@ -46,7 +46,7 @@ impl MessageId {
     }
 }
 
-/// Those that are looked for, in the order of their hashes and each once, with a number by which it is told again.
+/// Those that are looked for, in the order of their hashes, each with a number by which it is told again.
 type Wanted<'a> = Vec<(&'a MessageId, usize)>;
 
 fn this_week() -> i64 {

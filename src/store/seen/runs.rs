@@ -165,11 +165,12 @@ pub(super) async fn find(
     // Where each may be: the number of a place in this list goes with the question.
     let (mut places, mut lookups): (Vec<(&Hash, usize, usize)>, _) = (Vec::new(), Rows::default());
     for run in runs.iter().filter(|run| run.number > since && is_known(run.week, week)) {
-        let asked = wanted.iter().filter(|(id, _)| run.number > looked(id).0);
-        for (id, number) in asked.filter(|(id, _)| run.may_have(&id.hash)) {
+        let unknown = wanted.iter().filter(|(id, _)| run.number > looked(id).0);
+        for (id, number) in unknown.filter(|(id, _)| run.may_have(&id.hash)) {
             for place in run.places(&id.hash) {
-                let asked = [places.len(), place / PART].map(|n| i64::try_from(n).expect("they are few"));
-                lookups.push([asked[0].into(), run.number.into(), asked[1].into()]);
+                let [asked, part] =
+                    [places.len(), place / PART].map(|n| i64::try_from(n).expect("they are few"));
+                lookups.push([asked.into(), run.number.into(), part.into()]);
                 places.push((&id.hash, *number, place % PART));
             }
         }
