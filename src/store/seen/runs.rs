@@ -4,14 +4,15 @@
 //! A row for each, found by its hash, lies on a page of its own as soon as there are millions: each new one was a page to read and to
 //! write. Here whoever accepts writes at one place. What is in the log he knows by heart, some 30 bytes each; of those in a run
 //! 16 bits of each, with the place where it is. So a new one is nowhere looked for but once in a few thousand times a run, and a repeated
-//! one is read from one place. That is 2.3 bytes of memory for each, and a look at two places of memory for each run: 80 of them at 10
-//! million message ids.
+//! one is read from one place. That is 2.3 bytes of memory for each. What is known of a few runs lies together in a [`Group`]: a look at
+//! 10 million message ids goes to five places of memory, and not to 80.
 //!
 //! Nothing is remembered that was not read from the database before, so it does not matter who wrote it, and whether he
 //! came to an end: [`Runs::catch_up`] reads what is new. Numbers of the log are never used twice, and a run has that of the last row
 //! that went into it.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::lite::aside;
@@ -27,17 +28,17 @@ const PART: usize = 60;
 const PARTS: u16 = 256;
 /// The first bits of a hash say in which slot of its run it is: 16 of a full one share it.
 const SLOT_BITS: u32 = 13;
-/// Tags that are looked at together, whatever belongs to the slot: more than a slot has, but by malice. A look whose length is known is
-/// nothing that a processor has to guess, so those at many runs wait for memory at the same time.
-const WINDOW: usize = 48;
-/// Runs that one call forgets.
-const FORGOTTEN: usize = 10;
+const SLOTS: usize = 1 << SLOT_BITS;
+/// Runs of a group: a look goes through half a kilobyte, and another run is put to the others in a few milliseconds.
+const GROUP: usize = 16;
 
 /// What this process knows of message ids.
 #[derive(Debug)]
 pub(in crate::store) struct Runs {
     /// How many make a run.
     full: usize,
+    /// How many runs make a group.
+    group: usize,
     /// The last row of the log that was read.
     log: i64,
     /// The week of what is in the log; there is but one at a time.
@@ -46,39 +47,47 @@ pub(in crate::store) struct Runs {
     fresh: HashSet<Hash>,
     /// The newest run there ever was.
     newest: i64,
-    runs: List,
+    groups: List,
 }
 
-/// Runs, oldest first.
-type List = Vec<Arc<Run>>;
+/// Groups, oldest first.
+type List = Vec<Arc<Group>>;
 
-/// A run, as far as it is known by heart.
+/// Runs of one week that follow each other, as far as they are known by heart.
 #[derive(Debug)]
-pub(super) struct Run {
-    number: i64,
+pub(super) struct Group {
     week: i64,
-    /// Where each slot begins, and where the last one ends.
-    slots: Box<[u32]>,
-    /// A window of zeros follows.
+    /// Oldest first.
+    runs: Vec<Run>,
+    slots: Slots,
+    /// Slot by slot, and in each run by run.
     tags: Box<[u16]>,
-    /// Whether a slot has more than a window.
-    overflows: bool,
 }
+
+#[derive(Clone, Debug)]
+struct Run {
+    number: i64,
+    slots: Slots,
+}
+
+/// Where each slot begins, and where the last one ends.
+#[derive(Clone, Debug)]
+struct Slots(Arc<[u32]>);
 
 impl Default for Runs {
     fn default() -> Runs {
-        Runs::of(RUN)
+        Runs::of(RUN, GROUP)
     }
 }
 
 impl Runs {
-    fn of(full: usize) -> Runs {
-        Runs { full, log: 0, week: 0, fresh: HashSet::new(), newest: 0, runs: Vec::new() }
+    fn of(full: usize, group: usize) -> Runs {
+        Runs { full, group, log: 0, week: 0, fresh: HashSet::new(), newest: 0, groups: Vec::new() }
     }
 
     /// The newest run there is, and all that are known, for [`find`].
     pub(super) fn all(&self) -> (i64, List) {
-        (self.newest, self.runs.clone())
+        (self.newest, self.groups.clone())
     }
 
     /// Reads what was written since this was called last. Whoever drops this half-way has lost nothing.
@@ -86,8 +95,9 @@ impl Runs {
         const NEXT: &str = "SELECT run FROM seen_runs WHERE run > $1 ORDER BY run LIMIT 1";
         while let Some(next) = conn.fetch_first(NEXT, args![self.newest]).await? {
             let number = next.i64(0)?;
-            let run = Run::load(conn, number).await?;
-            self.runs.extend(run.map(Arc::new));
+            if let Some((week, run, tags)) = Run::load(conn, number).await? {
+                self.add(week, run, &tags);
+            }
             (self.newest, self.log) = (number, number);
             self.fresh.clear();
         }
@@ -104,6 +114,15 @@ impl Runs {
         Ok(())
     }
 
+    fn add(&mut self, week: i64, run: Run, tags: &[u16]) {
+        match self.groups.last_mut() {
+            Some(last) if last.week == week && last.runs.len() < self.group => {
+                *last = Arc::new(last.with(run, tags));
+            }
+            _ => self.groups.push(Arc::new(Group::none(week).with(run, tags))),
+        }
+    }
+
     /// Notes those that are not known yet, in this week, and tells the others by their numbers.
     // INVARIANT: the first that a transaction does with message ids. What it wrote itself would be remembered, though it may be undone.
     pub(super) async fn note(
@@ -113,7 +132,7 @@ impl Runs {
         week: i64,
     ) -> Result<HashSet<usize>> {
         self.catch_up(tx).await?;
-        let mut known = find(tx, &self.runs, wanted, week).await?;
+        let mut known = find(tx, &self.groups, wanted, week).await?;
         if is_known(self.week, week) {
             let in_log = wanted.iter().filter(|(id, _)| self.fresh.contains(&id.hash));
             known.extend(in_log.map(|(_, number)| *number));
@@ -154,7 +173,7 @@ impl Runs {
 /// that came since.
 pub(super) async fn find(
     conn: &mut Conn,
-    runs: &List,
+    groups: &List,
     wanted: &Wanted<'_>,
     week: i64,
 ) -> Result<HashSet<usize>> {
@@ -164,13 +183,13 @@ pub(super) async fn find(
     let since = wanted.iter().map(|(id, _)| looked(id).0).min().unwrap_or(0);
     // Where each may be: the number of a place in this list goes with the question.
     let (mut places, mut lookups): (Vec<(&Hash, usize, usize)>, _) = (Vec::new(), Rows::default());
-    for run in runs.iter().filter(|run| run.number > since && is_known(run.week, week)) {
-        let unknown = wanted.iter().filter(|(id, _)| run.number > looked(id).0);
-        for (id, number) in unknown.filter(|(id, _)| run.may_have(&id.hash)) {
-            for place in run.places(&id.hash) {
+    for group in groups.iter().filter(|group| group.newest() > since && is_known(group.week, week)) {
+        let unknown = wanted.iter().filter(|(id, _)| group.newest() > looked(id).0);
+        for (id, number) in unknown.filter(|(id, _)| group.may_have(&id.hash)) {
+            for (run, place) in group.places(&id.hash).filter(|(run, _)| *run > looked(id).0) {
                 let [asked, part] =
                     [places.len(), place / PART].map(|n| i64::try_from(n).expect("they are few"));
-                lookups.push([asked.into(), run.number.into(), part.into()]);
+                lookups.push([asked.into(), run.into(), part.into()]);
                 places.push((&id.hash, *number, place % PART));
             }
         }
@@ -200,20 +219,23 @@ async fn has_rows(conn: &mut Conn) -> Result<bool> {
     Ok(false)
 }
 
-/// Forgets what is of older weeks, a few runs at a time; how many rows went.
+/// Forgets what is of older weeks, a group at a time; how many rows went.
 pub(super) async fn forget(store: &Store, oldest: i64) -> Result<u64> {
-    let old: Vec<i64> = {
+    let old = {
         let mut conn = store.read().await?;
         let mut runs = store.core.seen.lock().await;
         runs.catch_up(&mut conn).await?;
-        runs.runs.iter().filter(|run| run.week < oldest).map(|run| run.number).take(FORGOTTEN).collect()
+        runs.groups.iter().find(|group| group.week < oldest).cloned()
     };
     const FORGET_RUN: &str = "DELETE FROM seen_runs WHERE run = $1";
     const FORGET_LOG: &str = "DELETE FROM seen_log WHERE week < $1";
     let mut forgotten = 0;
-    for run in old {
-        forgotten += delete(store, FORGET_RUN, run).await?;
-        store.core.seen.lock().await.runs.retain(|one| one.number != run);
+    if let Some(group) = old {
+        for run in &group.runs {
+            forgotten += delete(store, FORGET_RUN, run.number).await?;
+        }
+        // Another run may have been put to it meanwhile, which is left for the next time.
+        store.core.seen.lock().await.groups.retain(|one| !Arc::ptr_eq(one, &group));
     }
     const OLDEST: &str = "SELECT week FROM seen_log ORDER BY id LIMIT 1";
     let first = store.read().await?.fetch_first(OLDEST, Vec::new()).await?;
@@ -234,51 +256,83 @@ async fn delete(store: &Store, sql: &'static str, arg: i64) -> Result<u64> {
     Ok(deleted)
 }
 
+impl Group {
+    fn none(week: i64) -> Group {
+        Group { week, runs: Vec::new(), slots: Slots(Arc::new([0; SLOTS + 1])), tags: Box::default() }
+    }
+
+    /// The same with another run.
+    fn with(&self, run: Run, tags: &[u16]) -> Group {
+        let mut slots = Vec::with_capacity(SLOTS + 1);
+        let mut all = Vec::with_capacity(self.tags.len() + tags.len());
+        for slot in 0..SLOTS {
+            slots.push(to_place(all.len()));
+            all.extend_from_slice(&self.tags[self.slots.range(slot)]);
+            all.extend_from_slice(&tags[run.slots.range(slot)]);
+        }
+        slots.push(to_place(all.len()));
+        let runs = self.runs.iter().cloned().chain([run]).collect();
+        Group { week: self.week, runs, slots: Slots(slots.into()), tags: all.into() }
+    }
+
+    /// The newest of its runs.
+    fn newest(&self) -> i64 {
+        self.runs.last().map_or(0, |run| run.number)
+    }
+
+    /// Whether it is worth a closer look.
+    fn may_have(&self, hash: &Hash) -> bool {
+        let tag = tag(hash);
+        // Without an early end, which could not be looked at several at a time.
+        self.tags[self.slots.range(slot(hash))].iter().fold(false, |found, there| found | (*there == tag))
+    }
+
+    /// The runs where that hash may be, and the places there.
+    fn places(&self, hash: &Hash) -> impl Iterator<Item = (i64, usize)> {
+        let (slot, tag) = (slot(hash), tag(hash));
+        let mut tags = &self.tags[self.slots.range(slot)];
+        self.runs.iter().flat_map(move |run| {
+            let places = run.slots.range(slot);
+            let (its, others) = tags.split_at(places.len());
+            tags = others;
+            let same = places.zip(its).filter(move |(_, there)| **there == tag);
+            same.map(|(place, _)| (run.number, place))
+        })
+    }
+}
+
 impl Run {
-    /// `None`: it was forgotten meanwhile.
-    async fn load(conn: &mut Conn, number: i64) -> Result<Option<Run>> {
+    /// Its week, itself and its tags, in order; `None`: it was forgotten meanwhile.
+    async fn load(conn: &mut Conn, number: i64) -> Result<Option<(i64, Run, Vec<u16>)>> {
         const READ: &str =
             "SELECT week, hashes FROM seen_runs WHERE run = $1 AND part >= $2 ORDER BY part LIMIT $3";
         const END: &str = "SELECT part + 1 FROM seen_runs WHERE run = $1 ORDER BY part DESC LIMIT 1";
         let parts = conn.fetch_number(END, args![number]).await?;
         let most = PART * usize::try_from(parts).expect("it is not negative");
-        let (mut slots, mut tags) =
-            (Vec::with_capacity((1 << SLOT_BITS) + 1), Vec::with_capacity(most + WINDOW));
+        let (mut slots, mut tags) = (Vec::with_capacity(SLOTS + 1), Vec::with_capacity(most));
         let mut week = None;
         for part in (0..parts).step_by(PARTS.into()) {
             for row in conn.fetch(READ, args![number, part, i64::from(PARTS)]).await? {
                 week = Some(row.i64(0)?);
                 for hash in hashes(row.blob(1)?) {
-                    let place = u32::try_from(tags.len()).expect("a run is not long");
-                    slots.resize(slots.len().max(slot(&hash) + 1), place);
+                    slots.resize(slots.len().max(slot(&hash) + 1), to_place(tags.len()));
                     tags.push(tag(&hash));
                 }
             }
         }
-        let end = u32::try_from(tags.len()).expect("a run is not long");
-        slots.resize((1 << SLOT_BITS) + 1, end);
-        tags.resize(tags.len() + WINDOW, 0);
-        let overflows = slots.windows(2).any(|ends| (ends[1] - ends[0]) as usize > WINDOW);
-        Ok(week.map(|week| Run { number, week, slots: slots.into(), tags: tags.into(), overflows }))
+        slots.resize(SLOTS + 1, to_place(tags.len()));
+        Ok(week.map(|week| (week, Run { number, slots: Slots(slots.into()) }, tags)))
     }
+}
 
-    /// Whether it is worth a closer look.
-    fn may_have(&self, hash: &Hash) -> bool {
-        let (begin, tag) = (self.slots[slot(hash)] as usize, tag(hash));
-        let window = self.tags[begin..].first_chunk::<WINDOW>();
-        // Without an early end, which could not be looked at several at a time.
-        self.overflows
-            || window.is_none_or(|window| window.iter().fold(false, |found, there| found | (*there == tag)))
+impl Slots {
+    fn range(&self, slot: usize) -> Range<usize> {
+        self.0[slot] as usize..self.0[slot + 1] as usize
     }
+}
 
-    /// The places where that hash may be.
-    fn places(&self, hash: &Hash) -> impl Iterator<Item = usize> {
-        let slot = slot(hash);
-        let [begin, end] = [self.slots[slot], self.slots[slot + 1]].map(|place| place as usize);
-        let tag = tag(hash);
-        let tags = self.tags[begin..end].iter().enumerate();
-        tags.filter(move |(_, there)| **there == tag).map(move |(place, _)| begin + place)
-    }
+fn to_place(place: usize) -> u32 {
+    u32::try_from(place).expect("a group is not long")
 }
 
 fn slot(hash: &Hash) -> usize {
@@ -395,7 +449,7 @@ mod tests {
         let quick = Options { synchronous: Synchronous::Normal, ..Options::default() };
         let store = Store::open_with(&url, quick).await.expect("it opens");
         let mut model = Model { store, week: 100, forgot: 0, noted: BTreeSet::new() };
-        let mut processes = [Runs::of(20), Runs::of(20)];
+        let mut processes = [Runs::of(20, 3), Runs::of(20, 3)];
         let ids = |ids: BTreeSet<u8>| -> Vec<MessageId> {
             ids.into_iter().map(|id| MessageId { hash: hash(id), looked: None }).collect()
         };
@@ -411,7 +465,7 @@ mod tests {
                 }
                 Op::Week(weeks) => model.week = (model.week + weeks).max(model.forgot),
                 Op::Forget => model.forget().await,
-                Op::Restart { process } => processes[process] = Runs::of(20),
+                Op::Restart { process } => processes[process] = Runs::of(20, 3),
             }
         }
         model.store.close().await;
