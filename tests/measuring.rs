@@ -48,7 +48,7 @@ fn a_measurement_that_is_stopped_leaves_no_daemon_and_no_database() {
 #[test]
 fn those_who_are_parked_wait_beside_the_workload_and_are_no_part_of_its_figures() {
     let dir = empty_dir();
-    let ran = fahrplan(dir.path(), &["bench", "--contacts", "40", "--parked", "250"]);
+    let ran = fahrplan(dir.path(), &["bench", "--contacts", "40", "--parked", "250", "--against", "50"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let report: Value = serde_json::from_str(&ran.out).expect("figures are JSON");
     let workloads = report["workloads"].as_array().expect("a list");
@@ -60,12 +60,23 @@ fn those_who_are_parked_wait_beside_the_workload_and_are_no_part_of_its_figures(
         assert!(parked[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {parked}");
     }
     assert!(parked["idle_cpu_percent"].is_number(), "{parked}");
+    for ending in ["after_kill", "after_stop"] {
+        assert!(parked["ready_ms"][ending].as_u64().is_some_and(|ms| ms > 0), "{ending}: {parked}");
+    }
+    let against = &only["against"];
+    assert_eq!((&against["parked"], &against["transitions"]), (&Value::from(50), &Value::from(40 * 6)));
+    let [beside_many, beside_few] =
+        [only, against].map(|run| run["transitions_per_second"].as_f64().expect("a number"));
+    let ratio = only["ratio_to_against"].as_f64().expect("a number");
+    assert!((beside_many / beside_few - ratio).abs() < 0.02, "{beside_many} to {beside_few} is not {ratio}");
     for figure in ["imported", "parked"] {
         let bytes = parked["database_bytes_per_contact"][figure].as_u64().expect("a number");
         assert!((100..20_000).contains(&bytes), "{figure}: {bytes} bytes");
     }
-    let ran = fahrplan(dir.path(), &["bench", "--park", "--parked", "250"]);
-    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    for (with, number) in [("--parked", "250"), ("--against", "50")] {
+        let ran = fahrplan(dir.path(), &["bench", "--park", with, number]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    }
 }
 
 #[test]

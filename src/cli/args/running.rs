@@ -113,7 +113,7 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
     /// How many contacts the workload has
     #[arg(long, value_name = "N", default_value_t = 100_000)]
@@ -130,6 +130,9 @@ pub struct BenchArgs {
     /// Runs J, and only J, while so many further contacts wait in a journey of their own: whether speed depends on how many wait
     #[arg(long, value_name = "N", conflicts_with = "park")]
     pub parked: Option<u64>,
+    /// In turns with that, J on another engine beside which so many wait: what slows the machine down slows both
+    #[arg(long, value_name = "N", requires = "parked")]
+    pub against: Option<u64>,
     /// Only events that come in over HTTP in batches of 100, three a contact, beside the bare insert of the like rows
     #[arg(long, conflicts_with_all = ["park", "parked", "import"])]
     pub ingest: bool,

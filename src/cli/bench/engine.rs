@@ -1,5 +1,6 @@
 //! The engine under measurement: `fahrplan serve` as a process of its own, its clock, its memory and CPU.
 
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(super) struct Engine {
     folder: Folder,
     /// The schema on a server, which goes too.
     server: Option<Server>,
+    database: String,
+    workers: usize,
     children: Vec<Child>,
     urls: Vec<String>,
     /// Counts the doors that were handed out: each process gets its share.
@@ -93,7 +96,7 @@ impl Door {
 }
 
 impl Engine {
-    /// Writes the project, deploys it, imports the contacts, starts the daemon.
+    /// Writes the project, deploys it, imports those who are to be parked, starts the daemon.
     pub(super) async fn start(workload: Workload, args: &BenchArgs) -> Result<Engine, Failure> {
         let folder = Folder::new("bench")?;
         let server = match &args.database {
@@ -109,8 +112,6 @@ impl Engine {
         let beginning = moment(load::BEGINNING);
         let store = Store::open(&database).await.map_err(world)?;
         deploy::deploy_project(&store, &project, beginning).await?;
-        let moving = Contacts::new(Crowd::Moving, args.contacts + super::SINGLES);
-        import::contacts_from(&store, moving, beginning).await?;
         let parked = import_parked(&store, args.parked.unwrap_or(0), beginning).await?;
         let scopes = [keys::Scope::Ingest].into();
         let (_, key) = keys::create(&store, "bench", scopes, None, machine_now()).await.map_err(world)?;
@@ -118,6 +119,7 @@ impl Engine {
         set_clock(&folder, load::BEGINNING)?;
         let look = Options { access: Access::Look, ..Options::default() };
         let mut engine = Engine {
+            workers: super::workers(args),
             children: Vec::new(),
             urls: Vec::new(),
             doors: AtomicUsize::new(0),
@@ -128,17 +130,45 @@ impl Engine {
             store: Store::open_with(&database, look).await.map_err(world)?,
             now: AtomicI64::new(beginning.0),
             server,
+            database,
             folder,
         };
-        for number in 0..super::workers(args) {
-            engine.serve(&database, number)?;
-        }
-        engine.until_ready().await?;
+        engine.begin().await?;
         Ok(engine)
     }
 
+    /// Imports those of the workload. They come last, so that it is the same for all how long ago that was: an operating system forgets
+    /// pages of files within minutes.
+    pub(super) async fn import_moving(&self) -> Result<(), Failure> {
+        let store = Store::open(&self.database).await.map_err(world)?;
+        let moving = Contacts::new(Crowd::Moving, self.contacts + super::SINGLES);
+        import::contacts_from(&store, moving, moment(load::BEGINNING)).await?;
+        store.close().await;
+        Ok(())
+    }
+
+    /// Starts the processes; how long it takes until all are ready.
+    async fn begin(&mut self) -> Result<Duration, Failure> {
+        let begun = Instant::now();
+        for number in 0..self.workers {
+            self.serve(number)?;
+        }
+        self.until_ready().await?;
+        Ok(begun.elapsed())
+    }
+
+    /// Ends the processes, by force or in peace, and starts them anew; how many milliseconds it takes until they are ready.
+    pub(super) async fn restart(&mut self, by_force: bool) -> Result<u64, Failure> {
+        if !by_force {
+            self.end().await;
+        }
+        self.kill();
+        (self.children, self.urls) = Default::default();
+        Ok(u64::try_from(self.begin().await?.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// Starts one process.
-    fn serve(&mut self, database: &str, number: usize) -> Result<(), Failure> {
+    fn serve(&mut self, number: usize) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::world(error.to_string());
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(failed)?;
         let log = std::fs::File::create(self.folder.join(format!("log{number}"))).map_err(failed)?;
@@ -147,7 +177,7 @@ impl Engine {
             .args(["serve", "--rehearse", "--clock"])
             .arg(self.folder.join("clock"))
             .current_dir(&*self.folder)
-            .env("FAHRPLAN_DATABASE_URL", database)
+            .env("FAHRPLAN_DATABASE_URL", &self.database)
             .env("FAHRPLAN_HTTP_LISTEN", free.to_string())
             .env("FAHRPLAN_LOG", "warn")
             .stdout(Stdio::null())
@@ -164,8 +194,8 @@ impl Engine {
         Door { url: self.urls[turn].clone(), key: self.key.clone(), client: self.client.clone() }
     }
 
-    /// One event of that name for each contact, until nothing is left of it; how many seconds that took.
-    pub(super) async fn events(&self, name: &'static str, contacts: u64) -> Result<f64, Failure> {
+    /// One event of that name for each of these contacts, until nothing is left of it; how many seconds that took.
+    pub(super) async fn events(&self, name: &'static str, contacts: Range<u64>) -> Result<f64, Failure> {
         let begun = Instant::now();
         load::events(self, name, contacts).await?;
         self.until_idle().await?;
@@ -248,8 +278,8 @@ impl Engine {
         one(&self.store, RESTING).await
     }
 
-    /// Ends the engine and removes what it left.
-    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
+    /// Asks the processes to end, and waits.
+    async fn end(&mut self) {
         for child in &self.children {
             let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
         }
@@ -258,6 +288,11 @@ impl Engine {
         while Instant::now() < deadline && self.children.iter_mut().any(running) {
             tokio::time::sleep(ASK).await;
         }
+    }
+
+    /// Ends the engine and removes what it left.
+    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
+        self.end().await;
         self.kill();
         self.store.clone().close().await;
         if let Some(server) = &self.server {

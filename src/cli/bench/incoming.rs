@@ -27,6 +27,7 @@ pub(super) async fn ingest_figures(args: &BenchArgs) -> Result<Value, Failure> {
     let events = args.contacts * EVENTS_EACH;
     let bare = bare_figure(args, bare::Rows::Events, events).await?;
     let mut engine = Engine::start(Workload::J, args).await?;
+    engine.import_moving().await?;
     progress(&format!("{events} events come in"));
     let bodies = load::bodies("purchase", events, args.contacts);
     let (before, begun) = (engine.usage(), Instant::now());
@@ -114,7 +115,7 @@ fn rate(count: u64, taken: Duration) -> f64 {
     count as f64 / taken.as_secs_f64()
 }
 
-fn hundredths(figure: f64) -> f64 {
+pub(super) fn hundredths(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }
 

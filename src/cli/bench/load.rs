@@ -1,6 +1,7 @@
 //! The load: events over HTTP, in batches of 100 on a few connections.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,19 +22,20 @@ pub(super) const BEGINNING: &str = "2030-01-02T10:00:00Z";
 /// See [`BEGINNING`].
 pub(super) const SAME_MOMENT: &str = "2030-01-02T11:00:00Z";
 
-/// Posts one event of that name for each contact.
-pub(super) async fn events(engine: &Engine, name: &'static str, contacts: u64) -> Result<(), Failure> {
-    let next = Arc::new(AtomicU64::new(0));
+/// Posts one event of that name for each of these contacts.
+pub(super) async fn events(engine: &Engine, name: &'static str, contacts: Range<u64>) -> Result<(), Failure> {
+    let Range { start, end } = contacts;
+    let next = Arc::new(AtomicU64::new(start));
     let mut senders = tokio::task::JoinSet::new();
     for _ in 0..CONNECTIONS {
         let (next, door) = (next.clone(), engine.door());
         senders.spawn(async move {
             loop {
                 let from = next.fetch_add(BATCH, Ordering::Relaxed);
-                if from >= contacts {
+                if from >= end {
                     return Ok(());
                 }
-                let items: Vec<Value> = (from..contacts.min(from + BATCH)).map(|n| item(name, n)).collect();
+                let items: Vec<Value> = (from..end.min(from + BATCH)).map(|n| item(name, n)).collect();
                 door.post(&json!({ "batch": items })).await?;
             }
         });

@@ -11,7 +11,8 @@
 //! `--ingest` and `--import` measure what comes in: see [`incoming`].
 //!
 //! `--park` only lets contacts enter and wait; `--parked N` measures J while N others wait in a journey of their own, which says whether
-//! speed depends on how many wait. Parking them is a figure of its own and in none of those of J.
+//! speed depends on how many wait. Parking them is a figure of its own and in none of those of J. Since machines are slow for minutes
+//! and quick for others, `--against M` measures J on a second engine with M of them, in turns of a second or less.
 
 mod bare;
 mod engine;
@@ -20,6 +21,7 @@ mod incoming;
 mod load;
 mod server;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -27,6 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::engine::{Engine, Usage};
 use self::folder::Folder;
+use self::incoming::hundredths;
 use self::server::Server;
 use super::{BenchArgs, Exit, Outcome};
 
@@ -35,6 +38,8 @@ const TRANSITIONS: u64 = 6;
 /// How long the engine may tidy up after the last contact was parked (less where there are few), and how long it is watched at rest.
 const SETTLING: Duration = Duration::from_secs(40);
 const RESTING: Duration = Duration::from_secs(10);
+/// Contacts of a turn, where two engines take turns.
+const TURN: u64 = 10_000;
 /// Single events measured for the latency.
 const SINGLES: u64 = 300;
 
@@ -128,54 +133,174 @@ async fn measure(args: &BenchArgs) -> Outcome {
 async fn workload_figures(workload: Workload, args: &BenchArgs, bare: f64) -> Result<Value, super::Failure> {
     let mut engine = Engine::start(workload, args).await?;
     let n = args.contacts;
-    let (beside, parking) = match args.parked {
+    let (beside, mut parking) = match args.parked {
         Some(count) => park(&engine, count).await?,
         None => (0, Value::Null),
     };
-    super::progress(&format!("{}: {n} contacts enter", workload.name()));
-    engine.forget_peak();
-    let before = engine.usage();
-    let enter = engine.events("signed_up", n).await?;
-    let parked = engine.usage();
-    super::progress(&format!("{}: everybody is due at once", workload.name()));
-    let due = engine.forward(load::SAME_MOMENT).await?;
-    let buy = engine.events("purchase", n).await?;
-    let after = engine.usage();
-    let seconds = enter + due + buy;
-    let transitions = n * TRANSITIONS;
+    let mut other = match args.against {
+        Some(few) => Some(start_other(workload, args, few).await?),
+        None => None,
+    };
+    let engines: Vec<&Engine> = [&engine].into_iter().chain(&other).collect();
+    for engine in &engines {
+        engine.import_moving().await?;
+    }
+    let runs = run_in_turns(workload, &engines, n).await?;
     super::progress(&format!("{}: single events", workload.name()));
     let latency = engine.singles(SINGLES).await?;
     let size = engine.database_bytes().await?.saturating_sub(beside);
+    if let Some(other) = &mut other {
+        other.stop().await?;
+    }
+    if args.parked.is_some() {
+        super::progress("the engine is killed, and stopped");
+        parking["ready_ms"] = json!({
+            "after_kill": engine.restart(true).await?,
+            "after_stop": engine.restart(false).await?,
+        });
+    }
     engine.stop().await?;
-    let server_cpu = after.server_cpu_ms.zip(before.server_cpu_ms).map(|(after, before)| after - before);
-    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    let each = |cpu_ms: u64| (cpu_ms as f64 * 1_000.0 / transitions as f64 * 10.0).round() / 10.0;
-    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    let per_second = transitions as f64 / seconds;
-    let mut figures = json!({
-        "workload": workload.name(),
-        "transitions": transitions,
-        "seconds": { "enter": enter, "same_instant": due, "purchase_call_exit": buy, "all": seconds },
-        "transitions_per_second": per_second.round(),
-        "ratio_to_bare": (per_second / bare * 100.0).round() / 100.0,
-        "cpu_us_per_transition": each(after.cpu_ms - before.cpu_ms),
-        "server_cpu_us_per_transition": server_cpu.map(each),
-        "single_event_to_channel_ms": latency,
-        "parked_rss_mib": parked.rss_mib,
-        "peak_rss_mib": after.peak_mib,
-        "database_bytes_per_contact": size / n.max(1),
-    });
+    let mut figures = runs[0].figures(n);
+    figures["workload"] = workload.name().into();
+    figures["ratio_to_bare"] = hundredths(runs[0].per_second(n) / bare).into();
+    figures["single_event_to_channel_ms"] = latency;
+    figures["database_bytes_per_contact"] = (size / n.max(1)).into();
     if !parking.is_null() {
         figures["parked"] = parking;
     }
+    if let (Some(few), [beside_many, beside_few]) = (args.against, &runs[..]) {
+        figures["against"] = beside_few.figures(n);
+        figures["against"]["parked"] = few.into();
+        figures["ratio_to_against"] = hundredths(beside_many.per_second(n) / beside_few.per_second(n)).into();
+    }
     Ok(figures)
+}
+
+/// Another engine for the same workload, beside which so many wait.
+async fn start_other(workload: Workload, args: &BenchArgs, parked: u64) -> Result<Engine, super::Failure> {
+    // A file that somebody names has room for one.
+    let database = args.database.clone().filter(|url| url.starts_with("postgres"));
+    let args = BenchArgs { parked: Some(parked), database, ..args.clone() };
+    let engine = Engine::start(workload, &args).await?;
+    park(&engine, parked).await?;
+    Ok(engine)
+}
+
+/// What a workload took on an engine.
+#[derive(Debug, Default)]
+struct Run {
+    /// For each phase.
+    seconds: [f64; Phase::ALL.len()],
+    cpu_ms: u64,
+    server_cpu_ms: Option<u64>,
+    /// When all have entered, and in the end.
+    entered: Usage,
+    ended: Usage,
+}
+
+/// A part of a workload.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Enter,
+    SameInstant,
+    PurchaseCallExit,
+}
+
+impl Phase {
+    const ALL: [Phase; 3] = [Phase::Enter, Phase::SameInstant, Phase::PurchaseCallExit];
+
+    fn name(self) -> &'static str {
+        match self {
+            Phase::Enter => "enter",
+            Phase::SameInstant => "same_instant",
+            Phase::PurchaseCallExit => "purchase_call_exit",
+        }
+    }
+}
+
+/// Runs a workload on each of these engines, phase by phase, in turns of so many contacts.
+async fn run_in_turns(workload: Workload, engines: &[&Engine], n: u64) -> Result<Vec<Run>, super::Failure> {
+    let size = if engines.len() == 1 { n.max(1) } else { TURN };
+    let mut runs: Vec<Run> = engines.iter().map(|_| Run::default()).collect();
+    engines.iter().for_each(|engine| engine.forget_peak());
+    for phase in Phase::ALL {
+        super::progress(&format!("{}: {}, {n} contacts", workload.name(), phase.name()));
+        let whole = 0..n;
+        let turns: Vec<Range<u64>> = match phase {
+            Phase::SameInstant => vec![whole],
+            _ => whole
+                .step_by(usize::try_from(size).unwrap_or(1))
+                .map(|from| from..n.min(from + size))
+                .collect(),
+        };
+        for (number, turn) in turns.into_iter().enumerate() {
+            let mut pairs: Vec<_> = engines.iter().zip(&mut runs).collect();
+            // Nobody is always the first.
+            pairs.rotate_left(number % engines.len());
+            for (engine, run) in pairs {
+                run.take_turn(engine, phase, turn.clone()).await?;
+            }
+        }
+        for (engine, run) in engines.iter().zip(&mut runs) {
+            run.ended = engine.usage();
+            if matches!(phase, Phase::Enter) {
+                run.entered = run.ended;
+            }
+        }
+    }
+    Ok(runs)
+}
+
+impl Run {
+    async fn take_turn(
+        &mut self,
+        engine: &Engine,
+        phase: Phase,
+        contacts: Range<u64>,
+    ) -> Result<(), super::Failure> {
+        let before = engine.usage();
+        self.seconds[phase as usize] += match phase {
+            Phase::Enter => engine.events("signed_up", contacts).await?,
+            Phase::SameInstant => engine.forward(load::SAME_MOMENT).await?,
+            Phase::PurchaseCallExit => engine.events("purchase", contacts).await?,
+        };
+        let after = engine.usage();
+        self.cpu_ms += after.cpu_ms - before.cpu_ms;
+        let server = after.server_cpu_ms.zip(before.server_cpu_ms).map(|(after, before)| after - before);
+        self.server_cpu_ms = server.map(|ms| ms + self.server_cpu_ms.unwrap_or(0));
+        Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    fn per_second(&self, contacts: u64) -> f64 {
+        (contacts * TRANSITIONS) as f64 / self.seconds.iter().sum::<f64>()
+    }
+
+    fn figures(&self, contacts: u64) -> Value {
+        let transitions = contacts * TRANSITIONS;
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        let each = |cpu_ms: u64| (cpu_ms as f64 * 1_000.0 / transitions as f64 * 10.0).round() / 10.0;
+        let mut seconds = json!({ "all": self.seconds.iter().sum::<f64>() });
+        for phase in Phase::ALL {
+            seconds[phase.name()] = self.seconds[phase as usize].into();
+        }
+        json!({
+            "transitions": transitions,
+            "seconds": seconds,
+            "transitions_per_second": self.per_second(contacts).round(),
+            "cpu_us_per_transition": each(self.cpu_ms),
+            "server_cpu_us_per_transition": self.server_cpu_ms.map(each),
+            "parked_rss_mib": self.entered.rss_mib,
+            "peak_rss_mib": self.ended.peak_mib,
+        })
+    }
 }
 
 /// Lets so many contacts enter a journey of their own and wait there: the bytes they take, and what it took.
 async fn park(engine: &Engine, n: u64) -> Result<(u64, Value), super::Failure> {
     super::progress(&format!("{n} contacts are parked"));
     let before = engine.database_bytes().await?;
-    let seconds = engine.events(load::STORED, n).await?;
+    let seconds = engine.events(load::STORED, 0..n).await?;
     let waiting = engine.waiting().await?;
     if waiting != n {
         return Err(super::Failure::world(format!("{n} contacts were to be parked, and {waiting} wait")));
@@ -212,9 +337,10 @@ async fn at_rest(engine: &Engine, waiting: u64) -> (Usage, f64) {
 /// What it takes to let contacts wait, and what it takes to keep them waiting.
 async fn parking_figures(args: &BenchArgs) -> Result<Value, super::Failure> {
     let mut engine = Engine::start(Workload::J, args).await?;
+    engine.import_moving().await?;
     let n = args.contacts;
     super::progress(&format!("{n} contacts enter and wait"));
-    let seconds = engine.events("signed_up", n).await?;
+    let seconds = engine.events("signed_up", 0..n).await?;
     let entered = engine.usage();
     let (after, idle) = at_rest(&engine, n).await;
     let size = engine.database_bytes().await?;
