@@ -131,7 +131,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", conflicts_with = "park")]
     pub parked: Option<u64>,
     /// In turns with that, J on another engine beside which so many wait: what slows the machine down slows both
-    #[arg(long, value_name = "N", requires = "parked")]
+    #[arg(long, value_name = "N", requires = "parked", conflicts_with_all = ["park", "ingest", "import"])]
     pub against: Option<u64>,
     /// Only events that come in over HTTP in batches of 100, three a contact, beside the bare insert of the like rows
     #[arg(long, conflicts_with_all = ["park", "parked", "import"])]
